@@ -1,0 +1,58 @@
+# Needs Python 3.11 or newer, make, and a package registry that pip reaches. Everything lands in .venv.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+BIN := .venv/bin
+
+.PHONY: demo test check lint format readme lock wheel tools clean
+
+demo: .venv/run  ## the exporter against a simulated cloud
+	$(BIN)/python -m exporter demo $(ARGS)
+
+test: tools wheel  ## every test, against the built wheel
+	$(BIN)/python -P -m pytest $(ARGS)
+
+check: lint test  ## format, lint, types and tests
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/dev  ## put the sources into their one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+readme: .venv/dev  ## write the generated tables into the README
+	PYTHONPATH=. $(BIN)/python tests/support/readme.py README.md
+
+lock: .venv/dev  ## pin the newest versions of all dependencies
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade \
+		pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade \
+		pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+# The wheel is installed as a user would get it; python -P keeps the sources here from being imported in its place.
+wheel: .venv/dev
+	rm -rf dist
+	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w dist .
+	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
+
+# promtool and Prometheus come from the system's packages, where there are such and we may install them.
+tools:
+	@{ command -v promtool && command -v prometheus; } >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends prometheus; } \
+		|| echo "Prometheus is not installed: the tests that need it will be skipped."
+
+.venv/run: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,256 @@
+"""The settings: the one declaration that flags, environment, YAML and the reference are made from."""
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from exporter.config.durations import Duration
+from exporter.config.rules import Reason, given, refuse, told_twice
+from exporter.config.values import (
+    Endpoint,
+    File,
+    Line,
+    ListenAddress,
+    Number,
+    ProjectId,
+    Proxy,
+    Region,
+    Secret,
+    Switch,
+    TelemetryPath,
+    UserName,
+    Whole,
+    not_empty,
+    split_address,
+    supported,
+)
+
+
+class Section(BaseModel):
+    """Strict and frozen: no unknown keys, no guessing of types, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Endpoints(Section):
+    """Base URLs of the cloud's services."""
+
+    sessions: Endpoint | None = Field(None, description="Base URL for sessions; derived from the region if left out.")
+    users: Endpoint | None = Field(None, description="Base URL for users; derived from the region if left out.")
+    iam: Endpoint | None = Field(None, description="Base URL of IAM; derived from the region if left out.")
+    metadata: Endpoint = Field("http://169.254.169.254", description="Base URL of an ECS's metadata service.")
+
+
+class _Way(NamedTuple):
+    """The settings that one way to authenticate needs, and may have; each may stand in a file."""
+
+    needs: tuple[str, ...]
+    may: tuple[str, ...] = ()
+
+
+_WAYS = (
+    _Way(("token",)),
+    _Way(("access_key", "secret_key"), may=("security_token",)),
+    _Way(("username", "domain", "password")),
+)
+
+
+class Auth(Section):
+    """One way to authenticate: a token, an access key, a user's password, or nothing for the SDK's chain."""
+
+    token: Secret | None = Field(None, description="An IAM token. Without any credentials, the SDK's chain is used.")
+    token_file: File | None = Field(None, description="File that holds the token.")
+    access_key: Line | None = Field(None, description="Access key id (AK); together with the secret key.")
+    access_key_file: File | None = Field(None, description="File that holds the access key id.")
+    secret_key: Secret | None = Field(None, description="Secret access key (SK).")
+    secret_key_file: File | None = Field(None, description="File that holds the secret access key.")
+    security_token: Secret | None = Field(None, description="Security token of a temporary access key.")
+    security_token_file: File | None = Field(None, description="File that holds the security token.")
+    username: Line | None = Field(None, description="IAM user, whose tokens are renewed before they end.")
+    domain: Line | None = Field(None, description="Account that the IAM user belongs to.")
+    password: Secret | None = Field(None, description="Password of the IAM user.")
+    password_file: File | None = Field(None, description="File that holds the password.")
+
+    @model_validator(mode="after")
+    def _one_complete_way(self) -> Self:
+        used = [way for way in _WAYS if any(given(self, name) for name in (*way.needs, *way.may))]
+        reasons = told_twice(self)
+        if len(used) > 1:
+            reasons.append(((), "has several ways to authenticate; keep one of token, access_key and username"))
+        else:
+            missing = ((name,) for way in used for name in way.needs if not given(self, name))
+            reasons += ((loc, f"is required: {', '.join(used[0].needs)} go together") for loc in missing)
+        refuse(*reasons)
+        return self
+
+
+class User(Section):
+    """A user to watch; in YAML a plain name will do."""
+
+    name: UserName = Field(description="The user's name.")
+    id: UserName | None = Field(None, description="The user's id; looked up once with ListUsers if left out.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_name(cls, value: object) -> object:
+        match value:
+            case str():
+                return {"name": value}
+            case dict() | User():
+                return value
+            case _:
+                raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …}")
+
+
+class Project(Section):
+    """One project of the cloud, with the users to watch in it."""
+
+    project_id: ProjectId = Field(description="The project's id; the SDK's environment may give it.")
+    name: Line = Field(
+        default_factory=lambda validated: validated["project_id"],
+        description="Value of the label `project`, unique; the project_id if left out.",
+    )
+    region: Region | None = Field(None, description="Region such as `eu-west-101`; may be left out with all endpoints.")
+    endpoints: Endpoints = Endpoints()
+    auth: Auth = Auth()
+    users: Annotated[tuple[User, ...], Field(strict=False)] = Field(
+        (), description="The users to watch: names or `{name: …, id: …}`."
+    )
+    users_file: File | None = Field(
+        None, description="File of further users, one `name` or `name,id` a line, with `#` comments."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        reasons: list[Reason] = []
+        if "users" not in self.model_fields_set and self.users_file is None:
+            reasons.append((("users",), "is required: name the users here or in users_file"))
+        needed = ["sessions", "users", *(["iam"] if self.auth.username else [])]
+        if self.region is None and not all(getattr(self.endpoints, name) for name in needed):
+            reasons.append((("region",), f"is required, unless endpoints has all of {', '.join(needed)}"))
+        refuse(*reasons)
+        return self
+
+
+class Http(Section):
+    """How the cloud is reached."""
+
+    proxy: Proxy | None = Field(
+        None, description="Proxy URL, may hold a password; HTTPS_PROXY, HTTP_PROXY and NO_PROXY count if left out."
+    )
+    ca_file: File | None = Field(None, description="PEM file of trusted authorities; the system's if left out.")
+
+
+class Poll(Section):
+    """When and how fast the cloud is asked."""
+
+    interval: Duration = Field(60.0, description="How often each user's sessions are asked for.")
+    user_interval: Duration = Field(300.0, description="How often each user's flags are asked for.")
+    timeout: Duration = Field(10.0, description="Of one call, all of it.")
+    concurrency: Whole = Field(16, ge=1, description="Calls in flight, per project.")
+    rate_limit: Number = Field(
+        180.0, gt=0, allow_inf_nan=False, description="Calls a minute, per operation and project; spread evenly."
+    )
+    source: Annotated[Literal["auto", "per_user"], BeforeValidator(supported("auto", "per_user"))] = Field(
+        "auto", description="Where sessions come from: `auto` and `per_user` both ask for each user's, in this version."
+    )
+    bulk_lookback: Duration = Field(
+        86_400.0, description="Only for bulk collection, which this version does not have: accepted and unused."
+    )
+    stale_after: Duration | None = Field(
+        None, description="How long a user's last answer counts; three times what the interval really is if left out."
+    )
+
+
+class Metrics(Section):
+    """What is exposed about single users and versions."""
+
+    per_user: Literal["all", "flagged", "none"] = Field(
+        "all", description="Series for single users: `all`, `flagged` (only users with something to report) or `none`."
+    )
+    user_label: Literal["name", "id", "hash"] = Field(
+        "name", description="What the label `user_name` holds: `name`, `id` or `hash` (keyed, for anonymity)."
+    )
+    hash_key: Secret | None = Field(None, description="Key of the hashes; required for `hash`, here or in a file.")
+    hash_key_file: File | None = Field(None, description="File that holds the key of the hashes.")
+    max_label_values: Whole = Field(
+        100, ge=1, description="Values per version label; the rarest beyond it are folded into `other`."
+    )
+
+    @model_validator(mode="after")
+    def _hash_has_one_key(self) -> Self:
+        reasons = told_twice(self)
+        if self.user_label == "hash" and not given(self, "hash_key"):
+            reasons.append((("user_label",), "needs hash_key or hash_key_file to be set for hash"))
+        refuse(*reasons)
+        return self
+
+
+class Web(Section):
+    """The exporter's own pages."""
+
+    listen_address: ListenAddress = Field(":10099", description="`[host]:port` to serve at; all interfaces if no host.")
+    telemetry_path: TelemetryPath = Field("/metrics", description="Path of the metrics.")
+    config_file: Annotated[File | None, AfterValidator(supported(None))] = Field(
+        None, description="File for TLS and basic auth; not supported by this version."
+    )
+    enable_lifecycle: Annotated[Switch, AfterValidator(supported(False))] = Field(
+        False, description="POST /-/reload and POST /-/quit; this version supports only `false`."
+    )
+
+    @property
+    def host(self) -> str | None:
+        """The interface to listen on; None means all."""
+        return split_address(self.listen_address)[0]
+
+    @property
+    def port(self) -> int:
+        """The port to listen on; 0 means any that is free."""
+        return split_address(self.listen_address)[1]
+
+
+class Shard(Section):
+    """Which share of the projects is this process's."""
+
+    index: Annotated[Whole, AfterValidator(supported(0))] = Field(
+        0, description="Which of the equal exporters this is; this version supports only 0."
+    )
+    total: Annotated[Whole, AfterValidator(supported(1))] = Field(
+        1, description="How many equal exporters there are; this version supports only 1."
+    )
+
+
+class Log(Section):
+    """What the process says of itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe events told: `debug`, `info`, `warning` or `error`."
+    )
+    format: Literal["logfmt", "json", "console"] = Field("logfmt", description="`logfmt`, `json` or `console`.")
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    projects: Annotated[tuple[Project, ...], Field(strict=False), AfterValidator(not_empty)] = Field(
+        description="The projects to watch; in the environment as one YAML or JSON text."
+    )
+    http: Http = Http()
+    poll: Poll = Poll()
+    metrics: Metrics = Metrics()
+    web: Web = Web()
+    shard: Shard = Shard()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        first: dict[str, int] = {}
+        again = [(index, first.setdefault(each.name, index)) for index, each in enumerate(self.projects)]
+        refuse(
+            *(
+                (("projects", index, "name"), f"is also the name of projects[{other}]; give each project its own")
+                for index, other in again
+                if index != other
+            )
+        )
+        return self

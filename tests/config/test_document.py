@@ -1,0 +1,59 @@
+"""The file is strict YAML 1.2, and its mistakes say where without repeating what stands there."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import document
+from exporter.config.document import NotPlainYamlError
+
+
+def test_plain_yaml_is_read() -> None:
+    assert document.parse("a: {b: [1, x, true, 'no']}\n") == {"a": {"b": [1, "x", True, "no"]}}
+
+
+def test_no_is_text_as_yaml_1_2_has_it() -> None:
+    assert document.parse("country: no") == {"country": "no"}
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"])
+def test_an_empty_document_is_none(text: str) -> None:
+    assert document.parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: 1\nb:\n  c: 2\n  c: 3", "line 4, column 3: has a key that stands there before"),
+        ("a: 1\n---\nb: 2", "line 2, column 1: begins a second document"),
+        ("a:\n\tb: 1", "line 2, column 1: is not valid YAML"),
+        ("a: [1", "line 1, column 6: is not valid YAML"),
+        ("a: &x 1", "line 1, column 4: has an anchor"),
+        ("a: *x", "line 1, column 4: has an anchor"),
+        ("a: !!binary x", "line 1, column 4: has an anchor"),
+        ("%YAML 1.1\n---\na: no", "directive"),
+        ("a: 2024-99-99", "put dates and long numbers in quotes"),
+        ("? [a, [b]]\n: c", "has a key or value that YAML cannot read"),
+        ("a: \x07", "is not valid YAML"),
+        ("[" * 5000, "line 1, column 21: is nested too deeply"),
+    ],
+)
+def test_what_is_refused_is_placed(text: str, reason: str) -> None:
+    with pytest.raises(NotPlainYamlError) as caught:
+        document.parse(text)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: *s3cret", "a: @s3cret", "a: !s3cret x", "a: 's3cret", "a: s3cret\na: s3cret"])
+def test_a_refusal_never_repeats_the_text(text: str) -> None:
+    with pytest.raises(NotPlainYamlError) as caught:
+        document.parse(text)
+    assert "s3cret" not in str(caught.value)
+
+
+@given(st.text(alphabet="a:-[]{}&*!|>'\"#%? \n\t0.,~\x00é", max_size=40))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(NotPlainYamlError):
+        document.parse(text)

@@ -1,0 +1,58 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+import exporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_report_header() -> str:
+    """Say which exporter is tested: in CI it has to be the installed wheel."""
+    return f"exporter: {exporter.__version__} from {Path(exporter.__file__).parent}"
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to test the sources in CI."""
+    if IN_CI and "site-packages" not in exporter.__file__:
+        raise pytest.UsageError(f"in CI the installed wheel is tested, but this is {exporter.__file__}")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a test configured of the process-wide logging."""
+    root, ours = logging.getLogger(), logging.getLogger("exporter")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+@pytest.fixture
+def tool() -> Callable[[str], str]:
+    """Path of a program that a test needs; where it is missing the test is skipped, and fails in CI."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            message = f"{name} is not installed (Debian's package prometheus has it)"
+            if IN_CI:
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    return find
