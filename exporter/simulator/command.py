@@ -1,0 +1,128 @@
+"""`workspace-exporter simulate`: the simulator alone, for trying clients and dashboards."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+
+from exporter.simulator import arguments
+from exporter.simulator.credentials import DEMO_REGION
+from exporter.simulator.incidents import Script
+from exporter.simulator.simulator import Simulator, SimulatorOptions
+
+MOST_NAMES_SHOWN = 200
+NAMES_A_LINE = 8
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the flags of `simulate`."""
+    default = SimulatorOptions()
+    incident = Script(at=0)
+    add = parser.add_argument
+    add("--listen-address", type=arguments.listen_address, default="127.0.0.1:10098", metavar="HOST:PORT")
+    add("--seed", type=arguments.count, default=default.seed, help="the same seed lives the same day (%(default)s)")
+    add("--users", type=arguments.count, default=default.users, help="how many users there are (%(default)s)")
+    add("--speed", type=arguments.speed, default=default.speed, help="simulated seconds per second; 0: frozen")
+    add("--quota", type=arguments.count, default=default.quota, help="calls a minute per operation; 0: any number")
+    add(
+        "--faults",
+        type=arguments.faults,
+        default=default.faults,
+        metavar="[OPERATION:]KIND=RATIO,…",
+        help="what goes wrong how often: an HTTP status, hang, reset or garbage, as in 429=0.01,ListUserDetail:503=1",
+    )
+    add(
+        "--latency",
+        type=arguments.latency,
+        default=default.latency,
+        metavar="DURATION[:JITTER]",
+        help="the time to an answer, as in 50ms:20ms",
+    )
+    add(
+        "--incident-at",
+        type=arguments.duration,
+        metavar="DURATION",
+        help="log-ins at one server group begin to fail so much simulated time after the start; default: at random",
+    )
+    add("--incident-duration", type=arguments.duration, default=incident.duration, metavar="DURATION")
+    add("--incident-ratio", type=arguments.ratio, default=incident.ratio, help="the share that fails (%(default)s)")
+
+
+def options_of(namespace: Namespace) -> SimulatorOptions:
+    """The simulated cloud that the flags describe."""
+    script = None
+    if namespace.incident_at is not None:
+        script = Script(namespace.incident_at, namespace.incident_duration, namespace.incident_ratio)
+    return SimulatorOptions(
+        seed=namespace.seed,
+        users=namespace.users,
+        speed=namespace.speed,
+        incident=script,
+        quota=namespace.quota,
+        faults=namespace.faults,
+        latency=namespace.latency,
+    )
+
+
+async def run(namespace: Namespace) -> None:
+    """Serve until cancelled, after saying on the terminal what to do with it.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    simulator = Simulator(options_of(namespace))
+    host, port = namespace.listen_address
+    async with simulator.serve(host, port) as url:
+        sys.stdout.write(instructions(simulator, url))
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+
+def instructions(simulator: Simulator, url: str) -> str:
+    """What a person needs to use the simulator at this URL."""
+    account = simulator.options.account
+    names = simulator.population.names()
+    someone = names[0] if names else "nobody"
+    return f"""\
+The simulated Huawei Cloud Workspace answers at {url}
+
+  project id   {account.project_id}
+  access key   {account.access_key}
+  secret key   {account.secret_key}
+  user         {account.username} of {account.domain}, password {account.password}
+  token        {account.token}
+
+Ask it:
+
+  curl -H 'X-Auth-Token: {account.token}' \\
+    '{url}/v1/{account.project_id}/session/user-session-info?user_name={someone}'
+
+Let the exporter watch it, with this configuration file:
+
+{configuration(simulator, url)}
+"""
+
+
+def configuration(simulator: Simulator, url: str) -> str:
+    """A configuration file for the exporter that watches every simulated user (or the first two hundred)."""
+    account = simulator.options.account
+    names = simulator.population.names()
+    shown = names[:MOST_NAMES_SHOWN]
+    lines = [", ".join(shown[begin : begin + NAMES_A_LINE]) for begin in range(0, len(shown), NAMES_A_LINE)]
+    listed = "".join(f"\n      {line}," for line in lines)
+    more = f"  # and so on, up to {names[-1]}" if len(names) > len(shown) else ""
+    return f"""\
+projects:
+  - name: simulator
+    region: {DEMO_REGION}
+    project_id: {account.project_id}
+    endpoints:
+      sessions: {url}
+      users: {url}
+      iam: {url}
+      metadata: {url}
+    auth:
+      access_key: {account.access_key}
+      secret_key: {account.secret_key}
+    users: [{listed}
+    ]{more}
+"""

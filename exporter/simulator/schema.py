@@ -1,0 +1,108 @@
+"""The records of the API in the field shapes of the reference.
+
+The source of names and types is the API reference of Workspace: AppSession of ListSessionByUserName
+and UserDetail of ListUserDetail. `UNSET` leaves a field out of the answer, `None` sends null.
+"""
+
+import enum
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+Text = str | None | UnsetType
+Number = int | None | UnsetType
+Flag = bool | None | UnsetType
+
+OPEN_END = "0001-01-01 00:00:00"
+"""`end_time` of a session that has not ended."""
+
+SUCCESS_CODE = "WKS.00000000"
+"""`failed_code` of a session without a failure."""
+
+
+class SessionState(enum.StrEnum):
+    """The five documented values of `session_state`."""
+
+    APPC_INIT = "AppcInit"
+    ACTIVE = "Active"
+    DISCONNECTED = "Disconnected"
+    SIGNED_OUT = "SignedOut"
+    INIT_FAIL = "InitFail"
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A session: the fields of AppSession, and `app_server_group_name`, which only ListSessions sends."""
+
+    id: Text = UNSET
+    session_stamp: Text = UNSET
+    os_session_id: Text = UNSET
+    protocol_type: Text = UNSET
+    login_user: Text = UNSET
+    session_type: Text = UNSET
+    app_group_id: Text = UNSET
+    app_server_group_id: Text = UNSET
+    app_server_group_name: Text = UNSET
+    pre_conn_time: Text = UNSET
+    start_time: Text = UNSET
+    end_time: Text = UNSET
+    status_continue_time: Text = UNSET
+    machine_sid: Text = UNSET
+    machine_name: Text = UNSET
+    session_state: Text = UNSET
+    app_name: Text = UNSET
+    client_mac: Text = UNSET
+    client_name: Text = UNSET
+    client_ip: Text = UNSET
+    public_ip: Text = UNSET
+    client_version: Text = UNSET
+    client_type: Text = UNSET
+    agent_version: Text = UNSET
+    vm_ip: Text = UNSET
+    failed_reason: Text = UNSET
+    failed_code: Text = UNSET
+    last_update_status_time: Text = UNSET
+    tenant_id: Text = UNSET
+
+
+class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as ListUserDetail shows it; `account_expires` in milliseconds, 0 = never."""
+
+    description: Text = UNSET
+    id: Text = UNSET
+    user_name: Text = UNSET
+    user_email: Text = UNSET
+    user_phone: Text = UNSET
+    active_type: Text = UNSET
+    object_sid: Text = UNSET
+    sam_account_name: Text = UNSET
+    user_principal_name: Text = UNSET
+    full_name: Text = UNSET
+    distinguished_name: Text = UNSET
+    account_type: Number = UNSET
+    when_created: Text = UNSET
+    account_expires: Number = UNSET
+    is_pre_user: Flag = UNSET
+    user_expired: Flag = UNSET
+    locked: Flag = UNSET
+    enabled_change_password: Flag = UNSET
+    password_never_expired: Flag = UNSET
+    next_login_change_password: Flag = UNSET
+    disabled: Flag = UNSET
+    group_names: list[str] | UnsetType | None = UNSET
+    total_desktops: Number = UNSET
+
+
+def session_time(seconds: float) -> str:
+    """A session's time as the cloud writes it: UTC, whole seconds, no zone."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_time(seconds: float) -> str:
+    """A time as the users service and the metadata service write it: milliseconds, `Z`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{int(seconds % 1 * 1000):03d}Z"
+
+
+def token_time(seconds: float) -> str:
+    """A time as IAM writes it: microseconds, `Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

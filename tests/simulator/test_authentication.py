@@ -1,0 +1,224 @@
+"""Who may call: tokens, passwords, signatures, temporary keys and locks."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import Signer
+from yarl import URL
+
+from exporter.simulator import (
+    DEMO_ACCESS_KEY,
+    DEMO_DOMAIN,
+    DEMO_PASSWORD,
+    DEMO_PROJECT_ID,
+    DEMO_SECRET_KEY,
+    DEMO_TOKEN,
+    DEMO_USERNAME,
+    Request,
+    Response,
+    Simulator,
+)
+
+NOW = 1_800_000_000.0
+SIGNED_AT = "20270115T080000Z"
+USERS = f"/v2/{DEMO_PROJECT_ID}/users"
+
+
+class Clock:
+    """A clock to set."""
+
+    now = NOW
+
+    def __call__(self) -> float:
+        """The time it shows."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def simulator(clock: Clock) -> Simulator:
+    return Simulator(clock=clock)
+
+
+def signed(secret_key: str = DEMO_SECRET_KEY, date: str = SIGNED_AT, query: str = "limit=1&offset=0") -> Request:
+    """A request that the SDK's signer has signed at this date."""
+    pairs = [tuple(part.split("=")) for part in query.split("&")]
+    request = SdkRequest(
+        method="GET",
+        schema="http",
+        host="127.0.0.1",
+        resource_path=USERS,
+        query_params=pairs,
+        header_params={"X-Sdk-Date": date, "X-Tag": " padded  "},
+        body="",
+    )
+    Signer(BasicCredentials(DEMO_ACCESS_KEY, secret_key, DEMO_PROJECT_ID)).sign(request)
+    return Request("GET", f"{USERS}?{query}", request.header_params)
+
+
+def message(response: Response) -> str:
+    body: dict[str, Any] = msgspec.json.decode(response.body)
+    assert body["error_code"] == "APIGW.0301"
+    assert body["request_id"] == response.headers["X-Request-Id"]
+    return str(body["error_msg"]).removeprefix("Incorrect IAM authentication information: ")
+
+
+def with_token(token: str) -> Request:
+    return Request("GET", USERS, {"x-auth-token": token})
+
+
+def asks_for_token(**changes: str) -> Request:
+    """A request for a token, with some of the credentials changed."""
+    who = {
+        "name": DEMO_USERNAME,
+        "password": DEMO_PASSWORD,
+        "domain": DEMO_DOMAIN,
+        "project": DEMO_PROJECT_ID,
+    } | changes
+    user = {"name": who["name"], "password": who["password"], "domain": {"name": who["domain"]}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    body = {"auth": {"identity": identity, "scope": {"project": {"id": who["project"]}}}}
+    return Request("POST", "/v3/auth/tokens", body=msgspec.json.encode(body))
+
+
+def test_the_signature_covers_what_was_sent(simulator: Simulator) -> None:
+    """A signature is right for its own request, and wrong as soon as one byte of the query differs."""
+    request = signed()
+    assert simulator.handle(request).status == 200
+    tampered = Request("GET", request.target.replace("limit=1", "limit=2"), request.headers)
+    assert message(simulator.handle(tampered)).startswith("verify aksk signature fail")
+
+
+def test_another_encoding_than_the_signed_one_is_refused(simulator: Simulator) -> None:
+    """`+` and `%20` mean the same blank, but only the encoding that was signed is accepted."""
+    request = signed(query="user_name=a b")
+    assert simulator.handle(Request("GET", f"{USERS}?user_name=a%20b", request.headers)).status == 200
+    assert simulator.handle(Request("GET", f"{USERS}?user_name=a+b", request.headers)).status == 401
+
+
+def test_the_order_of_parameters_does_not_matter(simulator: Simulator) -> None:
+    """The canonical query is sorted, whatever order was sent."""
+    assert simulator.handle(Request("GET", f"{USERS}?offset=0&limit=1", signed().headers)).status == 200
+
+
+@pytest.mark.parametrize(("skew", "status"), [(-901, 401), (-900, 200), (900, 200), (901, 401)])
+def test_a_clock_may_be_fifteen_minutes_off(simulator: Simulator, clock: Clock, skew: float, status: int) -> None:
+    """A signature is good for 15 minutes on both sides of its time."""
+    clock.now = NOW + skew
+    response = simulator.handle(signed())
+    assert response.status == status
+    if status == 401:
+        assert message(response).startswith("calc aksk signature fail:signature expired, signature time:2027")
+
+
+def test_more_than_five_failures_in_a_row_lock_the_key(simulator: Simulator, clock: Clock) -> None:
+    """Five failures are forgiven by a success; after six the right signature is refused, too, for five minutes."""
+    for _ in range(5):
+        assert simulator.handle(signed("wrong")).status == 401
+    assert simulator.handle(signed()).status == 200
+    for _ in range(6):
+        assert "verify aksk signature fail" in message(simulator.handle(signed("wrong")))
+    assert message(simulator.handle(signed())) == "AK access failed to reach the limit,forbidden."
+    clock.now += 299
+    assert simulator.handle(signed()).status == 401
+    clock.now += 1
+    assert simulator.handle(signed()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({}, "no token or signature in the request"),
+        ({"X-Auth-Token": "guessed"}, "decrypt token fail"),
+        ({"Authorization": "SDK-HMAC-SHA256 Access=X, SignedHeaders=x-sdk-date, Signature=0"}, "ak X not exist"),
+        ({"Authorization": "Basic Zm9vOmJhcg=="}, "no token or signature in the request"),
+    ],
+)
+def test_bad_credentials_are_refused_with_the_gateways_words(
+    simulator: Simulator, headers: dict[str, str], words: str
+) -> None:
+    """Each kind of bad credentials is a 401 in the gateway's shape with its own message."""
+    response = simulator.handle(Request("GET", USERS, headers))
+    assert (response.status, message(response)) == (401, words)
+
+
+def test_the_date_must_be_signed(simulator: Simulator) -> None:
+    """A signature that leaves the date open could be used for ever, so it is refused."""
+    headers = dict(signed().headers)
+    headers["Authorization"] = headers["Authorization"].replace("x-sdk-date;", "")
+    assert "not signed" in message(simulator.handle(Request("GET", f"{USERS}?limit=1&offset=0", headers)))
+
+
+def test_a_token_lives_for_a_day(simulator: Simulator, clock: Clock) -> None:
+    """IAM hands out a token with its end; it works until then, and a second one does not end it."""
+    answers = [simulator.handle(asks_for_token()) for _ in range(2)]
+    assert [answer.status for answer in answers] == [201, 201]
+    first, second = (answer.headers["X-Subject-Token"] for answer in answers)
+    assert first != second
+    assert msgspec.json.decode(answers[0].body)["token"]["expires_at"] == "2027-01-16T08:00:00.000000Z"
+    clock.now += 24 * 3600 - 1
+    assert simulator.handle(with_token(first)).status == 200
+    clock.now += 1
+    assert message(simulator.handle(with_token(first))) == "decrypt token fail"
+
+
+def test_tokens_can_be_revoked(simulator: Simulator) -> None:
+    """One token ends alone; a changed password ends them all, the configured one included."""
+    first, second = (simulator.handle(asks_for_token()).headers["X-Subject-Token"] for _ in range(2))
+    simulator.tokens.revoke(first)
+    assert [simulator.handle(with_token(token)).status for token in (first, second, DEMO_TOKEN)] == [401, 200, 200]
+    simulator.tokens.revoke_all()
+    assert [simulator.handle(with_token(token)).status for token in (first, second, DEMO_TOKEN)] == [401] * 3
+
+
+@pytest.mark.parametrize("change", [{"name": "x"}, {"password": "x"}, {"domain": "x"}, {"project": "x"}])
+def test_iam_refuses_wrong_credentials_in_its_own_shape(simulator: Simulator, change: dict[str, str]) -> None:
+    """A wrong user, password, domain or project is a 401 with IAM's nested error."""
+    response = simulator.handle(asks_for_token(**change))
+    error = msgspec.json.decode(response.body)["error"]
+    assert (response.status, error["code"], error["title"]) == (401, 401, "Unauthorized")
+
+
+def test_iam_refuses_a_malformed_body(simulator: Simulator) -> None:
+    """What is no token request is a 400."""
+    response = simulator.handle(Request("POST", "/v3/auth/tokens", body=b'{"auth": {}}'))
+    assert (response.status, msgspec.json.decode(response.body)["error"]["title"]) == (400, "Bad Request")
+
+
+def test_temporary_keys_rotate_before_they_end(simulator: Simulator, clock: Clock) -> None:
+    """The metadata service always hands out a key with at least 12 hours left, without any credentials."""
+    seen = set()
+    for _ in range(48):
+        credential = msgspec.json.decode(simulator.handle(Request("GET", "/openstack/latest/securitykey")).body)
+        seen.add(credential["credential"]["access"])
+        expires = msgspec.json.decode(f'"{credential["credential"]["expires_at"]}"', type=datetime)
+        assert 12 * 3600 < expires.timestamp() - clock.now <= 24 * 3600
+        clock.now += 3600
+    assert len(seen) == 5
+
+
+async def test_the_wire_carries_the_raw_target(simulator: Simulator) -> None:
+    """Over a socket, too, the signature is checked against the client's own encoding and headers."""
+    request = signed(query="user_name=user001")
+    async with simulator.serve() as url, ClientSession() as session:
+        headers = {**request.headers, "Host": "127.0.0.1"}
+        async with asyncio.timeout(10), session.get(f"{url}{request.target}", headers=headers) as response:
+            assert response.status == 200
+            assert response.headers["Date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
+            assert len(response.headers["X-Request-Id"]) == 32
+        tilde = signed(query="user_name=a~b")
+        headers = {**tilde.headers, "Host": "127.0.0.1"}
+        for sent, status in (("a~b", 200), ("a%7Eb", 401)):
+            target = URL(f"{url}{USERS}?user_name={sent}", encoded=True)
+            async with asyncio.timeout(10), session.get(target, headers=headers) as response:
+                assert response.status == status

@@ -1,0 +1,101 @@
+"""The command `simulate`: its flags, its words and that it serves."""
+
+import argparse
+import asyncio
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+from ruamel.yaml import YAML
+
+from exporter.simulator import DEMO_ACCESS_KEY, DEMO_PROJECT_ID, Fault, Latency, Script, Simulator, SimulatorOptions
+from exporter.simulator.command import add_arguments, configuration, options_of, run
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_without_flags_it_is_the_default_simulator() -> None:
+    """The flags' defaults are the options' defaults."""
+    namespace = parse()
+    assert options_of(namespace) == SimulatorOptions()
+    assert namespace.listen_address == ("127.0.0.1", 10098)
+
+
+def test_every_flag_reaches_the_options() -> None:
+    """Each flag sets its option."""
+    flags = "--seed 3 --users 7 --speed 60 --quota 0 --faults 429=0.5,ListUsers:hang=1 --latency 50ms:1s"
+    incident = "--incident-at 5m --incident-duration 1h30m --incident-ratio 0.5"
+    assert options_of(parse(*flags.split(), *incident.split())) == SimulatorOptions(
+        seed=3,
+        users=7,
+        speed=60.0,
+        quota=0,
+        faults=(Fault("429", 0.5), Fault("hang", 1.0, "ListUsers")),
+        latency=Latency(0.05, 1.0),
+        incident=Script(300.0, 5400.0, 0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("[::1]:80", ("::1", 80)), (":0", ("0.0.0.0", 0)), ("localhost:9", ("localhost", 9))],  # noqa: S104 - only read
+)
+def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
+    """Hosts, IPv6 in brackets and no host at all."""
+    assert parse("--listen-address", text).listen_address == address
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "hint"),
+    [
+        ("--listen-address", "::1", "HOST:PORT"),
+        ("--listen-address", "host:70000", "HOST:PORT"),
+        ("--seed", "x", "whole number"),
+        ("--users", "-1", "whole number"),
+        ("--speed", "fast", "frozen"),
+        ("--faults", "429=2", "from 0 to 1"),
+        ("--latency", "soon", "50ms"),
+        ("--incident-at", "5 minutes", "5m"),
+        ("--incident-ratio", "1.5", "from 0 to 1"),
+    ],
+)
+def test_nonsense_is_refused_with_a_hint(flag: str, value: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An invalid value ends with argparse's status 2 and says what would do."""
+    with pytest.raises(SystemExit, match="2"):
+        parse(f"{flag}={value}")
+    error = capsys.readouterr().err
+    assert flag in error
+    assert hint in error
+
+
+@pytest.mark.parametrize(("users", "listed"), [(0, 0), (1, 1), (50, 50), (1000, 200)])
+def test_the_printed_configuration_is_yaml_with_the_users(users: int, listed: int) -> None:
+    """It can be pasted as it is: one project, its endpoints, a key and the users' names."""
+    simulator = Simulator(SimulatorOptions(users=users))
+    project = YAML(typ="safe").load(configuration(simulator, "http://127.0.0.1:1"))["projects"][0]
+    assert project["project_id"] == DEMO_PROJECT_ID
+    assert set(project["endpoints"]) == {"sessions", "users", "iam", "metadata"}
+    assert project["auth"]["access_key"] == DEMO_ACCESS_KEY
+    assert project["users"] == list(simulator.population.names()[:listed])
+
+
+async def test_it_serves_until_cancelled_and_says_how_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    """The printed curl line's address and token work."""
+    task = asyncio.create_task(run(parse("--listen-address=127.0.0.1:0", "--users=3")))
+    text = ""
+    async with asyncio.timeout(10):
+        while "curl" not in text:
+            await asyncio.sleep(0)
+            text += capsys.readouterr().out
+        url = next(word for word in text.split("'") if word.startswith("http://") and "user_name" in word)
+        token = text.split("X-Auth-Token: ")[1].split("'")[0]
+        async with ClientSession() as session, session.get(url, headers={"X-Auth-Token": token}) as response:
+            assert response.status == 200
+            assert "session_info_list" in msgspec.json.decode(await response.read())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,0 +1,151 @@
+"""The operations as such: documented examples, parameters, refusals. No sockets."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from exporter.simulator import (
+    DEMO_PROJECT_ID,
+    DEMO_TOKEN,
+    Request,
+    Response,
+    SessionInfo,
+    Simulator,
+    StaticPopulation,
+    UserDetail,
+)
+
+SESSIONS_EXAMPLE: dict[str, Any] = {
+    "session_info_list": [
+        {
+            "id": "a7db732e1ad511edaf56fa163ed8e03f",
+            "session_stamp": "S-1-5-21-1908276142-124560728-768171367-1358-zeng**long@wksapp.****huawei.com-HDP-_1",
+            "protocol_type": "Hdp",
+            "login_user": "zeng**long@wksapp.****huawei.com",
+            "session_type": "1",
+            "pre_conn_time": "2022-08-13 07:00:20",
+            "start_time": "2022-08-13 07:00:20",
+            "end_time": "0001-01-01 00:00:00",
+            "machine_sid": "S-1-5-21-1908276142-**4560728-768171367-1358",
+            "session_state": "AppcInit",
+            "client_mac": "3c-7c-3f-**-e4-04",
+            "client_name": "proven",
+            "client_ip": "10.**.**.239",
+            "client_version": "22.4.2.12888",
+            "client_type": "Windows 10 Enterprise",
+            "agent_version": "21.12.0.11461",
+            "vm_ip": "172.**.**.26",
+            "failed_reason": "success",
+            "failed_code": "WKS.00000000",
+            "tenant_id": "26a0420e9e284569a23f1b2f7d9b5011",
+        }
+    ]
+}
+USER_EXAMPLE: dict[str, Any] = {
+    "user_detail": {
+        "description": "API test user.",
+        "id": "8a2c3f9579d240820179d51e6caf0001",
+        "user_name": "api-test",
+        "user_email": "test@huawei.com",
+        "object_sid": "8a2c3f9579d240820179d51e6caf0001",
+        "sam_account_name": "api-test",
+        "full_name": "api-test",
+        "distinguished_name": "api-test",
+        "account_type": 0,
+        "when_created": "2021-06-03T19:43:31.000Z",
+        "account_expires": 0,
+        "user_expired": False,
+        "locked": False,
+        "enabled_change_password": True,
+        "password_never_expired": False,
+        "next_login_change_password": True,
+        "disabled": False,
+        "group_names": ["DomainUsers"],
+        "total_desktops": 0,
+    }
+}
+SESSIONS = f"/v1/{DEMO_PROJECT_ID}/session/list-sessions"
+WINDOW = "query_begin_time=2024-02-27T03:47:51.182Z&query_end_time=2024-02-28T03:47:51.182Z"
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    """It knows the user and the session of the reference's examples."""
+    user = msgspec.convert(USER_EXAMPLE["user_detail"], UserDetail)
+    sessions = msgspec.convert(SESSIONS_EXAMPLE["session_info_list"], list[SessionInfo])
+    population = StaticPopulation({"api-test": user}, {"api-test": sessions})
+    return Simulator(clock=lambda: 1_800_000_000.0, population=population)
+
+
+def ask(simulator: Simulator, target: str, method: str = "GET") -> Response:
+    return simulator.handle(Request(method, target, {"X-Auth-Token": DEMO_TOKEN}))
+
+
+def test_the_documented_sessions_are_served_to_the_letter(simulator: Simulator) -> None:
+    """Absent fields stay absent: the reference's example goes in and comes out."""
+    response = ask(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=api-test")
+    assert json.loads(response.body) == SESSIONS_EXAMPLE
+    assert response.headers["Content-Type"] == "application/json"
+
+
+def test_the_documented_user_is_served_to_the_letter(simulator: Simulator) -> None:
+    """The reference's example of a user goes in and comes out."""
+    response = ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users/8a2c3f9579d240820179d51e6caf0001")
+    assert json.loads(response.body) == USER_EXAMPLE
+
+
+def test_a_listed_user_is_no_user_detail(simulator: Simulator) -> None:
+    """ListUsers says `account_expired`, and `account_expires` as text."""
+    user = json.loads(ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users").body)["users"][0]
+    assert (user["account_expires"], user["account_expired"]) == ("0", False)
+    assert not {"user_expired", "sam_account_name"} & user.keys()
+
+
+def test_a_known_user_may_have_no_sessions() -> None:
+    """A user without sessions is an empty list, not a 404."""
+    simulator = Simulator(population=StaticPopulation({"idle": UserDetail(id="1", user_name="idle")}))
+    response = ask(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=idle")
+    assert (response.status, json.loads(response.body)) == (200, {"session_info_list": []})
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "code"),
+    [
+        ("GET", f"/v1/{DEMO_PROJECT_ID}/session/user-session-info", 400, "WKS.0001"),
+        ("GET", f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=", 400, "WKS.0001"),
+        ("GET", SESSIONS, 400, "WKS.0001"),
+        ("GET", f"{SESSIONS}?query_begin_time=2024-02-27T03:47:51.182Z", 400, "WKS.0001"),
+        ("GET", f"{SESSIONS}?{WINDOW.replace('T', ' ')}", 400, "WKS.0001"),
+        ("GET", f"{SESSIONS}?{WINDOW}&limit=0", 400, "WKS.0001"),
+        ("GET", f"{SESSIONS}?{WINDOW}&limit=101", 400, "WKS.0001"),
+        ("GET", f"{SESSIONS}?{WINDOW}&offset=-1", 400, "WKS.0001"),
+        ("GET", f"/v2/{DEMO_PROJECT_ID}/users?limit=all", 400, "WKS.0001"),
+        ("POST", f"/v2/{DEMO_PROJECT_ID}/users", 405, "WKS.00010405"),
+        ("GET", f"/v2/{DEMO_PROJECT_ID}/users/", 404, "APIG.0101"),
+        ("GET", f"/v3/{DEMO_PROJECT_ID}/users", 404, "APIG.0101"),
+        ("GET", f"/v2/{'f' * 32}/users", 403, "APIG.0302"),
+    ],
+)
+def test_bad_requests_are_refused(simulator: Simulator, method: str, target: str, status: int, code: str) -> None:
+    """Each bad request has its status and an error code."""
+    response = ask(simulator, target, method)
+    body = json.loads(response.body)
+    assert (response.status, body["error_code"]) == (status, code)
+    assert body["error_msg"]
+
+
+def test_what_the_documented_example_shows_is_a_valid_window(simulator: Simulator) -> None:
+    """The times of the reference are understood, and nothing started in that window."""
+    assert json.loads(ask(simulator, f"{SESSIONS}?{WINDOW}").body) == {"count": 0, "items": []}
+
+
+def test_every_call_is_counted(simulator: Simulator) -> None:
+    """Calls are counted by operation and status, refused ones and unknown paths included."""
+    ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users")
+    ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users/unknown")
+    ask(simulator, "/nowhere")
+    assert simulator.calls.counts == {("ListUsers", 200): 1, ("ListUserDetail", 404): 1, ("unknown", 404): 1}
+    assert simulator.calls.total("ListUsers") == 1
+    assert simulator.calls.times("ListUserDetail") == [1_800_000_000.0]

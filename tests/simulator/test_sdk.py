@@ -1,0 +1,261 @@
+"""The official SDK is the judge of the simulator: it must be able to tell it from the cloud by nothing."""
+
+import asyncio
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+import msgspec
+import pytest
+from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, ServerResponseException
+from huaweicloudsdkworkspace.v2 import ListUserDetailRequest, ListUsersRequest
+from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, ListSessionsRequest
+from msgspec import UNSET
+
+from exporter.simulator import (
+    PERSONAL_MARKS,
+    SessionInfo,
+    Simulator,
+    SimulatorOptions,
+    StaticPopulation,
+    UserDetail,
+    parse_faults,
+)
+from exporter.simulator.identity import security_key
+from exporter.simulator.operations import DETAIL_ONLY
+
+Connect = Callable[..., Any]
+TIMES_AS_TEXT = pytest.mark.filterwarnings("ignore:Unable to convert string to datetime:ImportWarning")
+"""The SDK turns the times of ListSessions into datetimes only where it finds python-dateutil."""
+
+ODD_NAMES = ["Jörg Müller", "a+b", "100%", "~tilde", "a&b=c", "x/y?z", "日本", "a%20b"]
+
+
+def timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def same(record: Any, truth: msgspec.Struct, *, but: AbstractSet[str] = frozenset()) -> None:
+    """Compare every field that both know; what the truth leaves out the SDK shows as None."""
+    for name in set(record.attribute_map) & set(truth.__struct_fields__) - set(but):
+        expected = getattr(truth, name)
+        assert getattr(record, name) == (None if expected is UNSET else expected), name
+
+
+async def test_every_field_of_every_session_reaches_the_sdk(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """ListSessionByUserName hands out the population's truth, field by field, in all five states."""
+    simulator = Simulator(clock=clock)
+    async with simulator.serve() as url:
+        sdk = connect_sdk(url)
+        states = set()
+        for name in simulator.population.names():
+            request = ListSessionByUserNameRequest(user_name=name)
+            answer = await asyncio.to_thread(sdk.sessions.list_session_by_user_name, request)
+            truth = simulator.population.sessions_of(name, clock())
+            assert len(answer.session_info_list) == len(truth)
+            for shown, session in zip(answer.session_info_list, truth, strict=True):
+                same(shown, session)
+                states.add(shown.session_state)
+    assert states == {"AppcInit", "Active", "Disconnected", "SignedOut", "InitFail"}
+
+
+async def test_every_field_of_every_user_reaches_the_sdk(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """ListUserDetail hands out the population's truth, field by field."""
+    simulator = Simulator(clock=clock)
+    async with simulator.serve() as url:
+        sdk = connect_sdk(url)
+        for user in simulator.users():
+            answer = await asyncio.to_thread(sdk.users.list_user_detail, ListUserDetailRequest(user_id=user.id))
+            same(answer.user_detail, user)
+            assert answer.raw_content.count(b'"enabled_change_password":true') == 1
+
+
+async def test_list_users_is_paged_and_unlike_the_detail(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Pages of ListUsers make up all users once; expiry has another name and type there than in UserDetail."""
+    simulator = Simulator(clock=clock)
+    async with simulator.serve() as url:
+        list_users = connect_sdk(url).users.list_users
+        pages = [
+            await asyncio.to_thread(list_users, ListUsersRequest(limit="20", offset=str(offset)))
+            for offset in (0, 20, 40)
+        ]
+        whole = await asyncio.to_thread(list_users, ListUsersRequest())
+    assert [page.total_count for page in (*pages, whole)] == [50] * 4
+    assert [len(page.users) for page in (*pages, whole)] == [20, 20, 10, 50]
+    shown = list(chain.from_iterable(page.users for page in pages))
+    assert shown == whole.users
+    for user, truth in zip(shown, simulator.users(), strict=True):
+        same(user, truth, but={"account_expires"})
+        assert (user.account_expires, user.account_expired) == (str(truth.account_expires), truth.user_expired)
+    assert not DETAIL_ONLY & msgspec.json.decode(whole.raw_content)["users"][0].keys()
+
+
+async def test_list_users_matches_fuzzily(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Asked for one name or several, ListUsers returns every user whose name contains one of them."""
+    async with Simulator(SimulatorOptions(users=1200), clock=clock).serve() as url:
+        list_users = connect_sdk(url).users.list_users
+        one = await asyncio.to_thread(list_users, ListUsersRequest(user_name="user110"))
+        several = await asyncio.to_thread(list_users, ListUsersRequest(user_names=["user0001", "user0002"]))
+    assert [user.user_name for user in one.users] == [f"user{number}" for number in range(1100, 1110)]
+    assert [user.user_name for user in several.users] == ["user0001", "user0002"]
+
+
+@TIMES_AS_TEXT
+async def test_list_sessions_is_paged_newest_first(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Pages of ListSessions make up the sessions that started in the window, newest first, with the group's name."""
+    simulator = Simulator(clock=clock)
+    window = {"query_begin_time": timestamp(clock() - 86400), "query_end_time": timestamp(clock())}
+    async with simulator.serve() as url:
+        list_sessions = connect_sdk(url).sessions.list_sessions
+        pages = [
+            await asyncio.to_thread(list_sessions, ListSessionsRequest(limit=10, offset=offset, **window))
+            for offset in range(0, 50, 10)
+        ]
+        unlimited = await asyncio.to_thread(list_sessions, ListSessionsRequest(**window))
+    items = list(chain.from_iterable(page.items for page in pages))
+    assert {page.count for page in pages} == {len(items)}
+    assert items[:10] == unlimited.items
+    truth = {session.id: session for session in simulator.sessions()}
+    assert len(items) == len(truth) == len({item.id for item in items})
+    assert [item.start_time for item in items] == sorted((item.start_time for item in items), reverse=True)
+    times = {"pre_conn_time", "start_time", "end_time", "last_update_status_time"}
+    for item in items:
+        same(item, truth[item.id], but=times)
+        assert str(item.start_time)[:19] == truth[item.id].start_time
+        assert item.app_server_group_name.startswith("server-group-")
+
+
+@TIMES_AS_TEXT
+async def test_list_sessions_selects_by_start_and_state(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """A session that started before the window is not returned, however alive; several states may be asked for."""
+    simulator = Simulator(clock=clock)
+    begin = clock() - 3600
+    request = ListSessionsRequest(
+        limit=100,
+        query_begin_time=timestamp(begin),
+        query_end_time=timestamp(clock()),
+        session_state="Active,Disconnected",
+    )
+    async with simulator.serve() as url:
+        answer = await asyncio.to_thread(connect_sdk(url).sessions.list_sessions, request)
+    since = datetime.fromtimestamp(begin, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    here = [session for session in simulator.sessions() if session.session_state in {"Active", "Disconnected"}]
+    recent = {session.id for session in here if str(session.start_time) >= since}
+    assert {item.id for item in answer.items} == recent
+    assert 0 < len(recent) < len(here)
+
+
+async def test_odd_names_survive_signing_and_encoding(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Names with blanks, +, %, ~ and umlauts are signed by the SDK and verified from the bytes on the wire."""
+    people = {
+        name: UserDetail(id=f"{number:032x}", user_name=name, account_expires=0)
+        for number, name in enumerate(ODD_NAMES)
+    }
+    sessions = {name: [SessionInfo(id=name, session_state="Active")] for name in ODD_NAMES}
+    async with Simulator(clock=clock, population=StaticPopulation(people, sessions)).serve() as url:
+        sdk = connect_sdk(url)
+        for name in ODD_NAMES:
+            request = ListSessionByUserNameRequest(user_name=name)
+            answer = await asyncio.to_thread(sdk.sessions.list_session_by_user_name, request)
+            assert [session.id for session in answer.session_info_list] == [name]
+        several = ListUsersRequest(user_names=ODD_NAMES)
+        answer = await asyncio.to_thread(sdk.users.list_users, several)
+    assert {user.user_name for user in answer.users} == set(ODD_NAMES)
+
+
+async def test_temporary_keys_need_their_security_token(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The metadata service's key works with its security token and not with another."""
+    key = msgspec.json.decode(security_key(1, clock()).body)["credential"]
+    request = ListUsersRequest()
+    async with Simulator(clock=clock).serve() as url:
+        good = connect_sdk(url, key["access"], key["secret"], security_token=key["securitytoken"])
+        assert (await asyncio.to_thread(good.users.list_users, request)).total_count == 50
+        bad = connect_sdk(url, key["access"], key["secret"], security_token="another")
+        with pytest.raises(ClientRequestException) as refused:
+            await asyncio.to_thread(bad.users.list_users, request)
+    assert refused.value.status_code == 401
+    assert "Get secretKey failed" in refused.value.error_msg
+
+
+async def test_a_wrong_secret_is_refused_with_what_was_verified(
+    clock: Callable[[], float], connect_sdk: Connect
+) -> None:
+    """A signature under another secret is a 401 that shows the canonical request, as the gateway's does."""
+    async with Simulator(clock=clock).serve() as url:
+        sdk = connect_sdk(url, secret_key="wrong")
+        with pytest.raises(ClientRequestException) as refused:
+            await asyncio.to_thread(sdk.users.list_users, ListUsersRequest(limit="5"))
+    assert (refused.value.status_code, refused.value.error_code) == (401, "APIGW.0301")
+    assert "verify aksk signature fail, canonicalRequest:GET|/v2/" in refused.value.error_msg
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code", "message"),
+    [
+        ({"denied_actions": frozenset({"workspace:users:list"})}, 403, "WKS.00010403", "workspace:users:list"),
+        ({"faults": parse_faults("500=1")}, 500, "WKS.00010500", "An internal service error occurred."),
+        ({"faults": parse_faults("503=1")}, 503, "WKS.00010503", "Service unavailable."),
+    ],
+)
+async def test_refusals_surface_as_sdk_exceptions(  # noqa: PLR0913, PLR0917 - a table of cases with its fixtures
+    clock: Callable[[], float],
+    connect_sdk: Connect,
+    options: dict[str, Any],
+    status: int,
+    code: str,
+    message: str,
+) -> None:
+    """403, 500 and 503 carry code, message and request id to where the SDK looks for them."""
+    async with Simulator(SimulatorOptions(**options), clock=clock).serve() as url:
+        with pytest.raises((ClientRequestException, ServerResponseException)) as refused:
+            await asyncio.to_thread(connect_sdk(url).users.list_users, ListUsersRequest())
+    assert (refused.value.status_code, refused.value.error_code) == (status, code)
+    assert message in refused.value.error_msg
+    assert refused.value.request_id == "00000001" + "1".rjust(24, "0")
+
+
+async def test_throttling_surfaces_as_status_429(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The SDK recognises 429; it drops the body of that status, so that its code and request id show only elsewhere."""
+    async with Simulator(SimulatorOptions(quota=1), clock=clock).serve() as url:
+        list_users = connect_sdk(url).users.list_users
+        await asyncio.to_thread(list_users, ListUsersRequest())
+        with pytest.raises(ClientRequestException) as refused:
+            await asyncio.to_thread(list_users, ListUsersRequest())
+    assert (refused.value.status_code, refused.value.error_code) == (429, "429")
+
+
+async def test_unknown_users_are_not_found(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """An unknown name and an unknown id are 404 with a WKS code."""
+    async with Simulator(clock=clock).serve() as url:
+        sdk = connect_sdk(url)
+        calls = (
+            (sdk.sessions.list_session_by_user_name, ListSessionByUserNameRequest(user_name="nobody")),
+            (sdk.users.list_user_detail, ListUserDetailRequest(user_id="0" * 32)),
+        )
+        for call, request in calls:
+            with pytest.raises(ClientRequestException) as refused:
+                await asyncio.to_thread(call, request)
+            assert (refused.value.status_code, refused.value.error_code) == (404, "WKS.00170404")
+
+
+async def test_another_project_is_refused(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Credentials are good for their project only."""
+    async with Simulator(clock=clock).serve() as url:
+        with pytest.raises(ClientRequestException) as refused:
+            await asyncio.to_thread(connect_sdk(url, project_id="f" * 32).users.list_users, ListUsersRequest())
+    assert refused.value.status_code == 403
+
+
+@TIMES_AS_TEXT
+async def test_personal_data_is_there_and_recognisable(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Every kind of personal data is in the answers, so that a test for leaks proves something."""
+    simulator = Simulator(clock=clock)
+    window = {"query_begin_time": timestamp(clock() - 86400), "query_end_time": timestamp(clock())}
+    async with simulator.serve() as url:
+        sdk = connect_sdk(url)
+        sessions = await asyncio.to_thread(sdk.sessions.list_sessions, ListSessionsRequest(**window))
+        users = await asyncio.to_thread(sdk.users.list_users, ListUsersRequest())
+    text = (sessions.raw_content + users.raw_content).decode()
+    assert [mark for mark in PERSONAL_MARKS if mark not in text] == []
