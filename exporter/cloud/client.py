@@ -1,0 +1,93 @@
+"""The operations that the exporter asks the cloud for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from exporter.cloud import models
+from exporter.cloud.errors import Unauthorized
+from exporter.cloud.signer import encoded, query_string
+from exporter.cloud.transport import Request, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from exporter.cloud.auth import Auth
+    from exporter.cloud.credentials import Credentials
+
+LIST_SESSION_BY_USER_NAME = "ListSessionByUserName"
+LIST_USER_DETAIL = "ListUserDetail"
+LIST_USERS = "ListUsers"
+
+IAM_ACTIONS = {
+    LIST_SESSION_BY_USER_NAME: "workspace:session:listSessionByUserName",
+    LIST_USER_DETAIL: "workspace:users:get",
+    LIST_USERS: "workspace:users:list",
+}
+"""The permission that each operation needs."""
+
+PAGE_SIZE = 100
+"""Entries asked for on a page of ListUsers."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Base addresses of the two services, without a slash at the end."""
+
+    sessions: str
+    users: str
+
+
+class Client:
+    """The cloud as one project sees it. Every method raises CloudError where no usable answer came."""
+
+    def __init__(self, project_id: str, endpoints: Endpoints, credentials: Credentials, transport: Transport) -> None:
+        self._project_id = project_id
+        self._endpoints = endpoints
+        self._credentials = credentials
+        self._transport = transport
+
+    async def list_session_by_user_name(self, user_name: str) -> tuple[models.Session, ...]:
+        """The sessions of one user."""
+        request = self._request(
+            LIST_SESSION_BY_USER_NAME,
+            self._endpoints.sessions,
+            f"/v1/{self._project_id}/session/user-session-info",
+            [("user_name", user_name)],
+        )
+        return await self._ask(request, models.sessions)
+
+    async def list_user_detail(self, user_id: str) -> models.UserDetail:
+        """The flags of one account."""
+        request = self._request(
+            LIST_USER_DETAIL, self._endpoints.users, f"/v2/{self._project_id}/users/{encoded(user_id)}", []
+        )
+        return await self._ask(request, models.user_detail)
+
+    async def list_users(self, user_names: Sequence[str], offset: int) -> models.UserPage:
+        """A page of the users that the cloud finds for these names, from ``offset`` on; it may find others besides."""
+        parameters = [("user_names", ",".join(user_names)), ("limit", str(PAGE_SIZE)), ("offset", str(offset))]
+        request = self._request(LIST_USERS, self._endpoints.users, f"/v2/{self._project_id}/users", parameters)
+        return await self._ask(request, models.user_page)
+
+    def _request(self, operation: str, endpoint: str, path: str, parameters: list[tuple[str, str]]) -> Request:
+        headers = {"Content-Type": "application/json", "X-Project-Id": self._project_id}
+        return Request(operation, "GET", endpoint, path, query_string(parameters), headers)
+
+    async def _ask(self, request: Request, decode: Callable[[bytes], T]) -> T:
+        """Send a request; after a 401 once more, if other credentials are at hand by then."""
+        auth = await self._credentials.current()
+        try:
+            return await self._send(request, auth, decode)
+        except Unauthorized:
+            renewed = await self._credentials.renewed(auth)
+            if renewed == auth:
+                raise
+            return await self._send(request, renewed, decode)
+
+    async def _send(self, request: Request, auth: Auth, decode: Callable[[bytes], T]) -> T:
+        headers = auth.headers(request, self._transport.now())
+        return await self._transport.send(replace(request, headers=headers), lambda answer: decode(answer.body))

@@ -1,0 +1,105 @@
+"""From settings to a client: which hosts, which credentials, which proxy."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.cloud import chain, metadata, regions
+from exporter.cloud.auth import AccessKey, Token
+from exporter.cloud.client import Client, Endpoints
+from exporter.cloud.credentials import Credentials, Kept, Leased
+from exporter.cloud.iam import IamUser
+from exporter.cloud.transport import Transport, proxy_from_environment
+from exporter.secrets import secret
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable
+
+    from exporter import config
+    from exporter.cloud.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A project's line to the cloud, with what there is to know about it."""
+
+    client: Client
+    credentials: Credentials
+    telemetry: Telemetry
+
+
+@asynccontextmanager
+async def connected(
+    project: config.Project, settings: config.Settings, tls: ssl.SSLContext, now: Callable[[], float]
+) -> AsyncIterator[Connection]:
+    """A connection for as long as the context lasts. Nothing is asked before the first call."""
+    transport = Transport(
+        timeout=settings.poll.timeout,
+        connections=settings.poll.concurrency,
+        proxy_for=_proxy(settings.http, project),
+        tls=tls,
+        now=now,
+    )
+    async with transport:
+        credentials = _credentials(project, transport)
+        client = Client(project.project_id, _endpoints(project), credentials, transport)
+        yield Connection(client, credentials, transport.telemetry)
+
+
+def _endpoints(project: config.Project) -> Endpoints:
+    given, region = project.endpoints, project.region
+    return Endpoints(
+        sessions=_base(given.sessions or regions.sessions_endpoint(region or "")),
+        users=_base(given.users or regions.users_endpoint(region or "")),
+    )
+
+
+def _base(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _proxy(http: config.Http, project: config.Project) -> Callable[[str], str | None]:
+    given = http.proxy.get_secret_value() if http.proxy else None
+    metadata_endpoint = _base(project.endpoints.metadata)
+
+    def proxy_for(endpoint: str) -> str | None:
+        if endpoint == metadata_endpoint:  # link-local: nothing but the ECS itself reaches it
+            return None
+        return given or proxy_from_environment(endpoint)
+
+    return proxy_for
+
+
+def _credentials(project: config.Project, transport: Transport) -> Credentials:
+    auth = project.auth
+    if token := secret(auth.token, auth.token_file):
+        return Kept(lambda: Token(token()))
+    if user := _iam_user(project):
+        return Leased(lambda: user.lend(transport), transport.now)
+    if key := _access_key(auth):
+        return Kept(key)
+    if link := chain.first_link(os.environ):
+        return Kept(link.read)
+    return Leased(lambda: metadata.lend(_base(project.endpoints.metadata), transport), transport.now)
+
+
+def _iam_user(project: config.Project) -> IamUser | None:
+    auth = project.auth
+    password = secret(auth.password, auth.password_file)
+    if not (auth.username and auth.domain and password):
+        return None
+    endpoint = _base(project.endpoints.iam or regions.iam_endpoint(project.region or ""))
+    return IamUser(endpoint, auth.domain, auth.username, password, project.project_id)
+
+
+def _access_key(auth: config.Auth) -> Callable[[], AccessKey] | None:
+    access_key = secret(auth.access_key, auth.access_key_file)
+    secret_key = secret(auth.secret_key, auth.secret_key_file)
+    if not (access_key and secret_key):
+        return None
+    security_token = secret(auth.security_token, auth.security_token_file)
+    return lambda: AccessKey(access_key(), secret_key(), security_token() if security_token else None)

@@ -1,0 +1,129 @@
+"""Where authentication comes from, and how it is kept alive."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.cloud.errors import CloudError, NoCredentials, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from exporter.cloud.auth import Auth
+
+RENEW_AHEAD = 40 * 60.0
+"""Seconds before its end that a lease is renewed, as the official SDK does; half its life where that is less."""
+
+# Seconds until a failed renewal is tried again: the first pause, doubled with every further failure.
+_PAUSE_UNREACHABLE = 5.0
+_PAUSE_REFUSED = 60.0  # IAM locks an account after a few wrong passwords within 15 minutes
+_LONGEST_PAUSE = 15 * 60.0
+
+_SHORTEST_USE = 30.0  # seconds; by a clock that is far ahead every lease has ended already
+
+
+class Credentials(Protocol):
+    """A source of authentication."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the present authentication ends, in seconds since 1970; None where unknown."""
+
+    async def current(self) -> Auth:
+        """What to authenticate with now. Raises CloudError where it cannot be had."""
+
+    async def renewed(self, refused: Auth) -> Auth:
+        """What to authenticate with after a 401 to ``refused``; the same where nothing else can be had.
+
+        Raises:
+            CloudError: the renewal failed.
+        """
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Authentication that somebody else keeps up to date: values in the configuration, or files read as they change."""
+
+    read: Callable[[], Auth]
+    expires_at: None = None
+
+    async def current(self) -> Auth:
+        """See Credentials."""
+        try:
+            return self.read()
+        except (OSError, ValueError) as error:
+            raise NoCredentials("credentials", "unreadable", detail=str(error)) from error
+
+    async def renewed(self, refused: Auth) -> Auth:  # noqa: ARG002 - whatever was refused, this is all there is
+        """See Credentials."""
+        return await self.current()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Authentication that ends at ``expires_at``, in seconds since 1970."""
+
+    auth: Auth
+    expires_at: float
+
+
+class Leased:
+    """Authentication that the cloud lends for a while: renewed ahead of its end, and when it is refused.
+
+    A renewal that failed is not tried again for a while, ever longer, so that no account gets locked.
+    """
+
+    def __init__(self, lend: Callable[[], Awaitable[Lease]], now: Callable[[], float]) -> None:
+        self._lend = lend
+        self._now = now
+        self._lease: Lease | None = None
+        self._renew_at = 0.0
+        self._renewing = asyncio.Lock()
+        self._failure: CloudError | None = None
+        self._pause = 0.0
+        self._retry_at = 0.0
+
+    @property
+    def expires_at(self) -> float | None:
+        """See Credentials."""
+        return self._lease.expires_at if self._lease else None
+
+    async def current(self) -> Auth:
+        """See Credentials."""
+        lease = self._lease
+        if lease is None:
+            return await self.renewed(None)
+        if self._now() < self._renew_at:
+            return lease.auth
+        try:
+            return await self.renewed(lease.auth)
+        except CloudError:
+            if self._now() < lease.expires_at:
+                return lease.auth
+            raise
+
+    async def renewed(self, refused: Auth | None) -> Auth:
+        """See Credentials. However many calls find the same lease refused, one renewal serves them all."""
+        async with self._renewing:
+            if self._lease is None or self._lease.auth == refused:
+                self._lease = await self._renew()
+            return self._lease.auth
+
+    async def _renew(self) -> Lease:
+        if self._failure and self._now() < self._retry_at:
+            raise self._failure.with_traceback(None)
+        try:
+            lease = await self._lend()
+        except CloudError as error:
+            first_pause = _PAUSE_REFUSED if isinstance(error, Refused) else _PAUSE_UNREACHABLE
+            self._pause = min(max(self._pause * 2, first_pause), _LONGEST_PAUSE)
+            self._retry_at = self._now() + self._pause
+            self._failure = error
+            raise
+        now = self._now()
+        life = lease.expires_at - now
+        self._renew_at = now + max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE)
+        self._failure, self._pause = None, 0.0
+        return lease

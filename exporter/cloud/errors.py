@@ -1,0 +1,85 @@
+"""The one family of errors that a call to the cloud can end in."""
+
+from __future__ import annotations
+
+
+class CloudError(Exception):
+    """A call that brought no usable answer.
+
+    ``outcome`` is the value of the metric label ``code``: the HTTP status, or ``timeout``, ``connection_error``,
+    ``tls_error``, ``invalid_response``. The cloud's own message is left out on purpose: it may name a person.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        outcome: str,
+        *,
+        error_code: str | None = None,
+        request_id: str | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(operation, outcome)
+        self.operation = operation
+        self.outcome = outcome
+        self.error_code = error_code
+        self.request_id = request_id
+        self.detail = detail
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status; None where there was no whole HTTP answer."""
+        return int(self.outcome) if self.outcome.isdecimal() else None
+
+    def __str__(self) -> str:
+        facts = [f"{self.operation}: {self.outcome}"]
+        facts += [self.detail] if self.detail else []
+        facts += [f"error_code {self.error_code}"] if self.error_code else []
+        facts += [f"request_id {self.request_id}"] if self.request_id else []
+        return ", ".join(facts)
+
+
+class Unreachable(CloudError):
+    """No whole answer arrived: timeout, connection or TLS trouble."""
+
+
+class NoCredentials(CloudError):
+    """Nothing was asked, because there is nothing to authenticate with."""
+
+
+class InvalidResponse(CloudError):
+    """An answer arrived that is not what the reference says."""
+
+
+class Refused(CloudError):
+    """The cloud answered with an error: any status or error code not told apart below."""
+
+
+class Unauthorized(Refused):
+    """401: the credentials are not accepted."""
+
+
+class Forbidden(Refused):
+    """403: the credentials lack a permission."""
+
+
+class NotFound(Refused):
+    """404 by the service itself: it does not know the user that was asked for."""
+
+
+class Throttled(Refused):
+    """429: the operation's quota is used up."""
+
+
+_BY_STATUS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: Throttled}
+
+# A 404 with one of these is the gateway's: it knows no such API, which says nothing about a user.
+_GATEWAY_CODES = ("APIG.", "APIGW.")
+
+
+def refusal(operation: str, status: int, error_code: str | None, request_id: str | None) -> Refused:
+    """The error for an answer with this status and error code (None where the body names none)."""
+    kind = _BY_STATUS.get(status, Refused)
+    if kind is NotFound and (error_code is None or error_code.startswith(_GATEWAY_CODES)):
+        kind = Refused
+    return kind(operation, str(status), error_code=error_code, request_id=request_id)

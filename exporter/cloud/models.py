@@ -1,0 +1,188 @@
+"""The fields used of the cloud's answers, and their decoding.
+
+Any field may be absent or null, and new ones appear without notice; what is not named here is skipped unread,
+personal data above all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Session(msgspec.Struct, frozen=True, gc=False):
+    """A session of a user (AppSession in the reference of ListSessionByUserName)."""
+
+    id: str | None = None
+    session_state: str | None = None
+    client_version: str | None = None
+    agent_version: str | None = None
+    failed_code: str | None = None
+    app_server_group_id: str | None = None
+
+
+class UserDetail(msgspec.Struct, frozen=True, gc=False):
+    """An account's flags (UserDetail in the reference of ListUserDetail)."""
+
+    locked: bool | None = None
+    user_expired: bool | None = None
+    disabled: bool | None = None
+    account_expires: int | None = None
+    """End of the account's validity in milliseconds since 1970, UTC; 0 where it never ends."""
+
+
+class User(msgspec.Struct, frozen=True, gc=False):
+    """An entry of ListUsers."""
+
+    id: str | None = None
+    user_name: str | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """What every body may carry: an error code, under the service's, the gateway's or IAM's name for it."""
+
+    error_code: str | int | None = None
+    errorCode: str | int | None = None  # noqa: N815 - the gateway's spelling
+    code: str | int | None = None
+
+
+class _SessionList(_Body, frozen=True):
+    session_info_list: list[Session] | None = None
+
+
+class _UserDetailAnswer(_Body, frozen=True):
+    user_detail: UserDetail | None = None
+
+
+class UserPage(_Body, frozen=True):
+    """One page of ListUsers."""
+
+    users: list[User] | None = None
+    total_count: int | None = None
+    """Users on all pages together."""
+
+
+class SecurityKey(msgspec.Struct, frozen=True):
+    """Temporary keys of an ECS, from its metadata service."""
+
+    access: str
+    secret: str
+    securitytoken: str
+    expires_at: str
+
+    def __repr__(self) -> str:
+        """Show no secrets."""
+        return f"SecurityKey(expires_at={self.expires_at!r})"
+
+
+class _SecurityKeyAnswer(_Body, frozen=True):
+    credential: SecurityKey | None = None
+
+
+class _TokenFields(msgspec.Struct, frozen=True):
+    expires_at: str
+
+
+class _TokenAnswer(_Body, frozen=True):
+    token: _TokenFields | None = None
+
+
+class ErrorBody(Exception):
+    """A body under a status of success that carries an error code, as the reference documents for some."""
+
+    def __init__(self, code: str | None) -> None:
+        super().__init__(code or "neither the expected field nor an error code")
+        self.code = code
+
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ErrorBody)
+"""What the decoders below raise."""
+
+B = TypeVar("B", bound=_Body)
+_SUCCESS_CODES = frozenset({"", "0", "200", "WKS.00000000"})
+
+
+def _code_of(body: _Body) -> str | None:
+    for code in (body.error_code, body.errorCode, body.code):
+        if code is not None and str(code) not in _SUCCESS_CODES:
+            return str(code)
+    return None
+
+
+def _decoder(kind: type[B]) -> Callable[[bytes], B]:
+    decode = msgspec.json.Decoder(kind).decode
+
+    def checked(body: bytes) -> B:
+        answer = decode(body)
+        if code := _code_of(answer):
+            raise ErrorBody(code)
+        return answer
+
+    return checked
+
+
+_session_list = _decoder(_SessionList)
+_user_detail = _decoder(_UserDetailAnswer)
+_security_key = _decoder(_SecurityKeyAnswer)
+_token = _decoder(_TokenAnswer)
+_any_body = msgspec.json.Decoder(_Body).decode
+_any_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_user_page = _decoder(UserPage)
+
+
+def sessions(body: bytes) -> tuple[Session, ...]:
+    """The sessions in an answer of ListSessionByUserName; an absent list is an empty one."""
+    found = _session_list(body).session_info_list
+    if found is None and (code := error_code(body)):
+        raise ErrorBody(code)
+    return tuple(found or ())
+
+
+def user_detail(body: bytes) -> UserDetail:
+    """The account in an answer of ListUserDetail."""
+    return _present(_user_detail(body).user_detail, body)
+
+
+def user_page(body: bytes) -> UserPage:
+    """A page of ListUsers; its list is never None."""
+    page = _user_page(body)
+    _present(page.users, body)
+    return page
+
+
+def security_key(body: bytes) -> SecurityKey:
+    """The temporary keys in an answer of the metadata service."""
+    return _present(_security_key(body).credential, body)
+
+
+def token_expiry(body: bytes) -> str:
+    """When the token ends that an answer of KeystoneCreateUserTokenByPassword is about."""
+    return _present(_token(body).token, body).expires_at
+
+
+def _present(value: T | None, body: bytes) -> T:
+    if value is None:
+        raise ErrorBody(error_code(body))
+    return value
+
+
+def error_code(body: bytes) -> str | None:
+    """The error code that a body carries, at the top or one level down; None where it carries none."""
+    try:
+        parts = [body, *_any_object(body).values()]
+    except UNDECODABLE:
+        return None
+    return next((code for part in parts if (code := _code_in(part))), None)
+
+
+def _code_in(part: bytes | msgspec.Raw) -> str | None:
+    try:
+        return _code_of(_any_body(part))
+    except UNDECODABLE:
+        return None

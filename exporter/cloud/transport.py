@@ -1,0 +1,196 @@
+"""One HTTP exchange with the cloud: what goes out is bounded in time, what comes in is bounded in size."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from exporter import __version__
+from exporter.cloud import models
+from exporter.cloud.errors import CloudError, InvalidResponse, Unreachable, refusal
+from exporter.cloud.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""A longer body is not read on."""
+
+_SUCCESS = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it goes over the wire: ``path`` and ``query`` are percent-encoded already."""
+
+    operation: str
+    method: str
+    endpoint: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def host(self) -> str:
+        """The value of the Host header."""
+        return urlsplit(self.endpoint).netloc
+
+    @property
+    def full_path(self) -> str:
+        """The path as sent; an endpoint may have one of its own, in front."""
+        return urlsplit(self.endpoint).path + self.path
+
+    @property
+    def url(self) -> str:
+        """The whole address."""
+        return f"{self.endpoint}{self.path}?{self.query}" if self.query else f"{self.endpoint}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Transport:
+    """A pool of connections to the cloud, for one project.
+
+    Redirects are never followed, cookies never kept, compressed bodies never asked for, so that no answer can cost
+    more than it weighs.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        connections: int,
+        proxy_for: Callable[[str], str | None],
+        tls: ssl.SSLContext,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.telemetry = Telemetry()
+        self.now = now
+        self._proxy_for = lru_cache(maxsize=16)(proxy_for)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=tls),
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"User-Agent": f"huaweicloud-workspace-exporter/{__version__}", "Accept-Encoding": "identity"},
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def send(self, request: Request, read: Callable[[Answer], T]) -> T:
+        """Send a request and give back what ``read`` makes of the answer; it gets answers of success only.
+
+        ``read`` raises one of ``models.UNDECODABLE`` for a body that is not what the reference says.
+
+        Raises:
+            CloudError: no usable answer came. The attempt is counted under the error's outcome.
+        """
+        try:
+            answer = await self._exchange(request)
+            value = _read(request.operation, answer, read)
+        except CloudError as error:
+            self.telemetry.attempted(request.operation, error.outcome)
+            raise
+        self.telemetry.attempted(request.operation, str(answer.status))
+        return value
+
+    async def _exchange(self, request: Request) -> Answer:
+        started = time.perf_counter()
+        try:
+            async with self._session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers={**request.headers, "Host": request.host},
+                data=request.body or None,
+                proxy=self._proxy_for(request.endpoint),
+                allow_redirects=False,
+            ) as response:
+                answer = Answer(response.status, response.headers, await _bounded_body(request.operation, response))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise _unreachable(request.operation, error) from error
+        self.telemetry.answered(request.operation, time.perf_counter() - started)
+        if (date := _seconds(answer.headers.get("Date", ""))) is not None:
+            self.telemetry.clock_skew = date - self.now()
+        return answer
+
+
+def _read(operation: str, answer: Answer, read: Callable[[Answer], T]) -> T:
+    request_id = answer.headers.get("X-Request-Id")
+    if answer.status not in _SUCCESS:
+        raise refusal(operation, answer.status, models.error_code(answer.body), request_id)
+    try:
+        return read(answer)
+    except models.UNDECODABLE as error:
+        code = error.code if isinstance(error, models.ErrorBody) else None
+        raise InvalidResponse(operation, "invalid_response", error_code=code, request_id=request_id) from error
+
+
+async def _bounded_body(operation: str, response: aiohttp.ClientResponse) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            response.close()
+            raise InvalidResponse(operation, "invalid_response", detail=f"body over {MAX_BODY_BYTES} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _unreachable(operation: str, error: Exception) -> CloudError:
+    detail = str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    match error:
+        case TimeoutError():
+            return Unreachable(operation, "timeout")
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return Unreachable(operation, "tls_error", detail=detail)
+        case aiohttp.ClientResponseError():  # what came was not HTTP
+            return InvalidResponse(operation, "invalid_response", detail=detail)
+        case _:
+            return Unreachable(operation, "connection_error", detail=detail)
+
+
+@lru_cache(maxsize=16)  # many answers share a second
+def _seconds(http_date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(http_date).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def proxy_from_environment(endpoint: str) -> str | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an endpoint."""
+    parts = urlsplit(endpoint)
+    return None if proxy_bypass(parts.netloc) else getproxies_environment().get(parts.scheme)
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """What servers are verified with: the system's authorities, or those of ``ca_file``. Takes about 13 ms."""
+    return ssl.create_default_context(cafile=ca_file)
