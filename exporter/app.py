@@ -1,0 +1,125 @@
+"""Puts the parts together: settings in, a polling and serving exporter out."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp.web import AppRunner, TCPSite
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+from exporter import __version__, metrics, web
+from exporter.cloud.transport import tls_context
+from exporter.exposition import Exposition
+from exporter.labels import Labelling
+from exporter.status import ProcessStatus, ProjectStatus
+from exporter.watch import Watch, watching
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from prometheus_client.core import Metric
+
+    from exporter import config
+
+PUBLISH_INTERVAL = 1.0
+"""Seconds between two publishes."""
+
+_SHUTDOWN_TIMEOUT = 2.0  # seconds that requests under way get to end
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Exporter:
+    """The projects under watch, and what was last published of them."""
+
+    def __init__(self, watches: Sequence[Watch], labelling: Labelling, now: Callable[[], float]) -> None:
+        self.exposition = Exposition()
+        self.statuses: tuple[ProjectStatus, ...] = ()
+        """As last published."""
+        self._watches = watches
+        self._labelling = labelling
+        self._process = ProcessStatus(
+            version=__version__,
+            revision=_revision(),
+            python_version=platform.python_version(),
+            reload_successful=True,
+            loaded_at=now(),
+        )
+        self._own = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._own)
+
+    def publish(self) -> None:
+        """Make what is known now what is served."""
+        self.statuses = tuple(watch.status() for watch in self._watches)
+        self.exposition.publish(self._families())
+
+    async def run(self) -> None:
+        """Poll and publish until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for watch in self._watches:
+                group.create_task(watch.run())
+            while True:
+                await asyncio.sleep(PUBLISH_INTERVAL)
+                self.publish()
+
+    def _families(self) -> Iterator[Metric]:
+        yield from metrics.collect(self.statuses, self._labelling, self._process)
+        yield from self._own.collect()
+
+
+@asynccontextmanager
+async def exporting(
+    settings: config.Settings, now: Callable[[], float] = time.time
+) -> AsyncIterator[tuple[Exporter, str]]:
+    """An exporter that polls and serves as long as the context lasts, with the address that it is served at.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    tls = tls_context(settings.http.ca_file)
+    async with AsyncExitStack() as stack:
+        stack.callback(_logger.info, "stopped")
+        watches = [
+            await stack.enter_async_context(watching(project, settings, tls, now)) for project in settings.projects
+        ]
+        exporter = Exporter(watches, Labelling.of(settings.metrics), now)
+        exporter.publish()
+        address = await stack.enter_async_context(_served(exporter, settings.web))
+        _logger.info("listening", address=address)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(exporter.run())
+            try:
+                yield exporter, address
+            finally:
+                running.cancel()
+
+
+@asynccontextmanager
+async def _served(exporter: Exporter, settings: config.Web) -> AsyncIterator[str]:
+    app = web.application(settings.telemetry_path, exporter.exposition, lambda: exporter.statuses)
+    runner = AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        await TCPSite(runner, settings.host, settings.port).start()
+        yield _address(*runner.addresses[0][:2])
+    finally:
+        await runner.cleanup()
+
+
+def _address(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown
+    return f"http://{shown}:{port}"
+
+
+def _revision() -> str:
+    """The commit that the package was built from; ``unknown`` where it runs from its sources."""
+    file = resources.files("exporter") / "REVISION"
+    return file.read_text("ascii").strip() if file.is_file() else "unknown"

@@ -1,0 +1,106 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from exporter import __version__, config, demo, logs
+from exporter.app import exporting
+from exporter.cloud import chain
+from exporter.simulator import command as simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; returns the exit code."""
+    namespace = _parser().parse_args(arguments)
+    try:
+        return _run(namespace)
+    except config.ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+    except OSError as error:
+        sys.stderr.write(f"workspace-exporter: {error}\n")
+    return 1
+
+
+def _run(namespace: argparse.Namespace) -> int:
+    flags = config.given_flags(namespace)
+    match namespace.command:
+        case "simulate":
+            asyncio.run(_until_signalled(simulate.run(namespace)))
+        case "demo":
+            asyncio.run(_until_signalled(demo.run(flags)))
+        case _ if namespace.check:
+            sys.stdout.write(f"{_summary(_load(flags))}\n")
+        case _:
+            asyncio.run(_until_signalled(_serve(_load(flags))))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workspace-exporter",
+        description="Prometheus exporter for the sessions and users of Huawei Cloud Workspace.",
+        epilog="Every flag may also be set in the configuration file, or as an environment variable: "
+        "WORKSPACE_EXPORTER_POLL__INTERVAL is --poll.interval.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"workspace-exporter {__version__}")
+    parser.add_argument(
+        "--config.check",
+        dest="check",
+        action="store_true",
+        help="Read the whole configuration, ask nobody, and end with every mistake named.",
+    )
+    config.add_flags(parser)
+    commands = parser.add_subparsers(dest="command", metavar="demo|simulate", title="instead of watching a real cloud")
+    demo_parser = commands.add_parser(
+        "demo", help="Watch a simulated cloud: no account, no configuration file, no network.", allow_abbrev=False
+    )
+    config.add_flags(demo_parser)
+    simulate.add_arguments(
+        commands.add_parser("simulate", help="Serve only the simulated cloud, for other clients.", allow_abbrev=False)
+    )
+    return parser
+
+
+def _load(flags: Mapping[str, str]) -> config.Settings:
+    """Return the settings, the SDK's credential chain giving a project id where one is left out. Raises ConfigError."""
+    try:
+        link, broken = chain.first_link(os.environ), None
+    except (OSError, ValueError) as error:
+        link, broken = None, error
+    settings = config.load(flags, os.environ, default_project_id=link.project_id if link else None)
+    if broken and any(project.auth == config.Auth() for project in settings.projects):
+        raise config.ConfigError([config.Mistake("the SDK's credentials", "", str(broken))])
+    return settings
+
+
+def _summary(settings: config.Settings) -> str:
+    counts = [(project.name, len(project.users)) for project in settings.projects]
+    projects = ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
+    return f"The configuration is valid: {projects}."
+
+
+async def _serve(settings: config.Settings) -> None:
+    logs.configure(settings.log)
+    async with exporting(settings):
+        await asyncio.Event().wait()
+
+
+async def _until_signalled(work: Coroutine[None, None, None]) -> None:
+    """Run until SIGTERM or SIGINT, and let the work end its own way then."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

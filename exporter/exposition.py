@@ -1,0 +1,97 @@
+"""The published metrics as bytes, rendered ahead of the scrapes in the two formats that Prometheus reads."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client import exposition, openmetrics
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prometheus_client.core import Metric
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write metrics."""
+
+    media_type: str
+    content_type: str
+    render: Callable[[Collector], bytes] = field(repr=False, compare=False)
+
+
+TEXT = Format("text/plain", exposition.CONTENT_TYPE_PLAIN_0_0_4, exposition.generate_latest)
+OPENMETRICS = Format(
+    "application/openmetrics-text",
+    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    lambda families: openmetrics.exposition.generate_latest(families, version="1.0.0"),  # type: ignore[no-untyped-call] # the library's lack
+)
+
+
+def negotiated(accept: str) -> Format:
+    """The format that an Accept header prefers; text where it has no preference that can be met."""
+    best, best_quality = TEXT, 0.0
+    for offer in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in offer.split(";"))
+        quality = _quality(parameters)
+        if media_type == OPENMETRICS.media_type and quality > best_quality and _is_version_1(parameters):
+            best, best_quality = OPENMETRICS, quality
+        elif media_type in {TEXT.media_type, "text/*"} and quality > best_quality:
+            best, best_quality = TEXT, quality
+    return best
+
+
+def _is_version_1(parameters: list[str]) -> bool:
+    return all(p == "version=1.0.0" for p in parameters if p.startswith("version="))
+
+
+def _quality(parameters: list[str]) -> float:
+    given = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+    try:
+        return float(given)
+    except ValueError:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One publish in one format."""
+
+    body: bytes
+    compressed: bytes
+    """The body in gzip."""
+
+
+@dataclass(frozen=True)
+class _Families(Collector):
+    metrics: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.metrics
+
+
+class Exposition:
+    """Holds the last publish; from the first request for a format on, it is rendered ahead."""
+
+    def __init__(self) -> None:
+        self._families = _Families(())
+        self._rendered: dict[Format, Rendered] = {}
+
+    def publish(self, families: Iterable[Metric]) -> None:
+        """Replace what is served, all at once."""
+        self._families = _Families(tuple(families))
+        self._rendered = {wanted: self._render(wanted) for wanted in self._rendered}
+
+    def get(self, wanted: Format) -> Rendered:
+        """The last publish in a format."""
+        if wanted not in self._rendered:
+            self._rendered[wanted] = self._render(wanted)
+        return self._rendered[wanted]
+
+    def _render(self, wanted: Format) -> Rendered:
+        body = wanted.render(self._families)
+        return Rendered(body, gzip.compress(body, compresslevel=1, mtime=0))

@@ -1,0 +1,265 @@
+"""The one list of metrics: names, help texts, labels, and how each follows from a project's status. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
+
+from exporter import samples
+from exporter.cloud.telemetry import LATENCY_BUCKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from exporter.labels import Labelling
+    from exporter.samples import Rule
+    from exporter.status import ProcessStatus, ProjectStatus
+
+PREFIX = "huaweicloud_workspace_"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What users see of a metric before they see its samples."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...]
+
+    @property
+    def full_name(self) -> str:
+        """The name with its prefix."""
+        return PREFIX + self.name
+
+    def metric(self) -> Metric:
+        """An empty family."""
+        return Metric(self.full_name.removesuffix("_total"), self.help, self.kind)
+
+
+@dataclass(frozen=True)
+class Family(Description):
+    """A metric of the projects: ``rule`` gives samples of one project, whose label ``project`` comes first."""
+
+    rule: Rule
+
+    def collect(self, projects: Sequence[ProjectStatus], labelling: Labelling) -> Metric:
+        """The family with the samples of all projects."""
+        metric = self.metric()
+        for project in projects:
+            # As a dict, so that not even a mistake in the configuration can double a sample: Prometheus would refuse
+            # the whole scrape.
+            for values, value in dict(self.rule(project, labelling)).items():
+                labels = dict(zip(("project", *self.labels), (project.project, *values), strict=True))
+                metric.add_sample(self.full_name, labels, value)
+        return metric
+
+
+@dataclass(frozen=True)
+class ProcessFamily(Description):
+    """A metric of the exporter itself, with one sample."""
+
+    values: Callable[[ProcessStatus], tuple[str, ...]]
+    value: Callable[[ProcessStatus], float]
+
+    def collect(self, process: ProcessStatus) -> Metric:
+        """The family with its sample."""
+        metric = self.metric()
+        metric.add_sample(
+            self.full_name, dict(zip(self.labels, self.values(process), strict=True)), self.value(process)
+        )
+        return metric
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "sessions",
+        "gauge",
+        "Sessions of the configured users.",
+        ("session_state",),
+        samples.sessions,
+    ),
+    Family(
+        "sessions_by_version",
+        "gauge",
+        "Sessions of the configured users by version of client and agent.",
+        ("session_state", "client_version", "agent_version"),
+        samples.sessions_by_version,
+    ),
+    Family(
+        "session_init_failures_total",
+        "counter",
+        "Distinct sessions seen to enter InitFail.",
+        (),
+        samples.single(lambda status: status.init_failures.total),
+    ),
+    Family(
+        "session_init_failures_by_code_total",
+        "counter",
+        "Distinct sessions seen to enter InitFail, by the cloud's error code.",
+        ("failed_code",),
+        lambda status, labelling: samples.failures_by(status.init_failures.by_code, labelling),
+    ),
+    Family(
+        "session_init_failures_by_server_group_total",
+        "counter",
+        "Distinct sessions seen to enter InitFail, by the server group where it happened.",
+        ("app_server_group_id",),
+        lambda status, labelling: samples.failures_by(status.init_failures.by_server_group, labelling),
+    ),
+    Family("users", "gauge", "Configured users.", (), samples.of_users(lambda status: status.configured)),
+    Family(
+        "users_locked",
+        "gauge",
+        "Users whose account is locked.",
+        (),
+        samples.of_accounts(lambda status: status.counts.locked),
+    ),
+    Family(
+        "users_expired",
+        "gauge",
+        "Users whose account has expired.",
+        (),
+        samples.of_accounts(lambda status: status.counts.expired),
+    ),
+    Family(
+        "users_disabled",
+        "gauge",
+        "Users whose account is disabled.",
+        (),
+        samples.of_accounts(lambda status: status.counts.disabled),
+    ),
+    Family(
+        "users_missing",
+        "gauge",
+        "Configured users that the cloud does not know.",
+        (),
+        samples.of_users(lambda status: status.counts.missing),
+    ),
+    Family("user_locked", "gauge", "Whether the account is locked.", ("user_name",), samples.user_flag("locked")),
+    Family(
+        "user_expired", "gauge", "Whether the account has expired.", ("user_name",), samples.user_flag("user_expired")
+    ),
+    Family("user_disabled", "gauge", "Whether the account is disabled.", ("user_name",), samples.user_flag("disabled")),
+    Family(
+        "user_account_expires_timestamp_seconds",
+        "gauge",
+        "When the account's validity ends; absent where it never does.",
+        ("user_name",),
+        samples.user_expiries,
+    ),
+    Family("user_sessions", "gauge", "Sessions of a user.", ("user_name", "session_state"), samples.user_sessions),
+    Family(
+        "up",
+        "gauge",
+        "Whether the cloud answers for at least one user.",
+        (),
+        samples.single(lambda status: float(status.up)),
+    ),
+    Family(
+        "poll_coverage_ratio",
+        "gauge",
+        "Share of the configured users whose answer is not stale.",
+        ("operation",),
+        samples.by_operation(samples.coverage),
+    ),
+    Family(
+        "poll_last_success_timestamp_seconds",
+        "gauge",
+        "When a round last ended without any failed call.",
+        ("operation",),
+        samples.by_operation(lambda status, operation: status.operations[operation].rounds.last_success),
+    ),
+    Family(
+        "poll_duration_seconds",
+        "gauge",
+        "How long the last round took.",
+        ("operation",),
+        samples.by_operation(lambda status, operation: status.operations[operation].rounds.last_duration),
+    ),
+    Family(
+        "poll_interval_seconds",
+        "gauge",
+        "How long a round must take at the present rate limit, or the configured interval if longer.",
+        ("operation",),
+        samples.by_operation(lambda status, operation: status.operations[operation].interval),
+    ),
+    Family(
+        "api_requests_total",
+        "counter",
+        "HTTP requests to the cloud, retries included, by status or by what went wrong.",
+        ("operation", "code"),
+        lambda status, _: status.telemetry.attempts.items(),
+    ),
+    Family(
+        "credentials_expiry_timestamp_seconds",
+        "gauge",
+        "When the present credentials end; absent where unknown.",
+        (),
+        samples.single(lambda status: status.credentials_expire_at),
+    ),
+    Family(
+        "clock_skew_seconds",
+        "gauge",
+        "The cloud's clock less ours.",
+        (),
+        samples.single(lambda status: status.telemetry.clock_skew),
+    ),
+)
+
+LATENCY = Description(
+    "api_request_duration_seconds", "histogram", "Time to the whole answer of a request to the cloud.", ("operation",)
+)
+
+PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
+    ProcessFamily(
+        "exporter_build_info",
+        "gauge",
+        "Which exporter this is; always 1.",
+        ("version", "revision", "python_version"),
+        lambda process: (process.version, process.revision, process.python_version),
+        lambda _: 1,
+    ),
+    ProcessFamily(
+        "exporter_config_last_reload_successful",
+        "gauge",
+        "Whether the last reload of the configuration was accepted.",
+        (),
+        lambda _: (),
+        lambda process: float(process.reload_successful),
+    ),
+    ProcessFamily(
+        "exporter_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "When the configuration in force was loaded.",
+        (),
+        lambda _: (),
+        lambda process: process.loaded_at,
+    ),
+)
+
+DESCRIPTIONS: tuple[Description, ...] = (*FAMILIES, LATENCY, *PROCESS_FAMILIES)
+"""Every metric that is the exporter's own."""
+
+
+def collect(projects: Sequence[ProjectStatus], labelling: Labelling, process: ProcessStatus) -> Iterator[Metric]:
+    """All families that are the exporter's own."""
+    for family in FAMILIES:
+        yield family.collect(projects, labelling)
+    yield _latencies(projects)
+    for process_family in PROCESS_FAMILIES:
+        yield process_family.collect(process)
+
+
+def _latencies(projects: Sequence[ProjectStatus]) -> Metric:
+    family = HistogramMetricFamily(LATENCY.full_name, LATENCY.help, labels=("project", *LATENCY.labels))
+    bounds = [*map(floatToGoString, LATENCY_BUCKETS), "+Inf"]
+    for project in projects:
+        for operation, latencies in project.telemetry.latencies.items():
+            buckets = list(zip(bounds, accumulate(latencies.counts), strict=True))
+            family.add_metric((project.project, operation), buckets, latencies.seconds)
+    return family

@@ -1,0 +1,210 @@
+"""Rounds over the users of one project: when to ask, how fast, and when an answer is stale."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
+from exporter.cloud.errors import CloudError, InvalidResponse, NotFound, Unauthorized
+from exporter.failure_log import FailureLog
+from exporter.pacer import Pacer
+from exporter.refusals import Refusals
+from exporter.rounds import Round, Rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from exporter import config
+    from exporter.cloud.models import Session, UserDetail, UserPage
+    from exporter.fleet import Fleet, Member
+
+STALE_ROUNDS = 3
+"""An answer counts for so many of its rounds, unless the configuration says how long."""
+
+NAMES_PER_LOOKUP = 50
+"""Names in one question for ids: a query of a few kB at most."""
+
+MAX_LOOKUP_PAGES = 50
+"""A cloud that goes on paging beyond this is not believed."""
+
+
+class Cloud(Protocol):
+    """The operations that the poller asks for; each is one call and raises CloudError."""
+
+    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
+        """The sessions of one user."""
+
+    async def list_user_detail(self, user_id: str) -> UserDetail:
+        """The flags of one account."""
+
+    async def list_users(self, user_names: Sequence[str], offset: int) -> UserPage:
+        """A page of the users that the cloud finds for these names."""
+
+
+@dataclass
+class Operation:
+    """One operation that every user is asked for, round after round."""
+
+    name: str
+    configured_interval: float
+    members: Callable[[Round], Awaitable[Sequence[Member]]]
+    """Whom to ask in a round; those that cannot be asked it enters into the round itself."""
+    ask: Callable[[Member], Awaitable[None]]
+    log: FailureLog
+    rounds: Rounds = field(default_factory=Rounds)
+    pacer: Pacer = field(default_factory=Pacer)
+
+
+class Poller:
+    """Polls one project's users for as long as :meth:`run` runs.
+
+    Steady times are the event loop's; ``now`` gives the wall clock's, in seconds since 1970.
+    """
+
+    def __init__(self, project: str, fleet: Fleet, cloud: Cloud, poll: config.Poll, now: Callable[[], float]) -> None:
+        self._fleet = fleet
+        self._cloud = cloud
+        self._poll = poll
+        self._now = now
+        self._slots = asyncio.Semaphore(poll.concurrency)
+        self._lookups = Pacer()
+        self._refusals = Refusals()
+        self.sessions = Operation(
+            LIST_SESSION_BY_USER_NAME,
+            poll.interval,
+            self._everyone,
+            self._ask_sessions,
+            FailureLog(project, LIST_SESSION_BY_USER_NAME),
+        )
+        self.accounts = Operation(
+            LIST_USER_DETAIL,
+            poll.user_interval,
+            self._everyone_with_id,
+            self._ask_account,
+            FailureLog(project, LIST_USER_DETAIL),
+        )
+        self.operations = (self.sessions, self.accounts)
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for operation in self.operations:
+                group.create_task(self._poll_rounds(operation))
+
+    def interval(self, operation: Operation) -> float:
+        """Seconds that a round of this operation takes at the rate limit, or the configured ones if longer."""
+        return max(operation.configured_interval, len(self._fleet.members) * self._spacing)
+
+    def fresh_since(self, operation: Operation) -> float:
+        """The time of the oldest answer that still counts."""
+        usual = STALE_ROUNDS * self.interval(operation)
+        if operation is self.sessions:
+            stale_after = self._poll.stale_after or usual
+        else:  # flags are asked for more rarely, and must not come and go between two rounds
+            stale_after = max(self._poll.stale_after or 0, usual)
+        return _steady() - stale_after
+
+    @property
+    def _spacing(self) -> float:
+        """Seconds between two calls of an operation at the rate limit."""
+        return 60 / self._poll.rate_limit
+
+    async def _poll_rounds(self, operation: Operation) -> None:
+        spacing = self._spacing  # the first round as fast as the limit allows: nothing is known yet
+        while True:
+            await self._poll_round(operation, spacing)
+            if users := len(self._fleet.members):
+                spacing = self.interval(operation) / users
+            else:
+                await asyncio.sleep(operation.configured_interval)
+
+    async def _poll_round(self, operation: Operation, spacing: float) -> None:
+        round_ = operation.rounds.current = Round(users=len(self._fleet.members), started=self._now())
+        began = _steady()
+        async with asyncio.TaskGroup() as calls:
+            for member in await operation.members(round_):
+                await self._refusals.wait()
+                await operation.pacer.turn(spacing)
+                await self._slots.acquire()
+                call = calls.create_task(self._call(operation, round_, member))
+                if not self._refusals.proven:
+                    await asyncio.wait([call])  # one at a time, lest a wrong key be refused many times at once
+        duration = _steady() - began
+        operation.rounds.finish(duration, self._now())
+        operation.log.finished(round_, duration)
+
+    async def _call(self, operation: Operation, round_: Round, member: Member) -> None:
+        try:
+            await operation.ask(member)
+        except CloudError as error:
+            self._failed(operation, round_, error)
+        else:
+            round_.answered += 1
+            self._refusals.accepted()
+        finally:
+            self._slots.release()
+
+    def _failed(self, operation: Operation, round_: Round, error: CloudError, users: int = 1) -> None:
+        round_.failed[error.outcome] += users
+        operation.log.failed(error)
+        if isinstance(error, Unauthorized):
+            self._refusals.refused()
+
+    async def _everyone(self, round_: Round) -> Sequence[Member]:  # noqa: ARG002 - nobody has to be left out
+        return self._fleet.members
+
+    async def _ask_sessions(self, member: Member) -> None:
+        try:
+            sessions = await self._cloud.list_session_by_user_name(member.name)
+        except NotFound:
+            sessions = None
+        self._fleet.sessions_answered(member, sessions, _steady())
+
+    async def _everyone_with_id(self, round_: Round) -> Sequence[Member]:
+        """Find the ids that are not known yet, a few names a call; whom the cloud does not find is missing."""
+        unknown = [member for member in self._fleet.members if member.id is None]
+        for start in range(0, len(unknown), NAMES_PER_LOOKUP):
+            members = unknown[start : start + NAMES_PER_LOOKUP]
+            try:
+                ids = await self._find_ids([member.name for member in members])
+            except CloudError as error:
+                self._failed(self.accounts, round_, error, users=len(members))
+                continue
+            for member in members:
+                member.found_id = ids.get(member.name)
+                if member.found_id is None:
+                    self._fleet.account_answered(member, None, _steady())
+                    round_.answered += 1
+        return [member for member in self._fleet.members if member.id is not None]
+
+    async def _find_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Ids by name, of exactly these names, whatever else the cloud finds."""
+        found: dict[str, str] = {}
+        seen = 0
+        for _ in range(MAX_LOOKUP_PAGES):
+            await self._refusals.wait()
+            await self._lookups.turn(self._spacing)
+            page = await self._cloud.list_users(names, seen)
+            users = page.users or ()
+            found |= {name: user.id for user in users if (name := user.user_name) and name in names and user.id}
+            seen += len(users)
+            whole = seen >= page.total_count if page.total_count is not None else len(users) < PAGE_SIZE
+            if whole or not users:
+                return found
+        raise InvalidResponse(LIST_USERS, "invalid_response", detail=f"more than {MAX_LOOKUP_PAGES} pages")
+
+    async def _ask_account(self, member: Member) -> None:
+        assert member.id is not None
+        try:
+            account = await self._cloud.list_user_detail(member.id)
+        except NotFound:
+            account = None
+            member.found_id = None  # the name may have got another id
+        self._fleet.account_answered(member, account, _steady())
+
+
+def _steady() -> float:
+    """Seconds on the event loop's clock."""
+    return asyncio.get_running_loop().time()

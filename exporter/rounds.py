@@ -1,0 +1,56 @@
+"""Rounds: every user asked once for one operation, and how that went. Plain data.
+
+Durations are of a steady clock; wall times are in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Round:
+    """One round, under way or finished."""
+
+    users: int
+    started: float
+    """Wall time."""
+    answered: int = 0
+    """Users that the cloud gave an answer about; that it does not know one is an answer too."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Users without an answer, by what went wrong."""
+
+    @property
+    def asked(self) -> int:
+        """Users done with."""
+        return self.answered + self.failed.total()
+
+    @property
+    def got_through(self) -> bool:
+        """Whether the cloud answered at all, or there was nothing to ask."""
+        return self.answered > 0 or self.users == 0
+
+
+@dataclass(slots=True)
+class Rounds:
+    """The rounds of one operation."""
+
+    current: Round | None = None
+    last: Round | None = None
+    """The last finished one."""
+    last_duration: float | None = None
+    last_success: float | None = None
+    """Wall time at which a round last ended without any failed call."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the round under way, or else the last finished one, has got an answer."""
+        return any(r.got_through for r in (self.current, self.last) if r)
+
+    def finish(self, duration: float, ended: float) -> None:
+        """The round under way ended at wall time ``ended`` after ``duration`` seconds."""
+        assert self.current
+        if not self.current.failed:
+            self.last_success = ended
+        self.last, self.last_duration, self.current = self.current, duration, None

@@ -1,0 +1,72 @@
+"""A project as it stands at one moment: all that the metrics and the page are made of. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.cloud.telemetry import Telemetry
+    from exporter.fleet import Counts, InitFailures
+    from exporter.rounds import Rounds
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStatus:
+    """How the polling of one operation goes."""
+
+    rounds: Rounds
+    interval: float
+    """Seconds that a round takes at the present rate limit, or the configured interval if longer."""
+    fresh: int
+    """Users with a fresh answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """How one project stands."""
+
+    project: str
+    taken_at: float
+    """Wall time in seconds since 1970."""
+    counts: Counts
+    init_failures: InitFailures
+    operations: Mapping[str, OperationStatus]
+    up: bool
+    """Whether the cloud answers; what counts is the operation that sessions come from."""
+    telemetry: Telemetry
+    credentials_expire_at: float | None
+
+    @property
+    def configured(self) -> int:
+        """Configured users."""
+        return len(self.counts.users)
+
+    @property
+    def ready(self) -> bool:
+        """Whether each operation has finished a round."""
+        return all(operation.rounds.last for operation in self.operations.values())
+
+    @property
+    def sessions_known(self) -> bool:
+        """Whether there is anything to say of sessions: a fresh answer, or nobody to ask for one."""
+        return self.counts.fresh_sessions > 0 or self.configured == 0
+
+    @property
+    def accounts_known(self) -> bool:
+        """The same of accounts."""
+        return self.counts.fresh_accounts > 0 or self.configured == 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStatus:
+    """The exporter itself."""
+
+    version: str
+    revision: str
+    python_version: str
+    reload_successful: bool
+    loaded_at: float
+    """Wall time, in seconds since 1970, at which the configuration in force was loaded."""

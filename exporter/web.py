@@ -1,0 +1,77 @@
+"""What the exporter answers: metrics, a page for a person, and health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+
+from exporter import page
+from exporter.exposition import Exposition, negotiated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aiohttp.typedefs import Handler
+
+    from exporter.status import ProjectStatus
+
+
+def application(
+    telemetry_path: str, exposition: Exposition, statuses: Callable[[], Sequence[ProjectStatus]]
+) -> web.Application:
+    """The web application. ``statuses`` gives the projects as they stand."""
+    app = web.Application()
+    app.router.add_get(telemetry_path, _metrics(exposition))
+    app.router.add_get("/", _landing_page(telemetry_path, statuses))
+    app.router.add_get("/-/healthy", _healthy)
+    app.router.add_get("/-/ready", _ready(statuses))
+    app.on_response_prepare.append(_name_nothing)
+    return app
+
+
+def _metrics(exposition: Exposition) -> Handler:
+    async def metrics(request: web.Request) -> web.Response:
+        wanted = negotiated(",".join(request.headers.getall(hdrs.ACCEPT, ())))
+        rendered = exposition.get(wanted)
+        headers = {hdrs.CONTENT_TYPE: wanted.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if _accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+            return web.Response(body=rendered.compressed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+        return web.Response(body=rendered.body, headers=headers)
+
+    return metrics
+
+
+def _accepts_gzip(accept_encoding: str) -> bool:
+    offers = (offer.replace(" ", "").lower().partition(";") for offer in accept_encoding.split(","))
+    return any(coding == "gzip" and not _is_zero(parameter) for coding, _, parameter in offers)
+
+
+def _is_zero(quality: str) -> bool:
+    return quality.startswith("q=") and not quality.strip("q=0.")
+
+
+def _landing_page(telemetry_path: str, statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
+    async def landing_page(_: web.Request) -> web.Response:
+        return web.Response(text=page.render(telemetry_path, statuses()), content_type="text/html")
+
+    return landing_page
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return web.Response(text="Healthy.\n")
+
+
+def _ready(statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
+    async def ready(_: web.Request) -> web.Response:
+        waiting = [status.project for status in statuses() if not status.ready]
+        if waiting:
+            return web.Response(status=503, text=f"Waiting for the first round of: {', '.join(waiting)}.\n")
+        return web.Response(text="Ready.\n")
+
+    return ready
+
+
+async def _name_nothing(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = "workspace-exporter"  # aiohttp would name its version and Python's
+    response.headers["X-Content-Type-Options"] = "nosniff"

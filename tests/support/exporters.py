@@ -1,0 +1,66 @@
+"""An exporter at work on a simulated cloud, both on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from exporter import config
+from exporter.app import exporting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from exporter.simulator import Simulator
+
+QUICK = {"interval": 0.2, "user_interval": 0.2, "rate_limit": 60_000}
+"""As fast as a test wants to be."""
+
+
+def project(simulator: Simulator, url: str, **changes: Any) -> dict[str, Any]:
+    """A project that watches every simulated user with the simulator's token."""
+    account = simulator.options.account
+    return {
+        "name": "sim",
+        "project_id": account.project_id,
+        "endpoints": {"sessions": url, "users": url, "iam": url, "metadata": url},
+        "auth": {"token": account.token},
+        "users": list(simulator.population.names()),
+        **changes,
+    }
+
+
+def settings(*projects: dict[str, Any], **sections: Any) -> config.Settings:
+    """Quick settings on any free port of loopback."""
+    values = {"projects": list(projects), "poll": QUICK, "web": {"listen_address": "127.0.0.1:0"}, **sections}
+    return config.build(config.Layer("test", values))
+
+
+@asynccontextmanager
+async def running(wanted: config.Settings) -> AsyncIterator[str]:
+    """The address of a running exporter."""
+    async with exporting(wanted) as (_, address):
+        yield address
+
+
+async def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
+    """Status, text and headers of an answer."""
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        return response.status, await response.text(), response.headers
+
+
+async def until(condition: Callable[[str], bool], url: str, seconds: float = 20.0) -> str:
+    """The text at an address as soon as it fulfils a condition."""
+    text = ""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                _, text, _ = await get(url)
+                if condition(text):
+                    return text
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s; the last answer was:\n{text}") from None

@@ -1,0 +1,62 @@
+"""A cloud in memory for tests of the poller: it answers what it was told to, and notes who asked when."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from exporter.cloud.errors import CloudError, refusal
+from exporter.cloud.models import Session, User, UserDetail, UserPage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def refused(operation: str, status: int) -> CloudError:
+    """The error that an answer with this status becomes."""
+    return refusal(operation, status, "WKS.00000404" if status == 404 else "WKS.1", "request-1")
+
+
+@dataclass
+class FakeCloud:
+    """Users with their sessions; ``fault`` may raise for an operation and a user's name or id."""
+
+    sessions: dict[str, tuple[Session, ...]] = field(default_factory=dict)
+    details: dict[str, UserDetail] = field(default_factory=dict)
+    """By id; a name's id is ``id-of-<name>``."""
+    latency: float = 0.01
+    fault: Callable[[str, str], None] = lambda _operation, _who: None
+    calls: list[tuple[float, str, str]] = field(default_factory=list)
+    """Time, operation and whom it was about."""
+
+    async def _call(self, operation: str, who: str) -> None:
+        self.calls.append((asyncio.get_running_loop().time(), operation, who))
+        await asyncio.sleep(self.latency)
+        self.fault(operation, who)
+
+    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
+        await self._call("ListSessionByUserName", user_name)
+        if user_name not in self.sessions:
+            raise refused("ListSessionByUserName", 404)
+        return self.sessions[user_name]
+
+    async def list_user_detail(self, user_id: str) -> UserDetail:
+        await self._call("ListUserDetail", user_id)
+        if user_id not in self.details:
+            raise refused("ListUserDetail", 404)
+        return self.details[user_id]
+
+    async def list_users(self, user_names: Sequence[str], offset: int) -> UserPage:
+        await self._call("ListUsers", ",".join(user_names))
+        found = [User(id=f"id-of-{name}", user_name=name) for name in user_names if f"id-of-{name}" in self.details]
+        return UserPage(users=found[offset:], total_count=len(found))
+
+    def add(self, name: str, *sessions: Session, detail: UserDetail | None = None) -> None:
+        """A user that the cloud knows."""
+        self.sessions[name] = sessions
+        self.details[f"id-of-{name}"] = detail or UserDetail()
+
+    def times(self, operation: str) -> list[float]:
+        """When an operation was called."""
+        return [time for time, called, _ in self.calls if called == operation]

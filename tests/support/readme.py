@@ -1,0 +1,44 @@
+"""Writes the tables that follow from the code into the README: `python tests/support/readme.py README.md`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from exporter.config import reference_table
+from exporter.metrics import DESCRIPTIONS, FAMILIES, LATENCY
+
+
+def metrics_table() -> str:
+    """Return the Markdown table of every metric that is the exporter's own."""
+    of_projects = {description.name for description in (*FAMILIES, LATENCY)}
+    rows = (
+        f"| `{d.full_name}` | {d.kind} | {', '.join(f'`{name}`' for name in _labels(d.name in of_projects, d.labels))} "
+        f"| {d.help} |\n"
+        for d in DESCRIPTIONS
+    )
+    return "| metric | type | labels | meaning |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _labels(of_projects: bool, labels: tuple[str, ...]) -> tuple[str, ...]:
+    return ("project", *labels) if of_projects else labels
+
+
+TABLES = {"settings": reference_table, "metrics": metrics_table}
+
+
+def with_tables(text: str) -> str:
+    """Return the text with each table between its markers `<!-- name -->` and `<!-- /name -->` made anew."""
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"there is no {begin.strip()} … {end} to put the table in")
+        text = pattern.sub(f"{begin}\n{table()}\n{end}".replace("\\", r"\\"), text)
+    return text
+
+
+if __name__ == "__main__":
+    readme = Path(sys.argv[1])
+    readme.write_text(with_tables(readme.read_text("utf-8")), "utf-8")

@@ -1,0 +1,46 @@
+"""The simulator without sockets, as the poller's cloud in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode
+
+from exporter.cloud import models
+from exporter.cloud.errors import refusal
+from exporter.simulator import Request, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
+
+LATENCY = 0.05
+
+
+class SimulatedCloud:
+    """Asks the simulator directly; each call takes LATENCY seconds."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._project = simulator.options.account.project_id
+
+    async def list_session_by_user_name(self, user_name: str) -> tuple[models.Session, ...]:
+        target = f"/v1/{self._project}/session/user-session-info?{urlencode({'user_name': user_name})}"
+        return await self._get("ListSessionByUserName", target, models.sessions)
+
+    async def list_user_detail(self, user_id: str) -> models.UserDetail:
+        return await self._get("ListUserDetail", f"/v2/{self._project}/users/{user_id}", models.user_detail)
+
+    async def list_users(self, user_names: Sequence[str], offset: int) -> models.UserPage:
+        query = urlencode({"user_names": ",".join(user_names), "limit": "100", "offset": str(offset)})
+        return await self._get("ListUsers", f"/v2/{self._project}/users?{query}", models.user_page)
+
+    async def _get(self, operation: str, target: str, decode: Callable[[bytes], T]) -> T:
+        response = self._simulator.handle(
+            Request("GET", target, {"X-Auth-Token": self._simulator.options.account.token}, b"")
+        )
+        await asyncio.sleep(LATENCY)
+        if response.status != 200:
+            raise refusal(operation, response.status, models.error_code(response.body), None)
+        return decode(response.body)

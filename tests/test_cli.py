@@ -1,0 +1,191 @@
+"""The command line, as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.exporters import get, until
+
+import exporter
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator
+
+PIPE = asyncio.subprocess.PIPE
+CONFIGURATION = """
+projects:
+  - name: berlin
+    project_id: p
+    endpoints: {sessions: "http://127.0.0.1:1", users: "http://127.0.0.1:1"}
+    auth: {token: t0ken}
+    users: [anna]
+web: {listen_address: "127.0.0.1:0"}
+"""
+
+
+@asynccontextmanager
+async def command(*arguments: str, **environ: str) -> AsyncIterator[Process]:
+    """The exporter as a process, ended in any case."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKSPACE_", "HUAWEICLOUD_"))}
+    clean["PYTHONPATH"] = str(Path(exporter.__file__).parents[1])  # the same exporter that is imported here
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "exporter", *arguments, stdout=PIPE, stderr=PIPE, env=clean | environ
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def outcome(*arguments: str, **environ: str) -> tuple[int | None, str, str]:
+    """Exit code, output and errors of a command that ends by itself."""
+    async with command(*arguments, **environ) as process:
+        output, errors = await process.communicate()
+        return process.returncode, output.decode(), errors.decode()
+
+
+async def line_with(stream: asyncio.StreamReader | None, pattern: str) -> re.Match[str]:
+    """The first line that matches."""
+    assert stream
+    async with asyncio.timeout(20):
+        while line := (await stream.readline()).decode():
+            if found := re.search(pattern, line):
+                return found
+    raise AssertionError(f"no line matches {pattern}")
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    file = tmp_path / "workspace.yml"
+    file.write_text(CONFIGURATION)
+    return file
+
+
+async def test_the_version_is_the_package_s() -> None:
+    assert await outcome("--version") == (0, f"workspace-exporter {exporter.__version__}\n", "")
+
+
+async def test_help_names_the_commands_and_every_flag() -> None:
+    code, text, _ = await outcome("--help")
+    assert code == 0
+    for word in ("demo", "simulate", "--config.file", "--config.check", "--web.listen-address", "--poll.interval"):
+        assert word in text
+
+
+async def test_a_valid_configuration_is_said_to_be_so(configuration: Path) -> None:
+    code, text, errors = await outcome("--config.file", str(configuration), "--config.check")
+    assert (code, text, errors) == (0, "The configuration is valid: berlin with 1 user.\n", "")
+
+
+async def test_every_mistake_is_told_with_file_path_and_reason(tmp_path: Path) -> None:
+    file = tmp_path / "workspace.yml"
+    file.write_text("projects: [{project_id: p, users: [a]}]\npoll: {intervall: 1s}\n")
+    code, text, errors = await outcome(
+        "--config.file", str(file), "--config.check", "--log.level", "loud", WORKSPACE_EXPORTER_POLL__TIMEOUT="soon"
+    )
+    assert (code, text) == (1, "")
+    told = errors.splitlines()
+    assert len(told) == 4
+    assert f"{file}: poll.intervall: is unknown; did you mean interval?" in told
+    assert any(line.startswith(f"{file}: projects[0].region: ") for line in told)
+    assert any(line.startswith("environment WORKSPACE_EXPORTER_POLL__TIMEOUT: ") for line in told)
+    assert any(line.startswith("flag --log.level: ") for line in told)
+
+
+async def test_without_a_configuration_it_says_what_is_missing() -> None:
+    code, _, errors = await outcome()
+    assert code == 1
+    assert "projects" in errors
+    assert "Traceback" not in errors
+
+
+async def test_the_sdk_s_environment_gives_project_id_and_keys(tmp_path: Path) -> None:
+    file = tmp_path / "workspace.yml"
+    file.write_text("projects: [{region: eu-west-101, users: [a]}]\n")
+    keys = {"HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk", "HUAWEICLOUD_SDK_PROJECT_ID": "from-the-sdk"}
+    code, text, _ = await outcome("--config.file", str(file), "--config.check", **keys)
+    assert (code, text) == (0, "The configuration is valid: from-the-sdk with 1 user.\n")
+
+
+async def test_a_broken_credentials_file_of_the_sdk_is_a_mistake_where_it_is_needed(
+    tmp_path: Path, configuration: Path
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[basic]\nak = A\n")
+    (tmp_path / "needed.yml").write_text("projects: [{project_id: p, region: eu-west-101, users: [a]}]\n")
+    named = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(credentials)}
+    code, _, errors = await outcome("--config.file", str(tmp_path / "needed.yml"), "--config.check", **named)
+    assert code == 1
+    assert "lacks ak or sk" in errors
+    assert (await outcome("--config.file", str(configuration), "--config.check", **named))[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
+    configuration: Path, number: signal.Signals
+) -> None:
+    async with command("--config.file", str(configuration)) as process:
+        found = await line_with(process.stderr, "event=listening address=(.*)")
+        assert (await get(f"{found[1]}/-/healthy"))[0] == 200
+        process.send_signal(number)
+        async with asyncio.timeout(5):
+            _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert "event=stopped" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
+    async with command("--config.file", str(configuration)) as process:
+        found = await line_with(process.stderr, "event=listening address=http://(.*)")
+        code, _, errors = await outcome("--config.file", str(configuration), "--web.listen-address", found[1])
+    assert code == 1
+    assert "address already in use" in errors
+    assert "Traceback" not in errors
+
+
+async def test_the_demo_serves_right_numbers_within_ten_seconds() -> None:
+    async with asyncio.timeout(10), command("demo", "--web.listen-address", "127.0.0.1:0") as process:
+        found = await line_with(process.stdout, r"the numbers +(http://\S+)")
+        text = await until(_covered, found[1])
+        assert 'huaweicloud_workspace_users{project="demo"} 60.0' in text
+        process.send_signal(signal.SIGINT)
+        output, errors = await process.communicate()
+    assert process.returncode == 0
+    assert errors == b""
+    assert "60/60" in output.decode()
+
+
+def _covered(text: str) -> bool:
+    found = re.findall(r"^huaweicloud_workspace_poll_coverage_ratio\S+ (\S+)$", text, re.MULTILINE)
+    return found == ["1.0", "1.0"]
+
+
+async def test_the_simulator_says_how_to_use_it_and_the_exporter_understands(tmp_path: Path) -> None:
+    """The configuration that `simulate` prints is one that the exporter runs on."""
+    async with command("simulate", "--listen-address", "127.0.0.1:0", "--users", "5", "--quota", "0") as process:
+        assert process.stdout
+        printed = ""
+        async with asyncio.timeout(20):
+            while not printed.endswith("    ]\n"):
+                line = (await process.stdout.readline()).decode()
+                assert line, printed
+                printed += line
+        file = tmp_path / "printed.yml"
+        file.write_text(printed[printed.index("projects:") :])
+        fast = ("--poll.rate-limit", "6000", "--web.listen-address", "127.0.0.1:0")
+        async with command("--config.file", str(file), *fast) as exporting:
+            found = await line_with(exporting.stderr, "event=listening address=(.*)")
+            text = await until(_covered, f"{found[1]}/metrics")
+    assert 'huaweicloud_workspace_users{project="simulator"} 5.0' in text

@@ -1,0 +1,118 @@
+"""What is known of the users, and the counts over them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.cloud.models import Session, UserDetail
+from exporter.fleet import Fleet
+
+ALWAYS = {"sessions_since": 0.0, "accounts_since": 0.0}
+
+
+def failed(session_id: str, code: str = "WKS.1", group: str | None = None) -> Session:
+    return Session(id=session_id, session_state="InitFail", failed_code=code, app_server_group_id=group)
+
+
+def fleet_of(*names: str) -> Fleet:
+    return Fleet((name, None) for name in names)
+
+
+def test_a_user_counts_once_with_the_last_answer() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (Session(id="1", session_state="Active"),), at=1)
+    fleet.sessions_answered(a, (Session(id="1", session_state="SignedOut"),), at=2)
+    assert fleet.counts(**ALWAYS).sessions == {("SignedOut", "unknown", "unknown"): 1}
+
+
+def test_a_stale_user_drops_out_of_every_count() -> None:
+    fleet = fleet_of("a", "b")
+    a, b = fleet.members
+    fleet.sessions_answered(a, (Session(session_state="Active"),), at=1)
+    fleet.account_answered(a, UserDetail(locked=True), at=1)
+    fleet.sessions_answered(b, (Session(session_state="Active"),), at=2)
+    fleet.account_answered(b, UserDetail(locked=True), at=2)
+    counts = fleet.counts(sessions_since=1.5, accounts_since=1.5)
+    assert counts.sessions.total() == counts.locked == 1
+    assert counts.fresh_sessions == counts.fresh_accounts == 1
+
+
+def test_a_user_that_the_cloud_does_not_know_is_missing_and_has_no_sessions() -> None:
+    fleet = fleet_of("a", "b")
+    a, b = fleet.members
+    fleet.sessions_answered(a, None, at=1)
+    fleet.account_answered(a, None, at=1)
+    fleet.sessions_answered(b, (), at=1)
+    counts = fleet.counts(**ALWAYS)
+    assert counts.missing == 1
+    assert counts.sessions.total() == 0
+    assert counts.fresh_sessions == 2, "that the user is unknown is an answer"
+
+
+def test_what_stood_at_init_fail_at_the_first_look_does_not_count() -> None:
+    fleet = fleet_of("a")
+    fleet.sessions_answered(fleet.members[0], (failed("old"),), at=1)
+    fleet.sessions_answered(fleet.members[0], (failed("old"),), at=2)
+    assert fleet.init_failures.total == 0
+
+
+def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (), at=1)
+    for at in (2, 3, 4):
+        fleet.sessions_answered(a, (failed("1", "WKS.5", "group"), failed("2", "WKS.5")), at=at)
+    assert fleet.init_failures.total == 2
+    assert fleet.init_failures.by_code == {"WKS.5": 2}
+    assert fleet.init_failures.by_server_group == {"group": 1, "unknown": 1}
+
+
+def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (), at=1)
+    fleet.sessions_answered(a, (failed("1"),), at=2)
+    fleet.sessions_answered(a, (Session(id="1", session_state="AppcInit"),), at=3)
+    fleet.sessions_answered(a, (failed("1"),), at=4)
+    assert fleet.init_failures.total == 1
+
+
+def test_a_session_without_an_id_is_never_counted_as_a_new_failure() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (), at=1)
+    for at in (2, 3):
+        fleet.sessions_answered(a, (Session(session_state="InitFail"),), at=at)
+    assert fleet.init_failures.total == 0, "it cannot be told from the one before"
+    assert fleet.counts(**ALWAYS).sessions["InitFail", "unknown", "unknown"] == 1
+
+
+sessions = st.lists(
+    st.builds(
+        Session,
+        id=st.sampled_from("12345"),
+        session_state=st.sampled_from(["Active", "InitFail", None]),
+        client_version=st.sampled_from(["1", "2", None]),
+    ),
+    max_size=4,
+    unique_by=lambda session: session.id,
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), sessions | st.none()), max_size=30), st.integers(0, 30))
+def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[Session] | None]], oldest: int) -> None:
+    fleet = fleet_of("a", "b", "c")
+    last: dict[int, tuple[int, list[Session]]] = {}
+    for at, (index, found) in enumerate(answers):
+        fleet.sessions_answered(fleet.members[index], None if found is None else tuple(found), at=at)
+        last[index] = (at, found or [])
+    fresh = [found for at, found in last.values() if at >= oldest]
+    counts = fleet.counts(sessions_since=oldest, accounts_since=0)
+    assert counts.sessions == Counter(
+        (s.session_state or "unknown", s.client_version or "unknown", "unknown") for found in fresh for s in found
+    )
+    assert counts.fresh_sessions == len(fresh)

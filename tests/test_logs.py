@@ -1,0 +1,74 @@
+"""The log's three formats."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from exporter import config, logs
+from exporter.cloud.errors import refusal
+from exporter.failure_log import FailureLog
+from exporter.rounds import Round
+
+
+def logged(capsys: pytest.CaptureFixture[str], **settings: str) -> list[str]:
+    """What a line of ours, one too quiet to be heard and a library's look like."""
+    logs.configure(config.Log.model_validate(settings))
+    structlog.get_logger("exporter.test").info("round_finished", project="a b", seconds=1.5)
+    structlog.get_logger("exporter.test").debug("unheard")
+    logging.getLogger("some.library").warning("careful with %s", "this")
+    return capsys.readouterr().err.splitlines()
+
+
+def test_logfmt_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, library = logged(capsys)
+    assert 'level=info event=round_finished project="a b" seconds=1.5' in ours
+    assert 'level=warning event="careful with this"' in library
+
+
+def test_json_has_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, library = map(json.loads, logged(capsys, format="json"))
+    assert (ours["event"], ours["project"], ours["seconds"]) == ("round_finished", "a b", 1.5)
+    assert library["event"] == "careful with this"
+
+
+def test_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, _ = logged(capsys, format="console")
+    assert "round_finished" in ours
+
+
+@pytest.mark.parametrize(("log_format", "lines"), [("logfmt", 1), ("json", 1)])
+def test_a_traceback_stays_on_its_line(capsys: pytest.CaptureFixture[str], log_format: str, lines: int) -> None:
+    logs.configure(config.Log.model_validate({"format": log_format}))
+    try:
+        int("broken")
+    except ValueError:
+        structlog.get_logger("exporter.test").exception("crashed")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == lines
+    assert "broken" in told[0]
+
+
+def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(config.Log.model_validate({}))
+    log = FailureLog("berlin", "ListSessionByUserName")
+    for _ in range(3):
+        round_ = Round(users=100, started=0)
+        for status in [500] * 60 + [503] * 40:
+            log.failed(refusal("ListSessionByUserName", status, "WKS.1", f"request-{status}"))
+            round_.failed[str(status)] += 1
+        log.finished(round_, 1.0)
+    for _ in range(3):
+        log.finished(Round(users=100, started=0, answered=100), 1.0)
+    told = [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()]
+    assert [line.partition(" ")[0] for line in told] == ["calls_failing"] * 2 + ["calls_recovered"] * 2
+    assert "code=500 error_code=WKS.1 request_id=request-500" in told[0]
+
+
+def test_a_missing_permission_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(config.Log.model_validate({}))
+    FailureLog("berlin", "ListUserDetail").failed(refusal("ListUsers", 403, None, None))
+    assert "operation=ListUsers code=403 missing_iam_action=workspace:users:list" in capsys.readouterr().err

@@ -1,0 +1,250 @@
+"""From the cloud's answers to the exposition."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from exporter import config
+from exporter.cloud import models
+from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.telemetry import Telemetry
+from exporter.fleet import Fleet
+from exporter.labels import Labelling
+from exporter.metrics import DESCRIPTIONS, PREFIX, collect
+from exporter.rounds import Round, Rounds
+from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+GOLDEN = Path(__file__).parent / "golden"
+NOW = 1_767_225_600.0
+SESSIONS, DETAIL = "ListSessionByUserName", "ListUserDetail"
+PROCESS = ProcessStatus("1.2.3", "abc", "3.11.7", reload_successful=True, loaded_at=NOW)
+
+
+class Families(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self.metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self.metrics
+
+
+def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
+    counts = fleet.counts(sessions_since=0, accounts_since=0)
+    fresh = {SESSIONS: counts.fresh_sessions, DETAIL: counts.fresh_accounts}
+    status = ProjectStatus(
+        project="berlin",
+        taken_at=NOW,
+        counts=counts,
+        init_failures=fleet.init_failures,
+        operations={name: OperationStatus(Rounds(), 60.0, n) for name, n in fresh.items()},
+        up=True,
+        telemetry=Telemetry(),
+        credentials_expire_at=None,
+    )
+    return replace(status, **changes)
+
+
+def exposition(*statuses: ProjectStatus, **settings: Any) -> str:
+    labelling = Labelling.of(config.Metrics(**settings))
+    return generate_latest(Families(list(collect(statuses, labelling, PROCESS)))).decode()
+
+
+def samples(text: str, name: str) -> dict[tuple[str, ...], float]:
+    """A metric's samples by their label values, in the order of the label names, without the project."""
+    return {
+        tuple(value for label, value in sorted(sample.labels.items()) if label != "project"): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == PREFIX + name
+    }
+
+
+def fleet_with(*users: tuple[str, tuple[Session, ...] | None, UserDetail | None]) -> Fleet:
+    """Users by name, sessions and account, each answered at time 1; None is what the cloud does not know."""
+    fleet = Fleet((name, f"id-{name}") for name, _, _ in users)
+    for member, (_, sessions, account) in zip(fleet.members, users, strict=True):
+        fleet.sessions_answered(member, sessions, at=1)
+        fleet.account_answered(member, account, at=1)
+    return fleet
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in GOLDEN.iterdir()))
+def test_the_cloud_s_answers_become_the_expected_exposition(case: str) -> None:
+    answers = {path.name: path.read_bytes() for path in sorted((GOLDEN / case).glob("*.json"))}
+    names = sorted({name.partition(".")[0] for name in answers})
+    users = (
+        (
+            name,
+            models.sessions(answers[f"{name}.{SESSIONS}.json"]),
+            models.user_detail(answers[f"{name}.{DETAIL}.json"]),
+        )
+        for name in names
+    )
+    told = exposition(status_of(fleet_with(*users)))
+    assert told == (GOLDEN / case / "expected.prom").read_text()
+
+
+def test_what_the_cloud_does_not_say_of_an_account_is_not_told() -> None:
+    text = exposition(status_of(fleet_with(("a", (), UserDetail(locked=True, disabled=None)))))
+    assert samples(text, "user_locked") == {("a",): 1}
+    assert samples(text, "user_disabled") == {}
+
+
+def test_without_a_fresh_answer_sessions_and_users_are_absent_and_never_zero() -> None:
+    text = exposition(status_of(Fleet([("a", None)]), up=False))
+    names = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    absent = (f"{PREFIX}sessions", f"{PREFIX}user")
+    assert not [name for name in names if name.startswith(absent)]
+    assert samples(text, "up") == {(): 0}
+    assert samples(text, "session_init_failures_total") == {(): 0}
+    assert samples(text, "poll_coverage_ratio") == {(SESSIONS,): 0, (DETAIL,): 0}
+
+
+def test_the_documented_states_are_there_as_soon_as_one_user_is_known() -> None:
+    text = exposition(status_of(fleet_with(("a", (), None))))
+    assert samples(text, "sessions") == {
+        (state,): 0 for state in ("Active", "Disconnected", "AppcInit", "SignedOut", "InitFail")
+    }
+    assert samples(text, "sessions_by_version") == {}
+
+
+def test_the_rarest_versions_are_folded_into_other_and_the_states_stay() -> None:
+    versions = ["1"] * 3 + ["2"] * 2 + ["3", "4"]
+    sessions = tuple(Session(session_state="Active", client_version=v, agent_version=v) for v in versions)
+    text = exposition(status_of(fleet_with(("a", sessions, None))), max_label_values=2)
+    assert samples(text, "sessions_by_version") == {
+        # agent_version, client_version, session_state
+        ("1", "1", "Active"): 3,
+        ("2", "2", "Active"): 2,
+        ("other", "other", "Active"): 2,
+    }
+    assert samples(text, "sessions")["Active",] == 7
+
+
+def test_a_flood_of_new_states_and_of_endless_values_is_bounded() -> None:
+    sessions = tuple(Session(session_state=f"New{n:03}" + "x" * 1000) for n in range(100))
+    text = exposition(status_of(fleet_with(("a", sessions, None))), per_user="none")
+    found = samples(text, "sessions")
+    assert len(found) == 5 + 20 + 1
+    assert sum(found.values()) == 100
+    assert max(len(state) for (state,) in found) == 128
+
+
+def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> None:
+    fleet = fleet_with(("a", (), None))
+    (a,) = fleet.members
+    seen = []
+    for at, code in enumerate(["first", "second", "third", "third", "third"], start=2):
+        fleet.sessions_answered(a, (Session(id=str(at), session_state="InitFail", failed_code=code),), at=at)
+        seen.append(samples(exposition(status_of(fleet), max_label_values=2), "session_init_failures_by_code_total"))
+    assert seen[-1] == {("first",): 1, ("second",): 1, ("other",): 3}
+    for earlier, later in pairwise(seen):
+        assert all(later[value] >= count for value, count in earlier.items())
+
+
+@pytest.mark.parametrize(
+    ("per_user", "expected"),
+    [("all", {"bad", "failing", "fine", "leaving"}), ("flagged", {"bad", "failing", "leaving"})],
+)
+def test_per_user_metrics_are_for_all_or_for_those_with_something_to_report(per_user: str, expected: set[str]) -> None:
+    soon, late = int(NOW + 86400) * 1000, int(NOW + 365 * 86400) * 1000
+    fleet = fleet_with(
+        ("fine", (Session(session_state="Active"),), UserDetail(locked=False, account_expires=late)),
+        ("bad", (), UserDetail(locked=True)),
+        ("failing", (Session(session_state="InitFail"),), UserDetail(locked=False)),
+        ("leaving", (), UserDetail(locked=False, account_expires=soon)),
+    )
+    text = exposition(status_of(fleet), per_user=per_user)
+    assert {name for (name,) in samples(text, "user_locked")} == expected
+    assert {name for _, name in samples(text, "user_sessions")} == expected & {"fine", "failing"}
+
+
+def test_no_user_is_named_where_per_user_metrics_are_off_or_hashed() -> None:
+    fleet = fleet_with(("anna", (Session(session_state="Active"),), UserDetail(locked=True)))
+    assert "anna" not in exposition(status_of(fleet), per_user="none")
+    hashed = exposition(status_of(fleet), user_label="hash", hash_key="k")
+    assert "anna" not in hashed
+    ((label,),) = samples(hashed, "user_locked")
+    assert len(label) == 16
+    assert samples(exposition(status_of(fleet), user_label="hash", hash_key="other"), "user_locked") != {(label,): 1}
+
+
+def test_users_may_be_called_by_their_id_as_soon_as_it_is_known() -> None:
+    fleet = fleet_with(("anna", (Session(session_state="Active"),), UserDetail()))
+    assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {("Active", "id-anna"): 1}
+    fleet.members[0].given_id = None
+    assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {}
+
+
+def test_two_projects_share_each_family_and_never_a_sample() -> None:
+    one, two = status_of(fleet_with(("a", (), None))), status_of(fleet_with(("a", (), None)), project="paris")
+    text = exposition(one, two)
+    assert text.count(f"# TYPE {PREFIX}users gauge") == 1
+    assert f'{PREFIX}users{{project="berlin"}} 1.0' in text
+    assert f'{PREFIX}users{{project="paris"}} 1.0' in text
+
+
+def test_how_the_polling_goes_is_told_by_operation() -> None:
+    telemetry = Telemetry(Counter({(SESSIONS, "200"): 7, (SESSIONS, "timeout"): 1}), clock_skew=-2.5)
+    for seconds in (0.01, 0.03, 100.0):
+        telemetry.answered(SESSIONS, seconds)
+    rounds = Rounds(Round(1, NOW), Round(1, NOW, answered=1), last_duration=12.5, last_success=NOW)
+    text = exposition(
+        status_of(
+            Fleet([("a", None)]),
+            operations={SESSIONS: OperationStatus(rounds, 66.7, fresh=1)},
+            telemetry=telemetry,
+            credentials_expire_at=NOW + 3600,
+        )
+    )
+    assert samples(text, "poll_coverage_ratio") == {(SESSIONS,): 1}
+    assert samples(text, "poll_last_success_timestamp_seconds") == {(SESSIONS,): NOW}
+    assert samples(text, "poll_duration_seconds") == {(SESSIONS,): 12.5}
+    assert samples(text, "poll_interval_seconds") == {(SESSIONS,): 66.7}
+    assert samples(text, "api_requests_total") == {("200", SESSIONS): 7, ("timeout", SESSIONS): 1}
+    assert samples(text, "api_request_duration_seconds_count") == {(SESSIONS,): 3}
+    assert samples(text, "api_request_duration_seconds_bucket")["0.05", SESSIONS] == 2
+    assert samples(text, "credentials_expiry_timestamp_seconds") == {(): NOW + 3600}
+    assert samples(text, "clock_skew_seconds") == {(): -2.5}
+
+
+def test_the_exporter_tells_which_it_is() -> None:
+    assert samples(exposition(), "exporter_build_info") == {("3.11.7", "abc", "1.2.3"): 1}
+    assert samples(exposition(), "exporter_config_last_reload_successful") == {(): 1}
+
+
+def test_every_metric_has_a_help_text_that_is_a_sentence() -> None:
+    assert all(description.help.endswith(".") for description in DESCRIPTIONS)
+    assert len({description.name for description in DESCRIPTIONS}) == len(DESCRIPTIONS)
+
+
+odd_text = st.none() | st.text(max_size=200)
+odd_sessions = st.lists(
+    st.builds(Session, id=odd_text, session_state=odd_text, client_version=odd_text, agent_version=odd_text), max_size=6
+)
+
+
+@given(odd_sessions, st.integers(1, 5))
+def test_versions_always_sum_to_sessions_and_whatever_the_cloud_sends_can_be_parsed(
+    found: list[Session], most: int
+) -> None:
+    text = exposition(status_of(fleet_with(("a", tuple(found), None))), max_label_values=most)
+    by_state: Counter[str] = Counter()
+    for (_, _, state), count in samples(text, "sessions_by_version").items():
+        by_state[state] += int(count)
+    assert by_state == {state: count for (state,), count in samples(text, "sessions").items() if count}
+    assert by_state.total() == len(found)

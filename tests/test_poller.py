@@ -1,0 +1,384 @@
+"""Rounds, pacing and staleness, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.fake_cloud import FakeCloud, refused
+from support.virtual_time import EPOCH, run_virtually, wall_clock
+
+from exporter import config
+from exporter.cloud.errors import Unreachable
+from exporter.cloud.models import Session, UserDetail
+from exporter.fleet import Counts, Fleet
+from exporter.poller import Poller
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+SESSIONS = "ListSessionByUserName"
+DETAIL = "ListUserDetail"
+LOOKUP = "ListUsers"
+
+A_MINUTE = 60 - 1e-6
+"""Less a moment, since a sum of fractions may fall short of 60."""
+
+
+class Polled:
+    """A poller at work on a fake cloud."""
+
+    def __init__(self, cloud: FakeCloud, names: Sequence[str], settings: dict[str, Any]) -> None:
+        self.fleet = Fleet((name, None) for name in names)
+        self.poller = Poller("berlin", self.fleet, cloud, config.Poll(**settings), wall_clock)
+
+    def counts(self) -> Counts:
+        return self.fleet.counts(
+            sessions_since=self.poller.fresh_since(self.poller.sessions),
+            accounts_since=self.poller.fresh_since(self.poller.accounts),
+        )
+
+
+@asynccontextmanager
+async def polling(cloud: FakeCloud, names: Sequence[str], **settings: Any) -> AsyncIterator[Polled]:
+    polled = Polled(cloud, names, settings)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(polled.poller.run())
+        yield polled
+        running.cancel()
+
+
+def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
+    cloud = FakeCloud()
+    names = [f"user{number:03}" for number in range(users)]
+    for name in names:
+        cloud.add(name, Session(id=name, session_state="Active"))
+    return cloud, names
+
+
+def busiest(times: Sequence[float], seconds: float) -> int:
+    """The most calls that fall into any span of so many seconds."""
+    return max(sum(start <= time < start + seconds for time in times[i:]) for i, start in enumerate(times))
+
+
+def test_with_150_users_and_the_defaults_180_calls_a_minute_are_spread_evenly() -> None:
+    """150 + 30 calls a minute; no second with more than twice the mean; never over 180 a minute and operation."""
+    cloud, names = cloud_of(150)
+
+    async def main() -> None:
+        async with polling(cloud, names):
+            await asyncio.sleep(1200)
+
+    run_virtually(main())
+    steady = [time for time, _, _ in cloud.calls if 300 <= time < 1200]
+    assert len(steady) == pytest.approx(180 * 15, rel=0.01)
+    assert busiest(steady, 1.0) <= 2 * 180 / 60
+    for operation in (SESSIONS, DETAIL):
+        assert busiest(cloud.times(operation), A_MINUTE) <= 180, "first rounds included"
+
+
+def test_the_first_round_runs_at_the_rate_limit_and_later_ones_take_the_interval() -> None:
+    cloud, names = cloud_of(30)
+
+    async def main() -> None:
+        async with polling(cloud, names):
+            await asyncio.sleep(100)
+
+    run_virtually(main())
+    times = cloud.times(SESSIONS)
+    assert times[29] == pytest.approx(29 / 3)
+    assert {round(later - earlier, 3) for earlier, later in pairwise(times[30:60])} == {2.0}
+
+
+def test_more_users_than_the_interval_holds_stretch_it() -> None:
+    cloud, names = cloud_of(360)
+
+    async def main() -> float:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(500)
+            return polled.poller.interval(polled.poller.sessions)
+
+    assert run_virtually(main()) == pytest.approx(120)
+    assert busiest(cloud.times(SESSIONS), A_MINUTE) <= 180
+
+
+def test_never_more_calls_in_flight_than_the_concurrency() -> None:
+    cloud, names = cloud_of(100)
+    in_flight = Counter[str]()
+    most = 0
+
+    async def main() -> None:
+        nonlocal most
+        original = cloud.list_session_by_user_name
+
+        async def watched(user_name: str) -> tuple[Session, ...]:
+            nonlocal most
+            in_flight["now"] += 1
+            most = max(most, in_flight["now"])
+            try:
+                return await original(user_name)
+            finally:
+                in_flight["now"] -= 1
+
+        cloud.latency = 30
+        cloud.list_session_by_user_name = watched  # type: ignore[method-assign] # to look at the calls under way
+        async with polling(cloud, names, concurrency=4):
+            await asyncio.sleep(300)
+
+    run_virtually(main())
+    assert most == 4
+
+
+def test_an_answer_counts_while_its_round_goes_on() -> None:
+    cloud, names = cloud_of(60)
+
+    async def main() -> int:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(10.1)
+            assert polled.poller.sessions.rounds.last is None
+            return polled.counts().sessions.total()
+
+    assert run_virtually(main()) == 31
+
+
+def test_the_last_good_answer_counts_until_it_is_stale_and_returns_with_the_cloud() -> None:
+    cloud, names = cloud_of(10)
+
+    def down(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        raise Unreachable(operation, "timeout")
+
+    async def main() -> list[tuple[int, int]]:
+        seen = []
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(65)
+            cloud.fault, healthy = down, cloud.fault
+            for _ in range(5):
+                seen.append((polled.counts().fresh_sessions, polled.counts().sessions.total()))
+                await asyncio.sleep(60)
+            assert not polled.poller.sessions.rounds.up
+            cloud.fault = healthy
+            await asyncio.sleep(60)
+            seen.append((polled.counts().fresh_sessions, polled.counts().sessions.total()))
+        return seen
+
+    *falling, recovered = run_virtually(main())
+    assert falling[0] == falling[1] == falling[2] == (10, 10)
+    assert falling[4] == (0, 0)
+    assert recovered == (10, 10)
+
+
+def test_stale_after_says_how_long_an_answer_about_sessions_counts() -> None:
+    cloud, names = cloud_of(1)
+
+    async def main() -> tuple[int, int]:
+        async with polling(cloud, names, interval=1000.0, stale_after=90.0) as polled:
+            await asyncio.sleep(60)
+            early = polled.counts().fresh_sessions
+            await asyncio.sleep(60)
+            return early, polled.counts().fresh_sessions
+
+    # The second round follows the first at once, at 1/3 s; the third 1,000 s later.
+    assert run_virtually(main()) == (1, 0)
+
+
+def test_flags_do_not_come_and_go_when_they_are_asked_for_more_rarely_than_stale_after() -> None:
+    cloud, names = cloud_of(5)
+
+    async def main() -> set[int]:
+        seen = set()
+        async with polling(cloud, names, stale_after=180.0) as polled:
+            await asyncio.sleep(30)
+            for _ in range(60):
+                await asyncio.sleep(20)
+                seen.add(polled.counts().fresh_accounts)
+        return seen
+
+    assert run_virtually(main()) == {5}
+
+
+def test_ids_are_looked_up_by_name_once_a_few_names_a_call() -> None:
+    cloud, names = cloud_of(120)
+
+    async def main() -> Counts:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(1000)
+            return polled.counts()
+
+    counts = run_virtually(main())
+    assert len(cloud.times(LOOKUP)) == 3
+    assert counts.fresh_accounts == 120
+
+
+def test_a_user_that_the_cloud_does_not_know_is_missing_and_fails_no_round() -> None:
+    cloud, names = cloud_of(3)
+
+    async def main() -> tuple[Counts, Polled]:
+        async with polling(cloud, [*names, "nobody"]) as polled:
+            await asyncio.sleep(60)
+            return polled.counts(), polled
+
+    counts, polled = run_virtually(main())
+    assert counts.missing == 1
+    for operation in polled.poller.operations:
+        assert operation.rounds.last
+        assert not operation.rounds.last.failed
+        assert operation.rounds.last.answered == 4
+        assert operation.rounds.last_success
+
+
+def test_an_account_that_got_another_id_is_found_again() -> None:
+    cloud, names = cloud_of(1)
+
+    async def main() -> int:
+        async with polling(cloud, names, user_interval=60.0) as polled:
+            await asyncio.sleep(10)
+            polled.fleet.members[0].found_id = "the-id-before"
+            await asyncio.sleep(60)
+            missing = polled.counts().missing
+            await asyncio.sleep(60)
+            return missing - polled.counts().missing
+
+    assert run_virtually(main()) == 1, "missing for one round, then found"
+
+
+def test_one_failing_user_fails_alone() -> None:
+    cloud, names = cloud_of(10)
+
+    def broken(operation: str, who: str) -> None:
+        if who == "user004":
+            raise refused(operation, 500)
+
+    cloud.fault = broken
+
+    async def main() -> tuple[int, Counter[str], float | None]:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(200)
+            assert polled.poller.sessions.rounds.last
+            return (
+                polled.counts().fresh_sessions,
+                polled.poller.sessions.rounds.last.failed,
+                polled.poller.sessions.rounds.last_success,
+            )
+
+    assert run_virtually(main()) == (9, Counter({"500": 1}), None)
+
+
+def test_refused_credentials_are_tried_one_at_a_time_with_growing_pauses() -> None:
+    cloud, names = cloud_of(100)
+
+    def wrong_key(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        raise refused(operation, 401)
+
+    cloud.fault = wrong_key
+
+    async def main() -> None:
+        async with polling(cloud, names):
+            await asyncio.sleep(3600)
+
+    run_virtually(main())
+    times = [time for time, _, _ in cloud.calls]
+    assert busiest(times, 50.0) <= 2, "one of each operation, before the first pause"
+    assert len(times) <= 2 * 8, "pauses of 1, 2, 4, 8 and then 15 minutes"
+
+
+def test_accepted_credentials_end_the_pauses() -> None:
+    cloud, names = cloud_of(10)
+
+    def wrong_at_first(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if asyncio.get_running_loop().time() < 30:
+            raise refused(operation, 401)
+
+    cloud.fault = wrong_at_first
+
+    async def main() -> int:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(90)
+            return polled.counts().fresh_sessions
+
+    assert run_virtually(main()) == 10
+
+
+def test_up_says_whether_the_cloud_answers_for_anybody() -> None:
+    cloud, names = cloud_of(3)
+
+    def all_but_one(operation: str, who: str) -> None:
+        if who != "user001":
+            raise Unreachable(operation, "timeout")
+
+    cloud.fault = all_but_one
+
+    async def main() -> tuple[bool, bool]:
+        async with polling(cloud, names) as polled:
+            before = polled.poller.sessions.rounds.up
+            await asyncio.sleep(30)
+            return before, polled.poller.sessions.rounds.up
+
+    assert run_virtually(main()) == (False, True)
+
+
+def test_nobody_to_ask_asks_nobody_and_is_up() -> None:
+    cloud = FakeCloud()
+
+    async def main() -> bool:
+        async with polling(cloud, []) as polled:
+            await asyncio.sleep(300)
+            return polled.poller.sessions.rounds.up
+
+    assert run_virtually(main())
+    assert cloud.calls == []
+
+
+def test_the_last_success_is_wall_time_and_the_duration_is_the_round_s() -> None:
+    cloud, names = cloud_of(30)
+
+    async def main() -> tuple[float | None, float | None]:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(20)
+            rounds = polled.poller.sessions.rounds
+            return rounds.last_success, rounds.last_duration
+
+    success, duration = run_virtually(main())
+    assert success == pytest.approx(EPOCH + 29 / 3, abs=0.1)
+    assert duration == pytest.approx(29 / 3, abs=0.1)
+
+
+def test_a_day_of_polling_counts_every_failed_log_in_once() -> None:
+    """Sessions that fail come and go all day; the counter ends at their true number."""
+    cloud, names = cloud_of(20)
+    true_number = 0
+
+    async def live() -> None:
+        nonlocal true_number
+        for minute in range(24 * 60):
+            name = names[minute % 20]
+            if minute % 7 == 0 and minute > 2:
+                true_number += 1
+                cloud.sessions[name] = (Session(id=f"failed-{minute}", session_state="InitFail", failed_code="WKS.7"),)
+            else:
+                cloud.sessions[name] = (Session(id=f"fine-{minute}", session_state="Active"),)
+            await asyncio.sleep(60)
+
+    async def main() -> int:
+        async with polling(cloud, names) as polled:
+            await live()
+            await asyncio.sleep(60)
+            return polled.fleet.init_failures.total
+
+    assert run_virtually(main()) == true_number
+    assert true_number > 200
+
+
+def test_locked_accounts_are_counted() -> None:
+    cloud, names = cloud_of(4)
+    cloud.details["id-of-user002"] = UserDetail(locked=True)
+
+    async def main() -> int:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(10)
+            return polled.counts().locked
+
+    assert run_virtually(main()) == 1

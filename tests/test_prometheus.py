@@ -1,0 +1,99 @@
+"""Debian's Prometheus scrapes the exporter, and its query API gives back the simulated cloud's truth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from support.exporters import get, project, running, settings, until
+
+from exporter.simulator import Simulator, SimulatorOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+CONFIGURATION = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: workspace
+    static_configs: [{{targets: ["{target}"]}}]
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def prometheus(program: str, directory: Path, exporter: str) -> AsyncIterator[str]:
+    """The address of a Prometheus that scrapes the exporter each second."""
+    (directory / "prometheus.yml").write_text(CONFIGURATION.format(target=urlsplit(exporter).netloc))
+    address = f"127.0.0.1:{free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        program,
+        f"--config.file={directory}/prometheus.yml",
+        f"--storage.tsdb.path={directory}/data",
+        f"--web.listen-address={address}",
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _listening(address)
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _listening(address: str) -> None:
+    host, _, port = address.partition(":")
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
+
+
+async def query(prometheus: str, expression: str, *labels: str) -> dict[tuple[str, ...], float]:
+    _, text, _ = await get(f"{prometheus}/api/v1/query?query={quote(expression)}")
+    result = json.loads(text)["data"]["result"]
+    return {tuple(each["metric"].get(label, "") for label in labels): float(each["value"][1]) for each in result}
+
+
+async def test_prometheus_knows_what_the_simulated_cloud_knows(tool: Callable[[str], str], tmp_path: Path) -> None:
+    simulator = Simulator(SimulatorOptions(users=80, speed=0, quota=0))
+    async with simulator.serve() as url, running(settings(project(simulator, url))) as exporter:
+        await until(lambda text: text == "Ready.\n", f"{exporter}/-/ready")
+        async with prometheus(tool("prometheus"), tmp_path, exporter) as server:
+            await until(lambda text: '"value"' in text, f"{server}/api/v1/query?query=huaweicloud_workspace_sessions")
+            states = await query(server, "huaweicloud_workspace_sessions", "session_state")
+            versions = await query(
+                server, "sum by (client_version) (huaweicloud_workspace_sessions_by_version)", "client_version"
+            )
+            locked = await query(server, "huaweicloud_workspace_user_locked == 1", "user_name")
+            scrape_up = await query(server, 'up{job="workspace"}')
+            types = json.loads((await get(f"{server}/api/v1/metadata"))[1])["data"]
+    sessions = simulator.sessions()
+    truth = Counter(str(session.session_state) for session in sessions)
+    assert {state: n for (state,), n in states.items()} == {state: truth[state] for (state,) in states}
+    assert len(states) == 5
+    assert {version: n for (version,), n in versions.items()} == Counter(
+        s.client_version or "unknown" for s in sessions
+    )
+    assert {name for (name,) in locked} == {user.user_name for user in simulator.users() if user.locked}
+    assert scrape_up == {(): 1}
+    assert types["huaweicloud_workspace_sessions"][0]["type"] == "gauge"
+    assert types["huaweicloud_workspace_api_requests"][0]["type"] == "counter"

@@ -1,0 +1,49 @@
+"""The README says what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from support.readme import with_tables
+
+from exporter import config
+from exporter.cloud.client import IAM_ACTIONS
+from exporter.metrics import DESCRIPTIONS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def test_its_tables_are_those_of_the_code() -> None:
+    """Run `make readme` where this fails."""
+    assert with_tables(README) == README
+
+
+def test_its_metrics_are_exactly_the_code_s() -> None:
+    listed = re.findall(r"^\| `(huaweicloud_workspace_\w+)` \|", README, re.MULTILINE)
+    assert listed == [description.full_name for description in DESCRIPTIONS]
+
+
+def test_every_metric_that_it_mentions_exists() -> None:
+    known = {description.full_name for description in DESCRIPTIONS}
+    assert set(re.findall(r"huaweicloud_workspace_\w+[a-z]", README)) <= known | {"huaweicloud_workspace_"}
+
+
+def test_its_configuration_is_valid(tmp_path: Path) -> None:
+    (found,) = re.findall(r"```yaml\n(projects:.*?)```", README, re.DOTALL)
+    values = YAML(typ="safe", pure=True).load(found)
+    (project,) = values["projects"]
+    files = [("users_file", project), *((name, project["auth"]) for name in ("access_key_file", "secret_key_file"))]
+    for name, section in files:
+        (tmp_path / name).write_text("content\n")
+        section[name] = str(tmp_path / name)
+    assert len(config.build(config.Layer("README", values)).projects[0].users) == 3
+
+
+def test_its_policy_allows_exactly_what_is_asked() -> None:
+    (found,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    (statement,) = json.loads(found)["Statement"]
+    assert set(statement["Action"]) == set(IAM_ACTIONS.values())
