@@ -14,12 +14,14 @@ from aiohttp.web import AppRunner, TCPSite
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
-from exporter import __version__, metrics, web
+from exporter import __version__
 from exporter.cloud.transport import tls_context
-from exporter.exposition import Exposition
-from exporter.labels import Labelling
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import collect
+from exporter.metrics.labels import Labelling
 from exporter.status import ProcessStatus, ProjectStatus
 from exporter.watch import Watch, watching
+from exporter.web.application import application
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -71,7 +73,7 @@ class Exporter:
                 self.publish()
 
     def _families(self) -> Iterator[Metric]:
-        yield from metrics.collect(self.statuses, self._labelling, self._process)
+        yield from collect(self.statuses, self._labelling, self._process)
         yield from self._own.collect()
 
 
@@ -104,7 +106,7 @@ async def exporting(
 
 @asynccontextmanager
 async def _served(exporter: Exporter, settings: config.Web) -> AsyncIterator[str]:
-    app = web.application(settings.telemetry_path, exporter.exposition, lambda: exporter.statuses)
+    app = application(settings.telemetry_path, exporter.exposition, lambda: exporter.statuses)
     runner = AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
     await runner.setup()
     try:

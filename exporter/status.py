@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from exporter.cloud.telemetry import Telemetry
     from exporter.fleet import Counts, InitFailures
-    from exporter.rounds import Rounds
+    from exporter.polling.rounds import Rounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import structlog
 
 from exporter.cloud.connect import Connection, connected
 from exporter.fleet import Fleet
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.status import OperationStatus, ProjectStatus
 
 if TYPE_CHECKING:

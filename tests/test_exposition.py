@@ -7,7 +7,7 @@ import gzip
 import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from exporter.exposition import OPENMETRICS, TEXT, Exposition, Format, negotiated
+from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition, Format, negotiated
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -10,8 +10,8 @@ import structlog
 
 from exporter import config, logs
 from exporter.cloud.errors import refusal
-from exporter.failure_log import FailureLog
-from exporter.rounds import Round
+from exporter.polling.failure_log import FailureLog
+from exporter.polling.rounds import Round
 
 
 def logged(capsys: pytest.CaptureFixture[str], **settings: str) -> list[str]:

@@ -20,9 +20,9 @@ from exporter.cloud import models
 from exporter.cloud.models import Session, UserDetail
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet
-from exporter.labels import Labelling
-from exporter.metrics import DESCRIPTIONS, PREFIX, collect
-from exporter.rounds import Round, Rounds
+from exporter.metrics.families import DESCRIPTIONS, PREFIX, collect
+from exporter.metrics.labels import Labelling
+from exporter.polling.rounds import Round, Rounds
 from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config
 from exporter.fleet import Fleet
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 from exporter.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from support.readme import with_tables
 
 from exporter import config
 from exporter.cloud.client import IAM_ACTIONS
-from exporter.metrics import DESCRIPTIONS
+from exporter.metrics.families import DESCRIPTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -133,7 +134,7 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 answer = Answer(response.status, response.headers, await _bounded_body(request.operation, response))
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise _unreachable(request.operation, error) from error
         self.telemetry.answered(request.operation, time.perf_counter() - started)
         if (date := _seconds(answer.headers.get("Date", ""))) is not None:
@@ -173,6 +174,9 @@ def _unreachable(operation: str, error: Exception) -> CloudError:
             return Unreachable(operation, "tls_error", detail=detail)
         case aiohttp.ClientResponseError():  # what came was not HTTP
             return InvalidResponse(operation, "invalid_response", detail=detail)
+        case ValueError() if not isinstance(error, aiohttp.ClientError):
+            # nothing was sent: a credential with a line break in it, or a host that cannot be a name
+            return Unreachable(operation, "connection_error", detail=str(error))
         case _:
             return Unreachable(operation, "connection_error", detail=detail)
 
@@ -180,7 +184,8 @@ def _unreachable(operation: str, error: Exception) -> CloudError:
 @lru_cache(maxsize=16)  # many answers share a second
 def _seconds(http_date: str) -> float | None:
     try:
-        return parsedate_to_datetime(http_date).timestamp()
+        date = parsedate_to_datetime(http_date)
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -188,7 +193,8 @@ def _seconds(http_date: str) -> float | None:
 def proxy_from_environment(endpoint: str) -> str | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an endpoint."""
     parts = urlsplit(endpoint)
-    return None if proxy_bypass(parts.netloc) else getproxies_environment().get(parts.scheme)
+    proxy = None if proxy_bypass(parts.netloc) else getproxies_environment().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from exporter.config import reference_table
-from exporter.metrics import DESCRIPTIONS, FAMILIES, LATENCY
+from exporter.metrics.families import DESCRIPTIONS, FAMILIES, LATENCY
 
 
 def metrics_table() -> str:

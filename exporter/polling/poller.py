@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
 from exporter.cloud.errors import CloudError, InvalidResponse, NotFound, Unauthorized
-from exporter.failure_log import FailureLog
-from exporter.pacer import Pacer
-from exporter.refusals import Refusals
-from exporter.rounds import Round, Rounds
+from exporter.polling.failure_log import FailureLog
+from exporter.polling.pacer import Pacer
+from exporter.polling.refusals import Refusals
+from exporter.polling.rounds import Round, Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

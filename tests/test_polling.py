@@ -16,7 +16,7 @@ from exporter import config
 from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session, UserDetail
 from exporter.fleet import Counts, Fleet
-from exporter.poller import Poller
+from exporter.polling.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from exporter import page
-from exporter.exposition import Exposition, negotiated
+from exporter.metrics.exposition import Exposition, negotiated
+from exporter.web import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

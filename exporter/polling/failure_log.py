@@ -11,7 +11,7 @@ from exporter.cloud.errors import Forbidden
 
 if TYPE_CHECKING:
     from exporter.cloud.errors import CloudError
-    from exporter.rounds import Round
+    from exporter.polling.rounds import Round
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -10,13 +10,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL, UNKNOWN
-from exporter.labels import commonest, cut, keeping
+from exporter.metrics.labels import commonest, cut, keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from exporter.fleet import FreshUser
-    from exporter.labels import Labelling
+    from exporter.metrics.labels import Labelling
     from exporter.status import ProjectStatus
 
     Samples = Iterable[tuple[tuple[str, ...], float]]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
-from exporter import samples
 from exporter.cloud.telemetry import LATENCY_BUCKETS
+from exporter.metrics import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.labels import Labelling
-    from exporter.samples import Rule
+    from exporter.metrics.labels import Labelling
+    from exporter.metrics.samples import Rule
     from exporter.status import ProcessStatus, ProjectStatus
 
 PREFIX = "huaweicloud_workspace_"

@@ -1,0 +1,1 @@
+"""The one place that knows metrics: names, help texts, labels, and the bytes that Prometheus reads. Pure."""
