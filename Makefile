@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, make, and a package registry that pip reaches. Everything lands in .venv.
 
-PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name)))),python3)
 BIN := .venv/bin
 
 .PHONY: demo test check lint format readme lock wheel tools clean
@@ -25,11 +25,12 @@ format: .venv/dev  ## put the sources into their one format
 readme: .venv/dev  ## write the generated tables into the README
 	PYTHONPATH=. $(BIN)/python tests/support/readme.py README.md
 
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --upgrade pyproject.toml
+
 lock: .venv/dev  ## pin the newest versions of all dependencies
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade \
-		pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --upgrade \
-		pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) -o requirements.txt
+	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 
 # The wheel is installed as a user would get it; python -P keeps the sources here from being imported in its place.
 wheel: .venv/dev
@@ -37,20 +38,22 @@ wheel: .venv/dev
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w dist .
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 
-# promtool and Prometheus come from the system's packages, where there are such and we may install them.
+# What tests need besides Python comes from the system's packages, where there are such and we may install them.
 tools:
-	@{ command -v promtool && command -v prometheus; } >/dev/null || { \
+	@{ command -v promtool && command -v prometheus && command -v openssl; } >/dev/null || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends prometheus; } \
-		|| echo "Prometheus is not installed: the tests that need it will be skipped."
+		&& apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends prometheus openssl; } \
+		|| echo "Prometheus or openssl is not installed: the tests that need them will be skipped."
 
-.venv/run: requirements.txt
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
+
+.venv/run: requirements.txt | .venv/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
-.venv/dev: requirements-dev.txt
-	$(PYTHON) -m venv .venv
+.venv/dev: requirements-dev.txt | .venv/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 

@@ -10,6 +10,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+import structlog
+
 from exporter import __version__, config, demo, logs
 from exporter.app import exporting
 from exporter.cloud import chain
@@ -17,6 +19,8 @@ from exporter.simulator import command as simulate
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,6 +96,8 @@ def _summary(settings: config.Settings) -> str:
 
 async def _serve(settings: config.Settings) -> None:
     logs.configure(settings.log)
+    # This version cannot reload, and must not die of being asked to.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _logger.warning, "reload_not_supported")
     async with exporting(settings):
         await asyncio.Event().wait()
 

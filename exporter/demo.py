@@ -98,7 +98,8 @@ def progress(exporter: Exporter) -> str:
 
 
 def _round(operation: OperationStatus, status: ProjectStatus) -> str:
-    current = operation.rounds.current
-    asked = current.asked if current else status.configured
+    rounds = operation.rounds
+    shown = rounds.current or rounds.last
+    asked = shown.asked if shown else 0
     filled = _BAR_WIDTH * asked // max(status.configured, 1)
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {asked}/{status.configured}"

@@ -49,7 +49,7 @@ def tool() -> Callable[[str], str]:
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            message = f"{name} is not installed (Debian's package prometheus has it)"
+            message = f"{name} is not installed"
             if IN_CI:
                 pytest.fail(message)
             pytest.skip(message)

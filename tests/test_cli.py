@@ -146,6 +146,14 @@ async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
     assert "Traceback" not in errors.decode()
 
 
+async def test_it_does_not_die_of_being_asked_to_reload(configuration: Path) -> None:
+    async with command("--config.file", str(configuration)) as process:
+        found = await line_with(process.stderr, "event=listening address=(.*)")
+        process.send_signal(signal.SIGHUP)
+        await line_with(process.stderr, "event=reload_not_supported")
+        assert (await get(f"{found[1]}/-/healthy"))[0] == 200
+
+
 async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
     async with command("--config.file", str(configuration)) as process:
         found = await line_with(process.stderr, "event=listening address=http://(.*)")
@@ -164,7 +172,7 @@ async def test_the_demo_serves_right_numbers_within_ten_seconds() -> None:
         output, errors = await process.communicate()
     assert process.returncode == 0
     assert errors == b""
-    assert "60/60" in output.decode()
+    assert re.search(r"█+░* [1-9]\d?/60 +[1-9]", output.decode()), "a line shows the round's progress and the numbers"
 
 
 def _covered(text: str) -> bool:

@@ -95,7 +95,8 @@ class Leased:
         lease = self._lease
         if lease is None:
             return await self.renewed(None)
-        if self._now() < self._renew_at:
+        being_renewed = self._renewing.locked() and self._now() < lease.expires_at
+        if being_renewed or self._now() < self._renew_at:
             return lease.auth
         try:
             return await self.renewed(lease.auth)

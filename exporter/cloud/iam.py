@@ -11,6 +11,7 @@ import msgspec
 from exporter.cloud import models
 from exporter.cloud.auth import Token
 from exporter.cloud.credentials import Lease
+from exporter.cloud.errors import NoCredentials
 from exporter.cloud.transport import Answer, Request, Transport
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ class IamUser:
         return await transport.send(request, _lease)
 
     def _question(self) -> dict[str, object]:
-        user = {"name": self.username, "password": self.password(), "domain": {"name": self.domain}}
+        try:
+            password = self.password()
+        except (OSError, ValueError) as error:
+            raise NoCredentials(OPERATION, "unreadable", detail=str(error)) from error
+        user = {"name": self.username, "password": password, "domain": {"name": self.domain}}
         return {
             "auth": {
                 "identity": {"methods": ["password"], "password": {"user": user}},

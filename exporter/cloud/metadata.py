@@ -40,10 +40,17 @@ async def _session_headers(endpoint: str, transport: Transport) -> dict[str, str
         headers={f"{_TOKEN_HEADER}-Ttl-Seconds": str(_TOKEN_SECONDS)},
     )
     try:
-        token = await transport.send(request, lambda answer: answer.body.decode("ascii").strip())
+        token = await transport.send(request, _token)
     except CloudError:  # older ECS know only the question without a token
         return {}
     return {_TOKEN_HEADER: token}
+
+
+def _token(answer: Answer) -> str:
+    token = answer.body.decode("ascii").strip()
+    if not (token and token.isprintable()):  # what answers everything with a page
+        raise models.ErrorBody(None)
+    return token
 
 
 def _lease(answer: Answer) -> Lease:

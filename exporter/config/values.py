@@ -29,6 +29,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*))
 _ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1]:10099, with a port up to 65535"
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_NO_TEXT = {"Cc", "Cs"}  # control characters, and halves of a surrogate pair, which no encoding takes
 _HIGHEST_PORT = 65535
 _URL_EXPECTED = "must be an http:// or https:// URL with a host"
 
@@ -38,7 +39,7 @@ def one_line(text: str) -> str:
     stripped = text.strip()
     if not stripped:
         raise ValueError("must not be empty")
-    if any(unicodedata.category(character) == "Cc" for character in stripped):
+    if any(unicodedata.category(character) in _NO_TEXT for character in stripped):
         raise ValueError("must not contain line breaks, tabs or other control characters")
     return stripped
 

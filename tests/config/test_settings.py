@@ -255,7 +255,15 @@ def test_every_mistake_is_told_at_once() -> None:
 
 @pytest.mark.parametrize(
     "user",
-    ["Mallory, B", "Mallory\x00", {"name": "Mallory\nB"}, {"Mallory": 1}, {"name": "x", "Mallory": 1}, ["Mallory"]],
+    [
+        "Mallory, B",
+        "Mallory\x00",
+        "Mallory\ud800",
+        {"name": "Mallory\nB"},
+        {"Mallory": 1},
+        {"name": "x", "Mallory": 1},
+        ["Mallory"],
+    ],
 )
 def test_a_user_is_never_named_in_a_mistake(user: object) -> None:
     mistakes = project_refusals(users=["bob", user])

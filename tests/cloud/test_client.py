@@ -1,0 +1,615 @@
+"""The client against the simulator on loopback: every way to authenticate, odd names, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter import config
+from exporter.cloud import metadata, regions
+from exporter.cloud.auth import AccessKey
+from exporter.cloud.client import IAM_ACTIONS, LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
+from exporter.cloud.connect import Connection, connected
+from exporter.cloud.errors import (
+    CloudError,
+    Forbidden,
+    InvalidResponse,
+    NoCredentials,
+    NotFound,
+    Refused,
+    Throttled,
+    Unauthorized,
+    Unreachable,
+)
+from exporter.cloud.iam import OPERATION as CREATE_TOKEN
+from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.transport import Transport, tls_context
+from exporter.simulator import (
+    DEMO_ACCESS_KEY,
+    DEMO_DOMAIN,
+    DEMO_PASSWORD,
+    DEMO_PROJECT_ID,
+    DEMO_SECRET_KEY,
+    DEMO_TOKEN,
+    DEMO_USERNAME,
+    SessionInfo,
+    Simulator,
+    SimulatorOptions,
+    StaticPopulation,
+    parse_faults,
+)
+from exporter.simulator import UserDetail as Person
+from exporter.simulator.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+TLS = tls_context(None)
+
+TOKEN = {"token": DEMO_TOKEN}
+KEYS = {"access_key": DEMO_ACCESS_KEY, "secret_key": DEMO_SECRET_KEY}
+PASSWORD = {"username": DEMO_USERNAME, "domain": DEMO_DOMAIN, "password": DEMO_PASSWORD}
+NOTHING: dict[str, str] = {}
+WAYS = {"token": TOKEN, "keys": KEYS, "password": PASSWORD, "metadata": NOTHING}
+every_way = pytest.mark.parametrize("auth", WAYS.values(), ids=WAYS.keys())
+
+ODD_NAMES = [
+    *("user001", "a b", " a", "a+b", "100%", "a%20b", "a&b=c", "x/y?z#w", "~tilde*", "Jörg Müller", "日本", "😀"),
+    *('"quoted"', "back\\slash", "semi;colon", "..", "%", "(a)", "user@domain"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's own is used: neither keys nor proxies."""
+    for name in ("AK", "SK", "SECURITY_TOKEN", "PROJECT_ID", "CREDENTIALS_FILE"):
+        monkeypatch.delenv(f"HUAWEICLOUD_SDK_{name}", raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def population(*names: str) -> StaticPopulation:
+    """Users with an id and a session each that tell them apart."""
+    return StaticPopulation(
+        {name: Person(id=f"id-{number}", user_name=name, locked=False) for number, name in enumerate(names)},
+        {name: [SessionInfo(id=f"session of {name}", session_state="Active")] for name in names},
+    )
+
+
+@asynccontextmanager
+async def connecting(
+    simulator: Simulator, auth: dict[str, str], now: Callable[[], float] = time.time, **changes: Any
+) -> AsyncIterator[Connection]:
+    """A connection to a served simulator, the settings made as from a file; ``changes`` are made to the project."""
+    async with simulator.serve() as url:
+        project = {
+            "project_id": DEMO_PROJECT_ID,
+            "users": [],
+            "endpoints": dict.fromkeys(("sessions", "users", "iam", "metadata"), url),
+            "auth": auth,
+            **changes,
+        }
+        settings = config.build(config.Layer("test", {"projects": [project]}))
+        async with connected(settings.projects[0], settings, TLS, now) as connection:
+            yield connection
+
+
+def asked(simulator: Simulator) -> list[tuple[str, int]]:
+    """Operations and statuses of all calls so far, in order."""
+    return [(call.operation, call.status) for call in simulator.calls.log]
+
+
+def test_operations_have_their_official_names() -> None:
+    """The simulator knows each operation by the same name, and what it does without a permission agrees, below."""
+    assert set(IAM_ACTIONS) == {LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS} < set(OPERATIONS)
+
+
+class TestWaysToAuthenticate:
+    """All that the configuration offers."""
+
+    @every_way
+    async def test_every_operation_is_answered(self, auth: dict[str, str]) -> None:
+        """Each way is good for all three operations."""
+        simulator = Simulator(population=population("alice", "bob"))
+        async with connecting(simulator, auth) as connection:
+            assert await connection.client.list_session_by_user_name("bob") == (
+                Session(id="session of bob", session_state="Active"),
+            )
+            assert await connection.client.list_user_detail("id-1") == UserDetail(locked=False)
+            page = await connection.client.list_users(["bob"], 0)
+        assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
+        assert {status for operation, status in asked(simulator) if operation in OPERATIONS} == {200}
+
+    async def test_a_token(self) -> None:
+        """A token needs nothing but the call itself, and its end is unknown."""
+        simulator = Simulator()
+        async with connecting(simulator, TOKEN) as connection:
+            await connection.client.list_users([], 0)
+            assert connection.credentials.expires_at is None
+        assert asked(simulator) == [(LIST_USERS, 200)]
+
+    async def test_a_token_file_may_be_replaced(self, tmp_path: Path) -> None:
+        """The next call uses the new token; while the file is away the last one stands."""
+        file = tmp_path / "token"
+        file.write_text("wrong\n", "utf-8")
+        simulator = Simulator()
+        async with connecting(simulator, {"token_file": str(file)}) as connection:
+            with pytest.raises(Unauthorized):
+                await connection.client.list_users([], 0)
+            file.write_text(f"{DEMO_TOKEN}\n", "utf-8")
+            await connection.client.list_users([], 0)
+            file.unlink()
+            await connection.client.list_users([], 0)
+        assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200), (LIST_USERS, 200)]
+
+    async def test_a_token_replaced_while_a_call_is_under_way(self, tmp_path: Path) -> None:
+        """A call that was refused with the old token is repeated with the one that stands there by then."""
+        file = tmp_path / "token"
+        file.write_text("old", "utf-8")
+        simulator = Simulator()
+        answer = simulator.handle
+
+        def replace_then_answer(request: Any) -> Any:
+            response = answer(request)
+            file.write_text(DEMO_TOKEN, "utf-8")
+            return response
+
+        simulator.handle = replace_then_answer  # type: ignore[method-assign] # for this one instance
+        async with connecting(simulator, {"token_file": str(file)}) as connection:
+            await connection.client.list_users([], 0)
+        assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200)]
+
+    @pytest.mark.parametrize("content", ["two\nlines", "two\r\nX-Injected: yes"])
+    async def test_a_token_file_that_became_nonsense(self, tmp_path: Path, content: str) -> None:
+        """Whatever a token file comes to hold, the call ends in an error of the family, and works again after."""
+        file = tmp_path / "token"
+        file.write_text(DEMO_TOKEN, "utf-8")
+        simulator = Simulator()
+        async with connecting(simulator, {"token_file": str(file)}) as connection:
+            file.write_text(content, "utf-8")
+            with pytest.raises(Unreachable):
+                await connection.client.list_users([], 0)
+            file.write_bytes(b"\xff\xfe")
+            with pytest.raises(NoCredentials, match="is not UTF-8 text"):
+                await connection.client.list_users([], 0)
+            file.write_text(DEMO_TOKEN, "utf-8")
+            await connection.client.list_users([], 0)
+        assert asked(simulator) == [(LIST_USERS, 200)]
+
+    async def test_keys_in_files(self, tmp_path: Path) -> None:
+        """Keys are signed with as they stand in their files at the time."""
+        access, secret = tmp_path / "ak", tmp_path / "sk"
+        access.write_text(f"{DEMO_ACCESS_KEY}\n", "utf-8")
+        secret.write_text("wrong", "utf-8")
+        simulator = Simulator()
+        async with connecting(
+            simulator, {"access_key_file": str(access), "secret_key_file": str(secret)}
+        ) as connection:
+            with pytest.raises(Unauthorized):
+                await connection.client.list_users([], 0)
+            secret.write_text(f"{DEMO_SECRET_KEY}\n", "utf-8")
+            await connection.client.list_users([], 0)
+
+    async def test_temporary_keys_by_configuration(self) -> None:
+        """Temporary keys work with their security token, and not without it."""
+        simulator = Simulator()
+        async with connecting(simulator, NOTHING) as connection:
+            lent = await connection.credentials.current()
+        assert isinstance(lent, AccessKey)
+        keys = {"access_key": lent.access_key, "secret_key": lent.secret_key}
+        whole = {**keys, "security_token": lent.security_token or ""}
+        async with connecting(simulator, whole) as connection:
+            await connection.client.list_users([], 0)
+        async with connecting(simulator, keys) as connection:
+            with pytest.raises(Unauthorized):
+                await connection.client.list_users([], 0)
+
+    async def test_an_iam_user(self) -> None:
+        """One token serves all calls; it lives for a day."""
+        simulator = Simulator()
+        async with connecting(simulator, PASSWORD) as connection:
+            await asyncio.gather(*(connection.client.list_users([], 0) for _ in range(10)))
+            expires_at = connection.credentials.expires_at or 0
+            assert simulator.calls.counts == {(CREATE_TOKEN, 201): 1, (LIST_USERS, 200): 10}
+            assert connection.telemetry.attempts == {(CREATE_TOKEN, "201"): 1, (LIST_USERS, "200"): 10}
+        assert expires_at == pytest.approx(time.time() + 86_400, abs=60)
+
+    async def test_a_revoked_token_is_renewed_once(self) -> None:
+        """However many calls find it refused, one new token is asked for, and each call is repeated once."""
+        simulator = Simulator()
+        async with connecting(simulator, PASSWORD) as connection:
+            await connection.client.list_users([], 0)
+            simulator.tokens.revoke_all()
+            simulator.calls.counts.clear()
+            pages = await asyncio.gather(*(connection.client.list_users([], 0) for _ in range(10)))
+        assert len(pages) == 10
+        assert simulator.calls.counts[CREATE_TOKEN, 201] == 1
+        assert simulator.calls.counts[LIST_USERS, 200] == 10
+        assert 1 <= simulator.calls.counts[LIST_USERS, 401] <= 10
+
+    async def test_a_renewed_token_that_is_refused_as_well(self) -> None:
+        """A second refusal is final for the call: no third try."""
+        simulator = Simulator(SimulatorOptions(faults=parse_faults("ListUsers:401=1")))
+        async with connecting(simulator, PASSWORD) as connection:
+            with pytest.raises(Unauthorized) as refused:
+                await connection.client.list_users([], 0)
+        assert refused.value.operation == LIST_USERS
+        assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 401)] * 2
+
+    async def test_a_token_is_renewed_ahead(self) -> None:
+        """Forty minutes before its end a token is replaced without any call being refused."""
+        clock = [time.time()]
+        simulator = Simulator(clock=lambda: clock[0])
+        async with connecting(simulator, PASSWORD, lambda: clock[0]) as connection:
+            await connection.client.list_users([], 0)
+            clock[0] += 23 * 3600 + 21 * 60
+            await connection.client.list_users([], 0)
+        assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 200)] * 2
+
+    @pytest.mark.parametrize("changes", [{"headers": {}}, {"body": b'{"token": {}}'}, {"body": b"<html></html>"}])
+    async def test_half_a_token(self, changes: dict[str, Any]) -> None:
+        """IAM's answer is of use only with a token and its end; no call asks again for a while."""
+        simulator = Simulator()
+        answer = simulator.handle
+        simulator.handle = lambda request: replace(answer(request), **changes)  # type: ignore[method-assign] # for this one instance
+        async with connecting(simulator, PASSWORD) as connection:
+            for _ in range(2):
+                with pytest.raises(InvalidResponse) as failed:
+                    await connection.client.list_users([], 0)
+                assert failed.value.operation == CREATE_TOKEN
+        assert asked(simulator) == [(CREATE_TOKEN, 201)]
+
+    async def test_a_password_file_that_cannot_be_read(self, tmp_path: Path) -> None:
+        """A password file that is broken for a while gives an error of the family, and nobody is asked."""
+        file = tmp_path / "password"
+        file.write_text(DEMO_PASSWORD, "utf-8")
+        auth = {**PASSWORD, "password_file": str(file)}
+        del auth["password"]
+        now = [time.time()]
+        simulator = Simulator(clock=lambda: now[0])
+        async with connecting(simulator, auth, lambda: now[0]) as connection:
+            file.write_bytes(b"\xff")
+            with pytest.raises(NoCredentials, match="is not UTF-8 text"):
+                await connection.client.list_users([], 0)
+            file.unlink()
+            now[0] += 60
+            with pytest.raises(NoCredentials, match="No such file"):
+                await connection.client.list_users([], 0)
+            assert asked(simulator) == []
+            file.write_text(DEMO_PASSWORD, "utf-8")
+            now[0] += 60
+            await connection.client.list_users([], 0)
+
+    async def test_keys_of_the_metadata_service(self) -> None:
+        """Without any credentials an ECS's temporary keys are used, asked for once, with or without its own token."""
+        simulator = Simulator()
+        async with connecting(simulator, NOTHING) as connection:
+            for _ in range(3):
+                await connection.client.list_users([], 0)
+            assert (connection.credentials.expires_at or 0) > time.time() + 11 * 3600
+        # The simulated service gives no token of its own, which the client takes as an older one's way.
+        assert asked(simulator) == [("unknown", 404), ("SecurityKey", 200), *[(LIST_USERS, 200)] * 3]
+
+    @pytest.mark.parametrize(
+        ("token", "sent"),
+        [
+            (b"session-token\n", "session-token"),
+            (b"", None),
+            (b"<html>\n<h1>Welcome</h1>\n</html>\n", None),
+            (b"\xff", None),
+        ],
+    )
+    async def test_the_metadata_services_own_token(self, token: bytes, sent: str | None) -> None:
+        """The service's token is sent back to it; what cannot be one is left out."""
+        simulator = Simulator()
+        answer, received = simulator.handle, []
+
+        def with_token(request: Any) -> Any:
+            if request.path == "/meta-data/latest/api/token":
+                assert (request.method, request.header("X-Metadata-Token-Ttl-Seconds")) == ("PUT", "60")
+                return replace(answer(request), status=200, body=token)
+            if request.path == "/openstack/latest/securitykey":
+                received.append(request.header("X-Metadata-Token"))
+            return answer(request)
+
+        simulator.handle = with_token  # type: ignore[method-assign] # for this one instance
+        async with connecting(simulator, NOTHING) as connection:
+            await connection.client.list_users([], 0)
+        assert received == [sent]
+
+    async def test_an_ecs_without_an_agency(self) -> None:
+        """Where the metadata service has no keys, that is what the error is about, and nothing else is asked."""
+        simulator = Simulator(SimulatorOptions(faults=parse_faults("SecurityKey:404=1")))
+        async with connecting(simulator, NOTHING) as connection:
+            for _ in range(3):
+                with pytest.raises(Refused) as refused:
+                    await connection.client.list_users([], 0)
+                assert refused.value.operation == metadata.OPERATION
+        assert asked(simulator) == [("unknown", 404), ("SecurityKey", 404)]
+
+    async def test_the_sdks_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The variables of the official SDK are used where the configuration says nothing."""
+        monkeypatch.setenv("HUAWEICLOUD_SDK_AK", DEMO_ACCESS_KEY)
+        monkeypatch.setenv("HUAWEICLOUD_SDK_SK", DEMO_SECRET_KEY)
+        simulator = Simulator()
+        async with connecting(simulator, NOTHING) as connection:
+            await connection.client.list_users([], 0)
+        assert asked(simulator) == [(LIST_USERS, 200)]
+
+    async def test_the_sdks_credentials_file(self, tmp_path: Path) -> None:
+        """So is the official SDK's file at home; rotated keys count at once."""
+        file = tmp_path / ".huaweicloud" / "credentials"
+        file.parent.mkdir()
+        file.write_text(f"[basic]\nak = {DEMO_ACCESS_KEY}\nsk = old\n", "utf-8")
+        simulator = Simulator()
+        async with connecting(simulator, NOTHING) as connection:
+            with pytest.raises(Unauthorized):
+                await connection.client.list_users([], 0)
+            file.write_text(f"[basic]\nak = {DEMO_ACCESS_KEY}\nsk = {DEMO_SECRET_KEY}\n", "utf-8")
+            await connection.client.list_users([], 0)
+            file.write_text("[basic]\n", "utf-8")
+            with pytest.raises(NoCredentials, match="lacks ak or sk"):
+                await connection.client.list_users([], 0)
+
+    async def test_the_configuration_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Configured credentials are used whatever the SDK's environment says."""
+        monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "other")
+        monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "other")
+        for auth in (TOKEN, KEYS, PASSWORD):
+            async with connecting(Simulator(), auth) as connection:
+                await connection.client.list_users([], 0)
+
+
+class TestWrongCredentials:
+    """No key or account is locked by trying what was refused again."""
+
+    @pytest.mark.parametrize("auth", [{"token": "wrong"}, {**KEYS, "secret_key": "wrong"}, {**KEYS, "access_key": "X"}])
+    async def test_what_is_kept_is_tried_once(self, auth: dict[str, str]) -> None:
+        """Wrong keys or tokens are refused after exactly one call."""
+        simulator = Simulator()
+        async with connecting(simulator, auth) as connection:
+            with pytest.raises(Unauthorized) as refused:
+                await connection.client.list_users([], 0)
+            assert connection.telemetry.attempts == {(LIST_USERS, "401"): 1}
+        assert asked(simulator) == [(LIST_USERS, 401)]
+        assert (refused.value.error_code, refused.value.operation) == ("APIGW.0301", LIST_USERS)
+        assert len(refused.value.request_id or "") == 32
+
+    async def test_a_wrong_password_is_tried_once(self) -> None:
+        """Many calls at once, and again and again, ask IAM once; the error is IAM's."""
+        simulator = Simulator()
+        async with connecting(simulator, {**PASSWORD, "password": "wrong"}) as connection:
+            for _ in range(3):
+                results = await asyncio.gather(
+                    *(connection.client.list_users([], 0) for _ in range(10)), return_exceptions=True
+                )
+                assert {(type(each), getattr(each, "operation", "")) for each in results} == {
+                    (Unauthorized, CREATE_TOKEN)
+                }
+        assert asked(simulator) == [(CREATE_TOKEN, 401)]
+
+    async def test_a_clock_that_is_off(self) -> None:
+        """A signature from another time is refused, and the skew tells why."""
+        simulator = Simulator()
+        async with connecting(simulator, KEYS, lambda: time.time() + 1000) as connection:
+            with pytest.raises(Unauthorized):
+                await connection.client.list_users([], 0)
+            assert connection.telemetry.clock_skew == pytest.approx(-1000, abs=10)
+
+
+class TestOddNames:
+    """Names and ids as people have them."""
+
+    @pytest.mark.parametrize("auth", [TOKEN, KEYS], ids=["token", "keys"])
+    async def test_sessions_of_odd_names(self, auth: dict[str, str]) -> None:
+        """Whatever a name holds, the cloud accepts the signature and finds just this user."""
+        simulator = Simulator(population=population(*ODD_NAMES))
+        async with connecting(simulator, auth) as connection:
+            for name in ODD_NAMES:
+                found = await connection.client.list_session_by_user_name(name)
+                assert [session.id for session in found] == [f"session of {name}"]
+
+    async def test_lookups_of_odd_names(self) -> None:
+        """Several names are asked for at once, signed as one parameter."""
+        simulator = Simulator(population=population(*ODD_NAMES, "somebody else"))
+        async with connecting(simulator, KEYS) as connection:
+            page = await connection.client.list_users(ODD_NAMES[:5], 0)
+        assert {user.user_name for user in page.users or ()} >= set(ODD_NAMES[:5])
+        assert "somebody" not in repr(page)
+
+    @pytest.mark.parametrize("user_id", ["8a2c3f9579d240820179d51e6caf0001", "a b", "ä+%", "..", "x?y=z#"])
+    async def test_odd_ids(self, user_id: str) -> None:
+        """An id is one segment of the path, whatever it holds."""
+        people = StaticPopulation({"alice": Person(id=user_id, locked=True)})
+        async with connecting(Simulator(population=people), KEYS) as connection:
+            assert await connection.client.list_user_detail(user_id) == UserDetail(locked=True)
+
+    async def test_pages(self) -> None:
+        """A page begins at its offset, holds at most PAGE_SIZE users, and says how many there are in all."""
+        names = [f"user{number:03}" for number in range(PAGE_SIZE + 30)]
+        async with connecting(Simulator(population=population(*names)), KEYS) as connection:
+            pages = [await connection.client.list_users(["user"], offset) for offset in (0, PAGE_SIZE, 2 * PAGE_SIZE)]
+        assert [[user.user_name for user in page.users or ()] for page in pages] == [names[:100], names[100:], []]
+        assert {page.total_count for page in pages} == {PAGE_SIZE + 30}
+
+
+class TestRefusals:
+    """What the cloud refuses, as errors of the family."""
+
+    async def test_unknown_users(self) -> None:
+        """An unknown name and an unknown id are NotFound, each after one call."""
+        simulator = Simulator()
+        async with connecting(simulator, KEYS) as connection:
+            with pytest.raises(NotFound):
+                await connection.client.list_session_by_user_name("nobody")
+            with pytest.raises(NotFound) as refused:
+                await connection.client.list_user_detail("0" * 32)
+        assert refused.value.error_code == "WKS.00170404"
+        assert asked(simulator) == [(LIST_SESSION_BY_USER_NAME, 404), (LIST_USER_DETAIL, 404)]
+
+    async def test_a_wrong_path_is_not_about_a_user(self) -> None:
+        """A gateway that knows no such API does not make all users missing."""
+        simulator = Simulator()
+        async with simulator.serve() as url:
+            endpoints = {"sessions": f"{url}/wrong", "users": f"{url}/wrong"}
+            async with connecting(simulator, TOKEN, endpoints=endpoints) as connection:
+                with pytest.raises(Refused) as refused:
+                    await connection.client.list_user_detail("id")
+        assert type(refused.value) is Refused
+        assert refused.value.error_code == "APIG.0101"
+
+    @pytest.mark.parametrize("operation", IAM_ACTIONS)
+    async def test_a_missing_permission(self, operation: str) -> None:
+        """Without its IAM action, and only then, an operation is Forbidden."""
+        denied = SimulatorOptions(denied_actions=frozenset({IAM_ACTIONS[operation]}))
+        async with connecting(Simulator(denied), KEYS) as connection:
+            calls = {
+                LIST_SESSION_BY_USER_NAME: connection.client.list_session_by_user_name("user"),
+                LIST_USER_DETAIL: connection.client.list_user_detail("id"),
+                LIST_USERS: connection.client.list_users([], 0),
+            }
+            results = dict(zip(calls, await asyncio.gather(*calls.values(), return_exceptions=True), strict=True))
+        assert [name for name, result in results.items() if isinstance(result, Forbidden)] == [operation]
+
+    async def test_another_project(self) -> None:
+        """Credentials of one project are Forbidden in another."""
+        async with connecting(Simulator(), KEYS, project_id="f" * 32) as connection:
+            with pytest.raises(Forbidden):
+                await connection.client.list_users([], 0)
+
+    async def test_an_exhausted_quota(self) -> None:
+        """The quota is per operation: Throttled here, answered there."""
+        async with connecting(Simulator(SimulatorOptions(quota=2)), KEYS) as connection:
+            for _ in range(2):
+                await connection.client.list_users([], 0)
+            with pytest.raises(Throttled) as refused:
+                await connection.client.list_users([], 0)
+            with pytest.raises(NotFound):
+                await connection.client.list_user_detail("id")
+        assert refused.value.error_code == "APIG.0308"
+
+    @pytest.mark.parametrize(
+        ("fault", "kind", "outcome"),
+        [
+            ("200", InvalidResponse, "invalid_response"),
+            ("garbage", InvalidResponse, "invalid_response"),
+            ("500", Refused, "500"),
+            ("502", Refused, "502"),
+            ("503", Refused, "503"),
+            ("504", Refused, "504"),
+            ("reset", Unreachable, "connection_error"),
+            ("hang", Unreachable, "timeout"),
+        ],
+    )
+    async def test_faults(self, fault: str, kind: type[CloudError], outcome: str) -> None:
+        """Each fault of the cloud is its own kind of error, tried once and counted under its outcome."""
+        simulator = Simulator(SimulatorOptions(faults=parse_faults(f"{fault}=1")))
+        async with simulator.serve() as url:
+            project = {
+                "project_id": DEMO_PROJECT_ID,
+                "users": [],
+                "endpoints": {"sessions": url, "users": url},
+                "auth": TOKEN,
+            }
+            settings = config.build(config.Layer("test", {"projects": [project], "poll": {"timeout": 0.1}}))
+            async with connected(settings.projects[0], settings, TLS, time.time) as connection:
+                with pytest.raises(CloudError) as failed:
+                    await connection.client.list_users([], 0)
+                assert connection.telemetry.attempts == {(LIST_USERS, outcome): 1}
+        assert type(failed.value) is kind
+
+
+class TestHosts:
+    """Which host is asked for what."""
+
+    @pytest.mark.parametrize(
+        ("region", "sessions"),
+        [
+            ("cn-north-4", "https://appstream.cn-north-4.myhuaweicloud.com"),
+            ("cn-north-9", "https://appstream.cn-north-9.myhuaweicloud.com"),
+            ("cn-east-3", "https://appstream.cn-east-3.myhuaweicloud.com"),
+            ("cn-south-1", "https://appstream.cn-south-1.myhuaweicloud.com"),
+            ("cn-southwest-2", "https://appstream.cn-southwest-2.myhuaweicloud.com"),
+            ("cn-north-11", "https://workspace.cn-north-11.myhuaweicloud.com"),
+            ("cn-east-5", "https://workspace.cn-east-5.myhuaweicloud.com"),
+            ("eu-west-101", "https://workspace.eu-west-101.myhuaweicloud.com"),
+            ("ap-southeast-1", "https://workspace.ap-southeast-1.myhuaweicloud.com"),
+            ("somewhere-new-1", "https://workspace.somewhere-new-1.myhuaweicloud.com"),
+        ],
+    )
+    def test_hosts_of_regions(self, region: str, sessions: str) -> None:
+        """Sessions have a host of their own in five regions; users and IAM are the same everywhere."""
+        assert regions.sessions_endpoint(region) == sessions
+        assert regions.users_endpoint(region) == f"https://workspace.{region}.myhuaweicloud.com"
+        assert regions.iam_endpoint(region) == f"https://iam.{region}.myhuaweicloud.com"
+
+    @pytest.mark.parametrize(
+        ("endpoints", "expected"),
+        [
+            ({}, ("appstream.cn-east-3.myhuaweicloud.com", "workspace.cn-east-3.myhuaweicloud.com")),
+            ({"sessions": "https://s.example/"}, ("s.example", "workspace.cn-east-3.myhuaweicloud.com")),
+            ({"users": "https://u.example:8443"}, ("appstream.cn-east-3.myhuaweicloud.com", "u.example:8443")),
+        ],
+    )
+    async def test_endpoints_override_the_region(
+        self, monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str], expected: tuple[str, str]
+    ) -> None:
+        """Each service's address is the configured one, or else the region's; sessions and users go to their own."""
+        called = []
+
+        async def note(_: object, request: Any, __: object) -> None:
+            called.append(request.url.removeprefix("https://"))
+
+        monkeypatch.setattr(Transport, "send", note)
+        project = {
+            "project_id": "p",
+            "region": "cn-east-3",
+            "users": [],
+            "endpoints": endpoints,
+            "auth": TOKEN,
+        }
+        settings = config.build(config.Layer("test", {"projects": [project]}))
+        async with connected(settings.projects[0], settings, TLS, time.time) as connection:
+            await connection.client.list_session_by_user_name("alice")
+            await connection.client.list_user_detail("1")
+            await connection.client.list_users(["alice", "bob"], 100)
+        assert called == [
+            f"{expected[0]}/v1/p/session/user-session-info?user_name=alice",
+            f"{expected[1]}/v2/p/users/1",
+            f"{expected[1]}/v2/p/users?limit=100&offset=100&user_names=alice%2Cbob",
+        ]
+
+    @pytest.mark.parametrize(
+        ("endpoints", "expected"),
+        [({}, "https://iam.eu-west-101.myhuaweicloud.com"), ({"iam": "https://i/"}, "https://i")],
+    )
+    async def test_the_host_of_iam(
+        self, monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str], expected: str
+    ) -> None:
+        """Tokens are asked for at the configured IAM, or else at the region's."""
+        called = []
+
+        async def note(_: object, request: Any, __: object) -> None:
+            called.append((request.method, request.url))
+            raise NoCredentials("Op", "enough")
+
+        monkeypatch.setattr(Transport, "send", note)
+        project = {
+            "project_id": "p",
+            "region": "eu-west-101",
+            "users": [],
+            "endpoints": endpoints,
+            "auth": PASSWORD,
+        }
+        settings = config.build(config.Layer("test", {"projects": [project]}))
+        async with connected(settings.projects[0], settings, TLS, time.time) as connection:
+            with pytest.raises(NoCredentials, match="enough"):
+                await connection.client.list_users([], 0)
+        assert called == [("POST", f"{expected}/v3/auth/tokens")]

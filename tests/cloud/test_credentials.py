@@ -1,0 +1,440 @@
+"""How authentication is kept alive, in virtual time, and that secrets are read where they stand and shown nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+from support.virtual_time import EPOCH, run_virtually, wall_clock
+
+from exporter import config
+from exporter.cloud.auth import AccessKey, Auth, Token
+from exporter.cloud.chain import Link
+from exporter.cloud.credentials import RENEW_AHEAD, Kept, Lease, Leased
+from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
+from exporter.cloud.iam import IamUser, seconds
+from exporter.cloud.models import ErrorBody
+from exporter.cloud.transport import Answer, Request
+from exporter.secrets import ChangingFile, secret
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+UNREACHABLE = Unreachable("Lend", "timeout")
+REFUSED = refusal("Lend", 401, "401", None)
+
+
+@dataclass
+class Lender:
+    """Lends numbered tokens, each for ``life`` seconds, or fails; notes when it was asked."""
+
+    life: float = DAY
+    latency: float = 1.0
+    failure: CloudError | None = None
+    asked: list[float] = field(default_factory=list)
+
+    async def __call__(self) -> Lease:
+        self.asked.append(self.now())
+        number = len(self.asked)
+        await asyncio.sleep(self.latency)
+        if self.failure:
+            raise self.failure
+        return Lease(Token(f"token {number}"), wall_clock() + self.life)
+
+    @staticmethod
+    def now() -> float:
+        return wall_clock() - EPOCH
+
+
+async def use(leased: Leased, every: float, until: float) -> list[Auth | CloudError]:
+    """Ask for authentication again and again, as polling does; what came of it."""
+    results: list[Auth | CloudError] = []
+    while Lender.now() < until:
+        results.append(await attempt(leased.current()))
+        await asyncio.sleep(every)
+    return results
+
+
+async def attempt(asking: Coroutine[None, None, Auth]) -> Auth | CloudError:
+    try:
+        return await asking
+    except CloudError as error:
+        return error
+
+
+def test_nothing_is_lent_before_it_is_needed() -> None:
+    """Making the credentials asks nobody, and their end is unknown until then."""
+
+    async def scenario() -> None:
+        lender = Lender(latency=0)
+        leased = Leased(lender, wall_clock)
+        await asyncio.sleep(DAY)
+        assert (lender.asked, leased.expires_at) == ([], None)
+        await leased.current()
+        assert (lender.asked, leased.expires_at) == ([DAY], EPOCH + 2 * DAY)
+
+    run_virtually(scenario())
+
+
+@pytest.mark.parametrize(
+    ("life", "renewed_after"),
+    [(DAY, DAY - 40 * MINUTE), (2 * HOUR, 80 * MINUTE), (80 * MINUTE, 40 * MINUTE), (10 * MINUTE, 5 * MINUTE)],
+)
+def test_renewal_ahead_of_the_end(life: float, renewed_after: float) -> None:
+    """A lease is used until 40 minutes before its end, or for half of a short life, and then renewed at once."""
+
+    async def scenario() -> None:
+        lender = Lender(life, latency=0)
+        leased = Leased(lender, wall_clock)
+        assert await leased.current() == Token("token 1")
+        await asyncio.sleep(renewed_after - 1)
+        assert await leased.current() == Token("token 1")
+        await asyncio.sleep(1)
+        assert await leased.current() == Token("token 2")
+        assert lender.asked == [0, renewed_after]
+        assert leased.expires_at == EPOCH + renewed_after + life
+
+    run_virtually(scenario())
+
+
+def test_a_day_of_use_takes_two_leases() -> None:
+    """Calls every second for a day ask for no more than is needed."""
+
+    async def scenario() -> None:
+        lender = Lender()
+        await use(Leased(lender, wall_clock), 1.0, DAY)
+        assert len(lender.asked) == 2
+
+    run_virtually(scenario())
+
+
+def test_many_first_calls_share_one_lease() -> None:
+    """However many calls begin at once, one lease is asked for."""
+
+    async def scenario() -> None:
+        lender = Lender()
+        leased = Leased(lender, wall_clock)
+        assert await asyncio.gather(*(leased.current() for _ in range(50))) == [Token("token 1")] * 50
+        assert lender.asked == [0]
+
+    run_virtually(scenario())
+
+
+def test_many_refused_calls_share_one_renewal() -> None:
+    """All calls that were refused with the same token get the same new one, also those that come late."""
+
+    async def scenario() -> None:
+        lender = Lender()
+        leased = Leased(lender, wall_clock)
+        old = await leased.current()
+        renewed = await asyncio.gather(*(leased.renewed(old) for _ in range(50)))
+        await asyncio.sleep(MINUTE)
+        assert [*renewed, await leased.renewed(old)] == [Token("token 2")] * 51
+        assert len(lender.asked) == 2
+
+    run_virtually(scenario())
+
+
+def test_no_call_waits_for_a_renewal_ahead_of_the_end() -> None:
+    """While one call renews what is still good, the others go on with it."""
+
+    async def scenario() -> list[float]:
+        lender = Lender()
+        leased = Leased(lender, wall_clock)
+        await leased.current()
+        await asyncio.sleep(DAY - RENEW_AHEAD)
+        lender.latency = 10.0
+        renewing = asyncio.create_task(leased.current())
+        await asyncio.sleep(1)
+        began = Lender.now()
+        assert await leased.current() == Token("token 1")
+        waited = Lender.now() - began
+        assert await renewing == await leased.current() == Token("token 2")
+        return [waited]
+
+    assert run_virtually(scenario()) == [0.0]
+
+
+def test_many_refused_calls_share_one_failure() -> None:
+    """Where the renewal fails, no call tries it again: an account gets locked by few wrong passwords."""
+
+    async def scenario() -> None:
+        lender = Lender()
+        leased = Leased(lender, wall_clock)
+        old = await leased.current()
+        lender.failure = REFUSED
+        assert await asyncio.gather(*(attempt(leased.renewed(old)) for _ in range(50))) == [REFUSED] * 50
+        assert len(lender.asked) == 2
+
+    run_virtually(scenario())
+
+
+def test_a_call_that_gave_up_leaves_the_renewal_to_the_others() -> None:
+    """A renewal cancelled with its call is taken up by the next one."""
+
+    async def scenario() -> None:
+        lender = Lender()
+        leased = Leased(lender, wall_clock)
+        first, second = (asyncio.create_task(leased.current()) for _ in range(2))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        assert await second == Token("token 2")
+        assert first.cancelled()
+
+    run_virtually(scenario())
+
+
+@pytest.mark.parametrize("failure", [UNREACHABLE, REFUSED])
+def test_a_failed_renewal_ahead_keeps_the_old_lease(failure: CloudError) -> None:
+    """While the old lease lasts it is used; after its end the failure shows."""
+
+    async def scenario() -> None:
+        lender = Lender(life=2 * HOUR, latency=0)
+        leased = Leased(lender, wall_clock)
+        await leased.current()
+        lender.failure = failure
+        assert set(await use(leased, 10.0, 2 * HOUR)) == {Token("token 1")}
+        assert len(lender.asked) > 2
+        assert await use(leased, 10.0, 2 * HOUR + MINUTE) == [failure] * 6
+        lender.failure = None
+        assert isinstance((await use(leased, 10.0, 3 * HOUR))[-1], Token)
+
+    run_virtually(scenario())
+
+
+@pytest.mark.parametrize(
+    ("failure", "pauses"),
+    [
+        (UNREACHABLE, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]),
+        (REFUSED, [60, 120, 240, 480, 900, 900]),
+    ],
+    ids=["unreachable", "refused"],
+)
+def test_pauses_after_failures(failure: CloudError, pauses: list[float]) -> None:
+    """Failed renewals are tried again after doubled pauses of at most 15 minutes, a refusal much later."""
+
+    async def scenario() -> None:
+        lender = Lender(latency=0, failure=failure)
+        results = await use(Leased(lender, wall_clock), 1.0, HOUR)
+        assert set(results) == {failure}
+        observed = [after - before for before, after in pairwise(lender.asked)]
+        assert observed == pauses[: len(observed)]
+        assert len(observed) > len(pauses) - 3
+
+    run_virtually(scenario())
+
+
+def test_refusals_lock_no_account() -> None:
+    """Within any 15 minutes a wrong password is tried fewer than five times."""
+
+    async def scenario() -> None:
+        lender = Lender(latency=0, failure=REFUSED)
+        await use(Leased(lender, wall_clock), 1.0, 6 * HOUR)
+        for begin in lender.asked:
+            assert sum(begin <= time < begin + 15 * MINUTE for time in lender.asked) < 5
+
+    run_virtually(scenario())
+
+
+def test_weeks_of_failures_end_in_a_lease() -> None:
+    """However often the renewal has failed, it goes on at the longest pause and recovers by itself."""
+
+    async def scenario() -> None:
+        lender = Lender(latency=0, failure=UNREACHABLE)
+        leased = Leased(lender, wall_clock)
+        assert set(await use(leased, 15 * MINUTE, 21 * DAY)) == {UNREACHABLE}
+        assert len(lender.asked) > 2000
+        lender.failure = None
+        await asyncio.sleep(15 * MINUTE)
+        assert isinstance(await leased.current(), Token)
+
+    run_virtually(scenario())
+
+
+def test_a_success_forgets_the_failures() -> None:
+    """After a good renewal the pauses begin anew."""
+
+    async def scenario() -> None:
+        lender = Lender(life=10 * MINUTE, latency=0, failure=UNREACHABLE)
+        leased = Leased(lender, wall_clock)
+        await use(leased, 1.0, HOUR)
+        lender.failure = None
+        await use(leased, 1.0, 2 * HOUR)
+        lender.failure, before = UNREACHABLE, len(lender.asked)
+        await use(leased, 1.0, 2 * HOUR + 10 * MINUTE)
+        assert [after - before for before, after in pairwise(lender.asked[before:])][:3] == [5, 10, 20]
+
+    run_virtually(scenario())
+
+
+def test_a_lease_that_has_ended_by_our_clock_is_not_renewed_with_every_call() -> None:
+    """With a clock that is far ahead every lease seems over: it is used all the same, for half a minute each."""
+
+    async def scenario() -> None:
+        lender = Lender(life=-HOUR, latency=0)
+        results = await use(Leased(lender, wall_clock), 0.1, 10 * MINUTE)
+        assert all(isinstance(result, Token) for result in results)
+        assert len(lender.asked) == 20
+
+    run_virtually(scenario())
+
+
+async def test_what_is_kept_is_read_each_time() -> None:
+    """Kept authentication is whatever stands there now, also after a refusal, and has no known end."""
+    tokens = iter("abc")
+    kept = Kept(lambda: Token(next(tokens)))
+    first = await kept.current()
+    assert (first, await kept.renewed(first), await kept.current()) == (Token("a"), Token("b"), Token("c"))
+    assert kept.expires_at is None
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), ValueError("lacks ak")])
+async def test_what_cannot_be_read_is_no_authentication(error: Exception) -> None:
+    """An unreadable source is an error of the family that says why."""
+
+    def read() -> Token:
+        raise error
+
+    kept = Kept(read)
+    for asking in (kept.current(), kept.renewed(Token("a"))):
+        with pytest.raises(NoCredentials) as refused:
+            await asking
+        assert refused.value.status is None
+        assert str(error) in str(refused.value)
+
+
+class TestChangingFile:
+    """Files of secrets may be replaced at any time."""
+
+    def test_a_change_is_seen(self, tmp_path: Path) -> None:
+        """Rewritten, or replaced by a file of the same size and time, the new content counts at once."""
+        path, new = tmp_path / "token", tmp_path / "new"
+        path.write_text("one", "utf-8")
+        file = ChangingFile(path)
+        assert file.read() == "one"
+        path.write_text("three", "utf-8")
+        assert file.read() == "three"
+        new.write_text("seven", "utf-8")
+        status = path.stat()
+        os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+        new.replace(path)
+        assert file.read() == "seven"
+
+    def test_an_unchanged_file_is_not_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With every call to the cloud the secret is asked for, so that must cost no more than a look."""
+        path = tmp_path / "token"
+        path.write_text("one", "utf-8")
+        file = ChangingFile(path)
+        file.read()
+        monkeypatch.setattr(type(path), "read_text", None)
+        assert file.read() == "one"
+
+    @pytest.mark.parametrize("content", [b"one", b" one\n", b"\r\n\tone\r\n\r\n", b"\xef\xbb\xbfone\n"])
+    def test_surroundings_do_not_count(self, tmp_path: Path, content: bytes) -> None:
+        """Blanks and line ends around the secret, and a byte order mark before it, are no part of it."""
+        path = tmp_path / "token"
+        path.write_bytes(content)
+        assert ChangingFile(path).read() == "one"
+
+    def test_the_last_content_stands_while_the_file_is_replaced(self, tmp_path: Path) -> None:
+        """A file that is away, empty or half written for a moment changes nothing until it is whole again."""
+        path = tmp_path / "token"
+        path.write_text("one", "utf-8")
+        file = ChangingFile(path)
+        assert file.read() == "one"
+        path.unlink()
+        assert file.read() == "one"
+        path.touch()
+        assert file.read() == "one"
+        path.write_text(" \n", "utf-8")
+        assert file.read() == "one"
+        path.unlink()
+        path.mkdir()
+        assert file.read() == "one"
+        path.rmdir()
+        path.write_text("two", "utf-8")
+        assert file.read() == "two"
+
+    def test_a_file_that_never_was(self, tmp_path: Path) -> None:
+        """Without any last content the error is the system's; once the file is there it is read."""
+        file = ChangingFile(tmp_path / "token")
+        with pytest.raises(FileNotFoundError):
+            file.read()
+        (tmp_path / "token").write_text("one", "utf-8")
+        assert file.read() == "one"
+
+
+def test_where_a_secret_may_stand(tmp_path: Path) -> None:
+    """A value, a hidden value, a file, or nowhere."""
+    path = tmp_path / "token"
+    path.write_text("in a file\n", "utf-8")
+    readers = [secret("a value", None), secret(SecretStr("hidden"), None), secret(None, path)]
+    assert [reader and reader() for reader in readers] == ["a value", "hidden", "in a file"]
+    assert secret(None, None) is None
+
+
+def test_secrets_are_shown_by_nothing() -> None:
+    """No repr of what holds a secret on its way from the settings to the wire and back shows it."""
+    token, key = Token("hush"), AccessKey("hush", "hush", "hush")
+    request = Request("Op", "POST", "https://h", "/", headers={"X-Auth-Token": "hush"}, body=b'{"password": "hush"}')
+    holders = [
+        token,
+        key,
+        Lease(token, 0.0),
+        Lease(key, 0.0),
+        Kept(lambda: Token("hush")),
+        Leased(Lender(), wall_clock),
+        Link("environment", lambda: key, "p"),
+        IamUser("https://h", "d", "u", lambda: "hush", "p"),
+        request,
+        Answer(201, {"X-Subject-Token": "hush"}, b'{"credential": {"secret": "hush"}}'),
+        config.Auth(token=SecretStr("hush")),
+        config.Auth(access_key="AK", secret_key=SecretStr("hush"), security_token=SecretStr("hush")),
+        config.Auth(username="u", domain="d", password=SecretStr("hush")),
+        config.Http(proxy=SecretStr("http://user:hush@proxy:3128")),
+    ]
+    assert [type(holder).__name__ for holder in holders if "hush" in repr(holder) + str(holder)] == []
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "2026-01-02T03:04:05.000000Z",
+        "2026-01-02T03:04:05Z",
+        "2026-01-02T03:04:05",
+        "2026-01-02 03:04:05",
+        "2026-01-02T11:04:05+08:00",
+        "2026-01-02T03:04:05.000000+00:00",
+    ],
+)
+def test_times_of_leases(timestamp: str) -> None:
+    """A lease's end is UTC, unless it says another zone."""
+    assert seconds(timestamp) == EPOCH + DAY + 3 * HOUR + 4 * MINUTE + 5
+
+
+@pytest.mark.parametrize("timestamp", ["", "tomorrow", "2026-13-01T00:00:00Z", "1767225600"])
+def test_times_that_are_none(timestamp: str) -> None:
+    """A lease whose end cannot be read is no answer at all."""
+    with pytest.raises(ErrorBody):
+        seconds(timestamp)
+
+
+@pytest.mark.parametrize("content", [b"t\xffoken", b"\xff"])
+def test_a_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
+    """The error names the file and shows nothing of it, neither in its text nor in its repr."""
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not UTF-8 text") as refused:
+        ChangingFile(path).read()
+    assert str(path) in str(refused.value)
+    assert "xff" not in repr(refused.value)

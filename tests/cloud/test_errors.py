@@ -1,0 +1,117 @@
+"""From a status and an error code to an error, and what it says."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.cloud import models
+from exporter.cloud.errors import (
+    CloudError,
+    Forbidden,
+    InvalidResponse,
+    NoCredentials,
+    NotFound,
+    Refused,
+    Throttled,
+    Unauthorized,
+    Unreachable,
+    refusal,
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, Refused),
+        (302, Refused),
+        (400, Refused),
+        (401, Unauthorized),
+        (403, Forbidden),
+        (404, NotFound),
+        (405, Refused),
+        (429, Throttled),
+        (500, Refused),
+        (502, Refused),
+        (503, Refused),
+        (504, Refused),
+    ],
+)
+def test_statuses_become_classes(status: int, kind: type[Refused]) -> None:
+    """Each status has exactly its class, and carries what support asks for."""
+    error = refusal("ListUsers", status, "WKS.00170404", "request-1")
+    assert type(error) is kind
+    assert (error.operation, error.outcome, error.status) == ("ListUsers", str(status), status)
+    assert (error.error_code, error.request_id) == ("WKS.00170404", "request-1")
+
+
+@pytest.mark.parametrize("code", ["APIG.0101", "APIGW.0101", "APIG.0301", None])
+def test_a_gateways_404_says_nothing_about_a_user(code: str | None) -> None:
+    """Where the gateway knows no such API, or says nothing to tell who speaks, no user is declared missing."""
+    assert type(refusal("ListUserDetail", 404, code, None)) is Refused
+
+
+@pytest.mark.parametrize("code", ["WKS.00170404", "APIGATEWAY", "404"])
+def test_a_services_404_is_about_the_user(code: str) -> None:
+    """Any code of another than the gateway is the service's own."""
+    assert type(refusal("ListUserDetail", 404, code, None)) is NotFound
+
+
+@pytest.mark.parametrize("code", ["APIG.0308", "APIGW.0308", "APIGW.0301", None])
+@pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (403, Forbidden), (429, Throttled)])
+def test_the_gateways_other_statuses_count(status: int, kind: type[Refused], code: str | None) -> None:
+    """For all statuses but 404 it does not matter who says them."""
+    assert type(refusal("ListUsers", status, code, None)) is kind
+
+
+@pytest.mark.parametrize("kind", [Unauthorized, Forbidden, NotFound, Throttled])
+def test_what_the_cloud_refuses_is_refused(kind: type[CloudError]) -> None:
+    """Every refusal is a Refused, so that callers need not know them all."""
+    assert issubclass(kind, Refused)
+
+
+@pytest.mark.parametrize("kind", [Unreachable, NoCredentials, InvalidResponse, Refused])
+def test_one_family(kind: type[CloudError]) -> None:
+    """Every error is a CloudError, and these four exclude each other."""
+    others = {Unreachable, NoCredentials, InvalidResponse, Refused} - {kind}
+    assert issubclass(kind, CloudError)
+    assert not issubclass(kind, tuple(others))
+
+
+@pytest.mark.parametrize("outcome", ["timeout", "connection_error", "tls_error", "invalid_response"])
+def test_without_a_whole_answer_there_is_no_status(outcome: str) -> None:
+    """What went wrong instead of a status is no status."""
+    assert CloudError("ListUsers", outcome).status is None
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (CloudError("ListUsers", "timeout"), "ListUsers: timeout"),
+        (Unreachable("ListUsers", "tls_error", detail="why"), "ListUsers: tls_error, why"),
+        (
+            refusal("ListUsers", 403, "WKS.00010403", "request-1"),
+            "ListUsers: 403, error_code WKS.00010403, request_id request-1",
+        ),
+    ],
+)
+def test_what_an_error_says(error: CloudError, text: str) -> None:
+    """The text names the operation, the outcome, and the rest where it is known."""
+    assert str(error) == text
+
+
+@given(
+    message=st.text(st.characters(min_codepoint=0x100, max_codepoint=0x17F), min_size=3),
+    status=st.sampled_from([400, 401, 403, 404, 429, 500]),
+    shape=st.sampled_from([("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message")]),
+    nested=st.booleans(),
+)
+def test_the_clouds_message_is_left_out(message: str, status: int, shape: tuple[str, str], nested: bool) -> None:
+    """The message may name a person, so neither the text nor the repr of an error holds it."""
+    error = {shape[0]: "WKS.1", shape[1]: message, "title": message}
+    body = msgspec.json.encode({"error": error} if nested else error)
+    raised = refusal("ListUsers", status, models.error_code(body), None)
+    assert raised.error_code == "WKS.1"
+    assert message not in str(raised) + repr(raised) + repr(vars(raised))

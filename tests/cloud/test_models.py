@@ -1,0 +1,357 @@
+"""From bodies to values: only what is named is read, and nothing but the documented errors comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.cloud import models
+from exporter.cloud.models import ErrorBody, Session, User, UserDetail
+from exporter.simulator import PERSONAL_MARKS, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ANSWERS = Path(__file__).with_name("answers")
+
+DECODERS: dict[str, Callable[[bytes], object]] = {
+    "sessions": models.sessions,
+    "user_detail": models.user_detail,
+    "user_page": models.user_page,
+    "security_key": models.security_key,
+    "token_expiry": models.token_expiry,
+}
+every_decoder = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS.keys())
+
+FIELDS = [
+    *("session_info_list", "user_detail", "users", "total_count", "credential", "token", "error", "error_code"),
+    *("errorCode", "code", "id", "session_state", "account_expires", "locked", "user_name", "access", "secret"),
+    *("securitytoken", "expires_at"),
+]
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=4), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+def answer(operation: str) -> bytes:
+    """The reference's example of an answer."""
+    return (ANSWERS / f"{operation}.json").read_bytes()
+
+
+def body(value: object) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def attempt(decode: Callable[[bytes], object], raw: bytes) -> object:
+    """What is decoded, or the documented error."""
+    try:
+        return decode(raw)
+    except models.UNDECODABLE as error:
+        return error
+
+
+def refused_with(decode: Callable[[bytes], object], raw: bytes) -> str | None:
+    """The error code that a body is refused with."""
+    with pytest.raises(ErrorBody) as refused:
+        decode(raw)
+    return refused.value.code
+
+
+def test_the_documented_sessions() -> None:
+    """The reference's example: two sessions, the first without a server group."""
+    assert models.sessions(answer("ListSessionByUserName")) == (
+        Session(
+            id="a7db732e1ad511edaf56fa163ed8e03f",
+            session_state="AppcInit",
+            client_version="22.4.2.12888",
+            agent_version="21.12.0.11461",
+            failed_code="WKS.00000000",
+        ),
+        Session(
+            id="9d123d5e0f36419c9b345efcd031a92e",
+            session_state="AppcInit",
+            client_version="23.2.2.0",
+            agent_version="23.2.0.0314",
+            failed_code="WKS.00000000",
+            app_server_group_id="fb8a92be-ebc1-4dac-9a4c-1590518d140a",
+        ),
+    )
+
+
+def test_the_documented_user() -> None:
+    """The reference's example: an account in order that never ends."""
+    assert models.user_detail(answer("ListUserDetail")) == UserDetail(
+        locked=False, user_expired=False, disabled=False, account_expires=0
+    )
+
+
+def test_a_page_of_users() -> None:
+    """Of ListUsers only ids and names are read; its account_expires, a string there, is in nobody's way."""
+    entry = {"id": "1", "user_name": "alice", "account_expires": "0", "account_expired": False}
+    page = models.user_page(body({"total_count": 7, "users": [entry, {}]}))
+    assert (page.users, page.total_count) == ([User("1", "alice"), User()], 7)
+
+
+def test_temporary_keys() -> None:
+    """The metadata service's answer, whole."""
+    credential = {"access": "A", "secret": "S", "securitytoken": "T", "expires_at": "2026-01-01T00:00:00.000000Z"}
+    key = models.security_key(body({"credential": credential}))
+    assert (key.access, key.secret, key.securitytoken, key.expires_at) == tuple(credential.values())
+
+
+def test_the_end_of_a_token() -> None:
+    """Of IAM's long answer only the token's end is read."""
+    raw = body({"token": {"expires_at": "2026-01-01T00:00:00.000000Z", "roles": [{"name": "x"}], "user": {}}})
+    assert models.token_expiry(raw) == "2026-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("session", [{}, dict.fromkeys(Session.__struct_fields__)], ids=["absent", "null"])
+def test_fields_of_a_session_may_be_missing(session: dict[str, Any]) -> None:
+    """Absent or null, a field is None."""
+    assert models.sessions(body({"session_info_list": [session]})) == (Session(),)
+
+
+@pytest.mark.parametrize("flags", [{}, dict.fromkeys(UserDetail.__struct_fields__)], ids=["absent", "null"])
+def test_flags_of_a_user_may_be_missing(flags: dict[str, Any]) -> None:
+    """Absent or null, a flag is None: unknown, not false."""
+    assert models.user_detail(body({"user_detail": flags})) == UserDetail()
+
+
+def test_unknown_fields_are_skipped() -> None:
+    """New fields of any shape change nothing, at the top and inside."""
+    new = {"new": {"deep": [1, {"er": None}]}, "newer": [[]], "": 1e300}
+    assert models.sessions(body({"session_info_list": [{"id": "1", **new}], **new})) == (Session(id="1"),)
+    assert models.user_detail(body({"user_detail": {"locked": True, **new}, **new})) == UserDetail(locked=True)
+    assert models.user_page(body({"users": [{"id": "1", **new}], **new})).users == [User("1")]
+
+
+def test_unknown_values_are_kept() -> None:
+    """A state that the reference does not know yet is a state like any other."""
+    assert models.sessions(body({"session_info_list": [{"session_state": "Hibernating"}]})) == (
+        Session(session_state="Hibernating"),
+    )
+
+
+@pytest.mark.parametrize("raw", [b"{}", b'{"session_info_list": null}', b'{"session_info_list": []}', b" { }\n"])
+def test_no_list_is_no_sessions(raw: bytes) -> None:
+    """A user without sessions may be shown in three ways."""
+    assert models.sessions(raw) == ()
+
+
+@pytest.mark.parametrize("decode", [each for name, each in DECODERS.items() if name != "sessions"])
+@pytest.mark.parametrize("raw", [b"{}", body(dict.fromkeys(FIELDS))])
+def test_what_was_asked_for_must_be_there(decode: Callable[[bytes], object], raw: bytes) -> None:
+    """An answer without its one content is none, as nothing can be told from it."""
+    assert refused_with(decode, raw) is None
+
+
+@every_decoder
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error_code": "WKS.1", "error_msg": "m"},
+        {"errorCode": "WKS.1", "errorMsg": "m"},
+        {"code": "WKS.1", "message": "m"},
+        {"error_code": None, "errorCode": None, "code": "WKS.1"},
+        {"error_code": "WKS.00000000", "code": "WKS.1"},
+        {"error": {"code": "WKS.1", "message": "m", "title": "t"}},
+        {"error": {"error_code": "WKS.1", "error_msg": "m"}},
+        {"response": {"errorCode": "WKS.1", "errorMsg": "m"}},
+        {"first": "text", "second": [1], "third": None, "error": {"code": "WKS.1"}},
+    ],
+    ids=repr,
+)
+def test_an_error_under_a_status_of_success(decode: Callable[[bytes], object], error: dict[str, Any]) -> None:
+    """In every shape, at the top and one level down, an error body is an error with its code, whatever the status."""
+    assert refused_with(decode, body(error)) == "WKS.1"
+    assert models.error_code(body(error)) == "WKS.1"
+
+
+def test_an_error_beside_a_list_is_an_error() -> None:
+    """An error code counts even where the expected list is there, too."""
+    raw = body({"session_info_list": [], "error_code": "WKS.1"})
+    assert refused_with(models.sessions, raw) == "WKS.1"
+
+
+@pytest.mark.parametrize("code", [401, -1])
+def test_codes_may_be_numbers(code: int) -> None:
+    """IAM's codes are numbers."""
+    assert models.error_code(body({"error": {"code": code, "message": "m", "title": "t"}})) == str(code)
+
+
+@pytest.mark.parametrize("code", ["WKS.00000000", "", "0", "200", 0, 200, None])
+@pytest.mark.parametrize("name", ["error_code", "errorCode", "code"])
+def test_some_codes_mean_success(name: str, code: object) -> None:
+    """A code that says that all is well is no error."""
+    raw = body({"session_info_list": [{"id": "1"}], name: code})
+    assert models.sessions(raw) == (Session(id="1"),)
+    assert models.error_code(raw) is None
+
+
+def test_failed_sessions_are_no_error_bodies() -> None:
+    """A session's failed_code is data."""
+    raw = body({"session_info_list": [{"failed_code": "WKS.00010001"}]})
+    assert models.sessions(raw) == (Session(failed_code="WKS.00010001"),)
+    assert models.error_code(raw) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b" ", b"null", b"[]", b"[{}]", b'"text"', b"1", b"true", b"<html></html>", b"Bad Gateway", b"\xff\xfe"),
+        b'{"error_code": "WKS.1"',
+        b'{"error": [{"error_code": "WKS.1"}]}',
+        b'{"error": {"deeper": {"error_code": "WKS.1"}}}',
+        b'{"error_code": ["WKS.1"]}',
+        b'{"error_code": 1.5}',
+    ],
+)
+def test_a_body_without_an_error_code(raw: bytes) -> None:
+    """Whatever the body of a refusal is, reading its code raises nothing."""
+    assert models.error_code(raw) is None
+
+
+@every_decoder
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b" ", b"null", b"[]", b"[{}]", b'"text"', b"1", b"true", b"<html></html>", b"\x00", b"NaN", b"{]"),
+        b"\xef\xbb\xbf{}",  # a byte order mark is no JSON
+        b"\xff\xfe{\x00}\x00",
+        b'{"session_info_list": [{"id": "1"}, {"i',
+        b'{"user_detail": {"locked": fal',
+        b"{} {}",
+        b"\x1f\x8b\x08\x00",
+        b'{"x": ' + b"[" * 100_000,
+        b'{"x":' * 100_000,
+    ],
+    ids=lambda raw: repr(raw[:20]) if isinstance(raw, bytes) else None,
+)
+def test_what_is_no_answer(decode: Callable[[bytes], object], raw: bytes) -> None:
+    """No JSON, no object, cut off, or nested without end: each costs no more than this answer."""
+    with pytest.raises(models.UNDECODABLE):
+        decode(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"session_info_list": {}},
+        {"session_info_list": "x"},
+        {"session_info_list": [None]},
+        {"session_info_list": [[]]},
+        {"session_info_list": [{"id": 1}]},
+        {"session_info_list": [{"id": "1"}, {"session_state": True}]},
+    ],
+    ids=repr,
+)
+def test_sessions_of_the_wrong_type(raw: object) -> None:
+    """One wrong type spoils the answer as a whole: no half of it is taken for all."""
+    with pytest.raises(msgspec.ValidationError):
+        models.sessions(body(raw))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        "x",
+        {"locked": "false"},
+        {"locked": 0},
+        {"user_expired": "no"},
+        {"account_expires": "0"},
+        {"account_expires": 0.5},
+    ],
+    ids=repr,
+)
+def test_flags_of_the_wrong_type(flags: object) -> None:
+    """Flags are not guessed from what looks like one."""
+    with pytest.raises(msgspec.ValidationError):
+        models.user_detail(body({"user_detail": flags}))
+
+
+@pytest.mark.parametrize("missing", ["access", "secret", "securitytoken", "expires_at"])
+def test_half_a_key_is_none(missing: str) -> None:
+    """Temporary keys are of use only whole."""
+    whole = {"access": "A", "secret": "S", "securitytoken": "T", "expires_at": "E"}
+    for credential in ({name: whole[name] for name in whole if name != missing}, {**whole, missing: None}):
+        with pytest.raises(msgspec.ValidationError):
+            models.security_key(body({"credential": credential}))
+
+
+def test_invalid_utf8_in_what_is_read() -> None:
+    """Text that is no UTF-8 is an error where it is used, and skipped with its field elsewhere."""
+    with pytest.raises(models.UNDECODABLE):
+        models.sessions(b'{"session_info_list": [{"id": "\xff"}]}')
+    assert models.sessions(b'{"session_info_list": [{"client_name": "\xff"}]}') == (Session(),)
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "1e400", "-1", "1e300"])
+def test_absurd_numbers(number: str) -> None:
+    """A number beyond all bounds raises nothing else than an undecodable body does."""
+    attempt(models.user_detail, b'{"user_detail": {"account_expires": %s}}' % number.encode())
+    assert models.error_code(b'{"code": 1e400}') is None
+
+
+@settings(deadline=None)  # the deeply nested example takes its time
+@given(st.binary() | anything.map(body))
+@example(b"\xef\xbb\xbf")
+@example(b'{"error":' * 2000)
+def test_nothing_else_is_ever_raised(raw: bytes) -> None:
+    """Arbitrary bytes and arbitrary JSON raise nothing but UNDECODABLE; reading an error code raises nothing at all."""
+    for decode in DECODERS.values():
+        attempt(decode, raw)
+    code = models.error_code(raw)
+    assert code is None or code
+
+
+@given(st.data())
+def test_damaged_answers_raise_nothing_else(data: st.DataObject) -> None:
+    """The same for the documented answers with a few bytes changed, or cut off."""
+    operation = data.draw(st.sampled_from(["ListSessionByUserName", "ListUserDetail"]))
+    raw = bytearray(answer(operation))
+    for _ in range(data.draw(st.integers(0, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    del raw[data.draw(st.integers(0, len(raw))) :]
+    for decode in DECODERS.values():
+        attempt(decode, bytes(raw))
+    models.error_code(bytes(raw))
+
+
+def test_documented_personal_data_is_not_read() -> None:
+    """Of the reference's examples, no name, address, mail or login is in the decoded values."""
+    shown = repr((models.sessions(answer("ListSessionByUserName")), models.user_detail(answer("ListUserDetail"))))
+    [first, second] = json.loads(answer("ListSessionByUserName"))["session_info_list"]
+    detail = json.loads(answer("ListUserDetail"))["user_detail"]
+    personal = ["client_ip", "client_mac", "client_name", "login_user", "vm_ip", "machine_sid", "session_stamp"]
+    values = {entry[name] for entry in (first, second) for name in personal}
+    values |= {detail[name] for name in ("user_email", "user_name", "full_name", "description")}
+    assert [value for value in values if value in shown] == []
+    assert (first["client_version"] in shown, second["app_server_group_id"] in shown) == (True, True)
+
+
+def test_simulated_personal_data_is_not_read() -> None:
+    """Nor is any of the simulator's marked personal data, which fills every field of sessions and users."""
+    simulator = Simulator()
+    sessions = body({"session_info_list": simulator.sessions()})
+    users = [body({"user_detail": user}) for user in simulator.users()]
+    page = body({"users": simulator.users(), "total_count": 1})
+    assert all(mark in (sessions + b"".join(users)).decode() for mark in PERSONAL_MARKS)
+    decoded = (models.sessions(sessions), [models.user_detail(user) for user in users], models.user_page(page))
+    assert [mark for mark in PERSONAL_MARKS if mark in repr(decoded)] == []
+
+
+def test_temporary_keys_are_not_shown() -> None:
+    """The keys of the metadata service do not appear in a repr."""
+    credential = {"access": "A", "secret": "hush-1", "securitytoken": "hush-2", "expires_at": "E"}
+    assert "hush" not in repr(models.security_key(body({"credential": credential})))

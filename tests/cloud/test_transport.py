@@ -1,0 +1,721 @@
+"""One exchange over real sockets on loopback: which bytes go out, and what comes of every kind of answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import socket
+import ssl
+import struct
+import subprocess
+import time
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import hypothesis
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exporter import config
+from exporter.cloud import models, transport
+from exporter.cloud.auth import AccessKey
+from exporter.cloud.connect import connected
+from exporter.cloud.errors import (
+    CloudError,
+    Forbidden,
+    InvalidResponse,
+    NotFound,
+    Refused,
+    Throttled,
+    Unauthorized,
+    Unreachable,
+)
+from exporter.cloud.signer import encoded, query_string
+from exporter.cloud.telemetry import LATENCY_BUCKETS, Latencies, Telemetry
+from exporter.cloud.transport import Answer, Request, Transport, proxy_from_environment, tls_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+T = TypeVar("T")
+
+TLS = tls_context(None)
+NOW = 1_800_000_000.0
+SECRET_TOKEN = "hush-token"
+
+
+def http(status: str = "200 OK", body: bytes = b"{}", **headers: str) -> bytes:
+    """A whole answer; underscores in the names of headers are hyphens."""
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    if "Content_Length" not in headers:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+@dataclass
+class Wire:
+    """A server that answers whatever comes with the same bytes, and keeps what it was sent.
+
+    ``impatient`` answers the first bytes of any kind, ``then`` says what follows the answer.
+    """
+
+    answer: bytes = field(default_factory=http)
+    then: Literal["keep", "close", "reset", "hang", "flood"] = "keep"
+    impatient: bool = False
+    seen: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a client has hung up."""
+
+    @contextlib.asynccontextmanager
+    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+        """Serve on a free port while the context lasts; entered with the base URL."""
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task
+            tasks.add(task)
+            self.connections += 1
+            try:
+                await self._converse(reader, writer)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                self.left.set()
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+        try:
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            self.seen.append(await (reader.read(1024) if self.impatient else whole_request(reader)))
+            writer.write(self.answer)
+            await writer.drain()
+            match self.then:
+                case "close":
+                    return
+                case "reset":
+                    linger = struct.pack("ii", 1, 0)  # closing sends a TCP reset
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    writer.transport.abort()
+                    return
+                case "hang":
+                    await asyncio.Event().wait()
+                case "flood":
+                    while True:
+                        writer.write(bytes(65536))
+                        await writer.drain()
+
+
+async def whole_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next((int(value) for name, value in fields(head) if name.lower() == "content-length"), 0)
+    return head + await reader.readexactly(length)
+
+
+def fields(request: bytes) -> list[tuple[str, str]]:
+    """The header's lines of a request as received."""
+    lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+
+
+def target(request: bytes) -> str:
+    """The first line of a request as received."""
+    return request.partition(b"\r\n")[0].decode()
+
+
+@contextlib.asynccontextmanager
+async def transporting(
+    *, proxy: str | None = None, patience: float = 10.0, now: float = NOW, tls: ssl.SSLContext = TLS
+) -> AsyncIterator[Transport]:
+    async with Transport(
+        timeout=patience, connections=4, proxy_for=lambda _: proxy, tls=tls, now=lambda: now
+    ) as opened:
+        yield opened
+
+
+def get(endpoint: str, path: str = "/v1/p", query: str = "", headers: Mapping[str, str] | None = None) -> Request:
+    return Request("ListUsers", "GET", endpoint, path, query, headers or {"X-Auth-Token": SECRET_TOKEN})
+
+
+def whole(answer: Answer) -> Answer:
+    return answer
+
+
+async def failure(through: Transport, request: Request, read: Callable[[Answer], object] = whole) -> CloudError:
+    """The error that a request ends in."""
+    with pytest.raises(CloudError) as failed:
+        await through.send(request, read)
+    return failed.value
+
+
+async def failure_of(wire: Wire, read: Callable[[Answer], object] = whole, *, patience: float = 10.0) -> CloudError:
+    """The error that one request to this server ends in; it must have been counted as what it says."""
+    async with wire.serve() as url, transporting(patience=patience) as through:
+        error = await failure(through, get(url), read)
+        assert through.telemetry.attempts == {("ListUsers", error.outcome): 1}
+        return error
+
+
+class TestWhatGoesOut:
+    """Exactly the bytes that were signed."""
+
+    @pytest.mark.parametrize(
+        "name", ["user001", "a b", "a+b", "100%", "a%20b", "x/y?z", "a&b=c", "~*'()", "Jörg Müller", "日本", "..", ""]
+    )
+    async def test_path_and_query_are_sent_as_signed(self, name: str) -> None:
+        """Nothing on the way decodes, encodes or tidies up a path or a query."""
+        path, query = f"/v2/p/users/{encoded(name)}", query_string([("user_name", name), ("a", ""), ("a", name)])
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            await through.send(get(url, path, query), whole)
+        assert target(wire.seen[0]) == f"GET {path}?{query} HTTP/1.1"
+
+    async def test_a_path_without_a_query(self) -> None:
+        """No question mark where there is nothing to ask; dots and doubled slashes are left alone."""
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            await through.send(get(url, "/v2/p/../users/./x//"), whole)
+        assert target(wire.seen[0]) == "GET /v2/p/../users/./x// HTTP/1.1"
+
+    @pytest.mark.parametrize("body", [b"", '{"name": "Jörg"}'.encode()])
+    async def test_signed_headers_arrive_unchanged(self, body: bytes) -> None:
+        """Every signed header arrives once, with the signed value, Host with its port among them; so does the body."""
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            plain = {"Content-Type": "application/json", "X-Project-Id": "p"}
+            request = Request("Op", "POST" if body else "GET", url, "/v3/x", "a=1", plain, body)
+            headers = AccessKey("AK", "SK", "ST").headers(request, NOW)
+            await through.send(Request("Op", request.method, url, "/v3/x", "a=1", headers, body), whole)
+        received = fields(wire.seen[0])
+        signed = headers["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+        assert signed == ["content-type", "host", "x-project-id", "x-sdk-date", "x-security-token"]
+        for name, value in headers.items():
+            assert [sent for field_, sent in received if field_.lower() == name.lower()] == [value]
+        assert dict(received)["Host"] == url.removeprefix("http://")
+        assert wire.seen[0].endswith(b"\r\n\r\n" + body)
+
+    @pytest.mark.parametrize("host", ["cloud.example", "cloud.example:80", "Cloud.Example:8080", "[2001:db8::1]:80"])
+    async def test_the_host_is_sent_as_signed(self, host: str) -> None:
+        """Host is the endpoint's as it is written, a default port included: that is what was signed."""
+        wire = Wire()
+        async with wire.serve() as proxy, transporting(proxy=proxy) as through:
+            request = get(f"http://{host}")
+            signed = AccessKey("AK", "SK").headers(request, NOW)
+            await through.send(request, whole)
+        assert dict(fields(wire.seen[0]))["Host"] == signed["Host"] == host
+
+    async def test_nothing_compressed_is_asked_for(self) -> None:
+        """The exporter says who it is and that it wants bodies as they are."""
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            await through.send(get(url), whole)
+        received = dict(fields(wire.seen[0]))
+        assert received["Accept-Encoding"] == "identity"
+        assert received["User-Agent"].startswith("huaweicloud-workspace-exporter/")
+
+    async def test_connections_are_kept(self) -> None:
+        """Calls one after the other share a connection."""
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            for _ in range(5):
+                await through.send(get(url), whole)
+        assert (wire.connections, len(wire.seen)) == (1, 5)
+
+    @pytest.mark.parametrize("token", ["one\ntwo", "one\r\nX-Injected: 1", "one\x00", "\x1b"])
+    async def test_credentials_that_no_header_can_hold(self, token: str) -> None:
+        """A token file with a second line, for one, is an error of the family, and nothing is sent."""
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            error = await failure(through, get(url, headers={"X-Auth-Token": token}))
+        assert type(error) is Unreachable
+        assert "header" in str(error)
+        assert wire.seen == []
+
+
+class TestWhatComesBack:
+    """Every kind of answer, and what becomes of it."""
+
+    async def test_an_answer_is_handed_over_whole(self) -> None:
+        """Status, headers whatever their case, and the body byte by byte."""
+        wire = Wire(http("201 Created", b'\x00\xff{"a": 1}', x_subject_token="t"))
+        async with wire.serve() as url, transporting() as through:
+            answer = await through.send(get(url), whole)
+        assert (answer.status, answer.headers["X-Subject-Token"], answer.body) == (201, "t", b'\x00\xff{"a": 1}')
+
+    async def test_a_chunked_body(self) -> None:
+        """A body without a length is put together from its chunks."""
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n1\r\n \r\n0\r\n\r\n"
+        async with Wire(chunked).serve() as url, transporting() as through:
+            assert (await through.send(get(url), whole)).body == b"{} "
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            ("400 Bad Request", Refused),
+            ("401 Unauthorized", Unauthorized),
+            ("403 Forbidden", Forbidden),
+            ("404 Not Found", NotFound),
+            ("429 Too Many Requests", Throttled),
+            ("500 Internal Server Error", Refused),
+            ("599 Odd", Refused),
+        ],
+    )
+    async def test_refusals(self, status: str, kind: type[CloudError]) -> None:
+        """Any other status than 2xx is refused, with the code and the id for support, without the message."""
+        body = b'{"error_code": "WKS.1", "error_msg": "user hush"}'
+        error = await failure_of(Wire(http(status, body, X_Request_Id="request-1")))
+        assert type(error) is kind
+        assert (error.outcome, error.error_code, error.request_id) == (status[:3], "WKS.1", "request-1")
+        assert "hush" not in str(error)
+
+    @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"\xff", b"[]", b'{"error":' * 9999])
+    async def test_refusals_with_any_body(self, body: bytes) -> None:
+        """A refusal is one whatever its body is; a 404 that says nothing is not about a user."""
+        assert type(await failure_of(Wire(http("404 Not Found", body)))) is Refused
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            (b"", None),
+            (b"<html><h1>Welcome</h1></html>", None),
+            (b"null", None),
+            (b'{"users": [{"id": 1}]}', None),
+            (b'{"x":' * 99_999, None),
+            (b'{"users": [{"id": "\xff"}]}', None),
+            (b'{"error_code": "WKS.1", "error_msg": "hush"}', "WKS.1"),
+            (b'{"error": {"code": 401, "message": "hush"}}', "401"),
+        ],
+    )
+    async def test_undecodable_answers(self, body: bytes, code: str | None) -> None:
+        """A 200 that is not what the reference says is an invalid response, with the error code it may carry."""
+        wire = Wire(http("200 OK", body, X_Request_Id="request-1"))
+        error = await failure_of(wire, lambda answer: models.user_page(answer.body))
+        assert type(error) is InvalidResponse
+        assert (error.outcome, error.error_code, error.request_id) == ("invalid_response", code, "request-1")
+        assert "hush" not in str(error)
+
+    @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+    async def test_redirects_are_not_followed(self, status: str) -> None:
+        """No answer sends the credentials elsewhere: a redirect is a refusal."""
+        elsewhere = Wire()
+        async with elsewhere.serve() as other:
+            error = await failure_of(Wire(http(status, Location=f"{other}/v1/p")))
+        assert type(error) is Refused
+        assert error.outcome == status[:3]
+        assert elsewhere.connections == 0
+
+    async def test_cookies_are_not_kept(self) -> None:
+        """What one answer sets is not sent with the next request."""
+        wire = Wire(http(Set_Cookie="session=1; Path=/"))
+        # Through a proxy, so that the host has a name: for bare addresses hardly any client keeps cookies.
+        async with wire.serve() as proxy, transporting(proxy=proxy) as through:
+            for _ in range(2):
+                await through.send(get("http://cloud.example"), whole)
+        assert len(wire.seen) == 2
+        assert b"cookie" not in b"".join(wire.seen).lower()
+
+    @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+    async def test_compressed_bodies_stay_compressed(self, coding: str) -> None:
+        """Compression that nobody asked for is not undone, so that no answer swells to more than it weighs."""
+        body = gzip.compress(bytes(100_000))
+        async with Wire(http(body=body, Content_Encoding=coding)).serve() as url, transporting() as through:
+            assert (await through.send(get(url), whole)).body == body
+
+
+class TestBodiesWithoutEnd:
+    """A body over the limit is not read on."""
+
+    @pytest.fixture(autouse=True)
+    def _small_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert transport.MAX_BODY_BYTES == 16 * 1024 * 1024
+        monkeypatch.setattr(transport, "MAX_BODY_BYTES", 1000)
+
+    async def test_a_body_of_just_the_limit(self) -> None:
+        """The limit itself is still read."""
+        async with Wire(http(body=bytes(1000))).serve() as url, transporting() as through:
+            assert len((await through.send(get(url), whole)).body) == 1000
+
+    @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])
+    @pytest.mark.parametrize("length", [{"Content_Length": "999999999"}, {}], ids=["sized", "just over"])
+    async def test_one_byte_over(self, status: str, length: dict[str, str]) -> None:
+        """One byte more ends the reading at once, though the server goes on holding the connection."""
+        error = await failure_of(Wire(http(status, bytes(1001), **length), then="hang"))
+        assert type(error) is InvalidResponse
+        assert str(error) == "ListUsers: invalid_response, body over 1000 bytes"
+
+    async def test_the_rest_is_left_unread(self) -> None:
+        """A server that never stops sending is hung up on, and the next call has a connection of its own."""
+        wire = Wire(http(body=b"", Content_Length=str(2**60)), then="flood")
+        async with wire.serve() as url, transporting() as through:
+            for call in (1, 2):
+                wire.left.clear()
+                assert type(await failure(through, get(url))) is InvalidResponse
+                assert wire.connections == call
+                async with asyncio.timeout(10):
+                    await wire.left.wait()
+
+
+class TestNoWholeAnswer:
+    """Trouble with the connection."""
+
+    @pytest.mark.parametrize(
+        "wire",
+        [
+            Wire(b"", "hang"),
+            Wire(b"HTTP/1.1 200 OK\r\nContent-", "hang"),
+            Wire(http(Content_Length="100"), "hang"),
+        ],
+        ids=["nothing", "half a head", "half a body"],
+    )
+    async def test_timeouts(self, wire: Wire) -> None:
+        """The timeout is for the whole answer, whatever part of it is missing."""
+        started = time.perf_counter()
+        error = await failure_of(wire, patience=0.1)
+        assert 0.09 < time.perf_counter() - started < 5
+        assert type(error) is Unreachable
+        assert error.outcome == "timeout"
+
+    @pytest.mark.parametrize(
+        "wire",
+        [
+            Wire(b"", "close"),
+            Wire(b"", "reset"),
+            Wire(b"HTTP/1.1 200 OK\r\nContent-", "close"),
+            Wire(http(Content_Length="100"), "close"),
+            Wire(http(Content_Length="100"), "reset"),
+            Wire(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{}", "close"),
+        ],
+        ids=["closed", "reset", "closed amid head", "closed amid body", "reset amid body", "closed amid chunk"],
+    )
+    async def test_broken_connections(self, wire: Wire) -> None:
+        """Half an answer is none."""
+        error = await failure_of(wire)
+        assert type(error) is Unreachable
+        assert error.outcome == "connection_error"
+
+    async def test_nobody_there(self) -> None:
+        """Where nobody listens, the error names the host and port."""
+        with socket.socket() as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{reserved.getsockname()[1]}"
+            async with transporting() as through:
+                error = await failure(through, get(f"http://{address}"))
+        assert type(error) is Unreachable
+        assert error.outcome == "connection_error"
+        assert address in str(error)
+
+    async def test_an_impossible_host(self) -> None:
+        """A host that cannot be a name is a connection error, too."""
+        async with transporting() as through:
+            error = await failure(through, get("http://no..such..name"))
+        assert type(error) is Unreachable
+        assert error.outcome == "connection_error"
+
+    async def test_tls_against_a_plain_port(self) -> None:
+        """A port that does not speak TLS is a TLS error."""
+        wire = Wire(http("400 Bad Request"), "close", impatient=True)
+        async with wire.serve() as url, transporting() as through:
+            error = await failure(through, get(url.replace("http:", "https:")))
+            assert through.telemetry.attempts == {("ListUsers", "tls_error"): 1}
+        assert type(error) is Unreachable
+        assert SECRET_TOKEN.encode() not in b"".join(wire.seen)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"\x15\x03\x01\x00\x02\x02\x46",
+            b"HTTP/1.1 twohundred OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        ],
+        ids=lambda answer: repr(answer[:30]) if isinstance(answer, bytes) else None,
+    )
+    async def test_what_is_no_http(self, answer: bytes) -> None:
+        """What does not speak HTTP gives an invalid response."""
+        error = await failure_of(Wire(answer, "close"))
+        assert type(error) is InvalidResponse
+        assert error.outcome == "invalid_response"
+
+
+class TestTls:
+    """Servers are verified, always."""
+
+    @pytest.fixture
+    def made(self, tmp_path: Path, tool: Callable[[str], str]) -> Callable[[str], Path]:
+        """Make a certificate that signs itself, for a name; gives the PEM file that also holds its key."""
+        openssl = tool("openssl")
+
+        def make(name: str) -> Path:
+            certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+            kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+            names = ["-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
+            command = [openssl, "req", *kind, *names, "-out", str(certificate), "-keyout", str(key)]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - fixed arguments
+            certificate.write_text(key.read_text("ascii") + certificate.read_text("ascii"), "ascii")
+            return certificate
+
+        return make
+
+    async def test_a_trusted_server(self, made: Callable[[str], Path]) -> None:
+        """With its authority in the CA file a server is believed, and gets the request."""
+        file, wire = made("IP:127.0.0.1"), Wire()
+        async with wire.serve(serving(file)) as url, transporting(tls=tls_context(file)) as through:
+            await through.send(get(url), whole)
+        assert SECRET_TOKEN.encode() in wire.seen[0]
+
+    @pytest.mark.parametrize("name", ["IP:127.0.0.1", "DNS:other.example"])
+    async def test_a_server_not_to_trust(self, made: Callable[[str], Path], name: str) -> None:
+        """An unknown authority, or a certificate for another name, is a TLS error, and no token is sent."""
+        file, wire = made(name), Wire()
+        trusted = tls_context(file) if name.startswith("DNS") else TLS
+        async with wire.serve(serving(file)) as url, transporting(tls=trusted) as through:
+            error = await failure(through, get(url))
+            assert through.telemetry.attempts == {("ListUsers", "tls_error"): 1}
+        assert type(error) is Unreachable
+        assert "certificate verify failed" in str(error)
+        assert wire.seen == []
+
+
+def serving(certificate: Path) -> ssl.SSLContext:
+    """What a server with this certificate needs."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@hypothesis.settings(deadline=None)  # each example serves a port
+@given(st.binary(max_size=60), st.sampled_from(["", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n\r\n"]))
+@example(b"", "HTTP/1.1 200 OK\r\nDate: \x00\r\n")
+@example(b"2\r\n{}", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+@example(b"{}", "HTTP/1.1 100 Continue\r\n\r\n")
+@example(b"zzz\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+def test_no_bytes_raise_anything_else(tail: bytes, head: str) -> None:
+    """Whatever a server answers, the result is an answer or an error of the family, and it is counted."""
+
+    async def scenario() -> None:
+        async with Wire(head.encode() + tail, "close").serve() as url, transporting() as through:
+            with contextlib.suppress(CloudError):
+                await through.send(get(url), whole)
+            assert through.telemetry.attempts.total() == 1
+
+    asyncio.run(scenario())
+
+
+class TestTelemetry:
+    """What is counted."""
+
+    async def test_every_attempt_is_counted_by_its_outcome(self) -> None:
+        """Statuses, broken connections and undecodable bodies, each where it belongs, by operation."""
+
+        def unreadable(_: Answer) -> None:
+            raise models.ErrorBody(None)
+
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            for _ in range(2):
+                await through.send(get(url), whole)
+            await failure(through, get(url), unreadable)
+            await through.send(Request("Other", "GET", url, "/"), whole)
+            for status in ("429 Too Many", "503 Unavailable"):
+                wire.answer = http(status)
+                await failure(through, get(url))
+            wire.answer, wire.then = http(Content_Length="9"), "close"
+            await failure(through, get(url))
+        assert through.telemetry.attempts == {
+            ("ListUsers", "200"): 2,
+            ("ListUsers", "invalid_response"): 1,
+            ("Other", "200"): 1,
+            ("ListUsers", "429"): 1,
+            ("ListUsers", "503"): 1,
+            ("ListUsers", "connection_error"): 1,
+        }
+        assert {name: sum(each.counts) for name, each in through.telemetry.latencies.items()} == {
+            "ListUsers": 5,  # all that brought a whole answer
+            "Other": 1,
+        }
+
+    async def test_latencies_are_measured(self) -> None:
+        """The time to the whole answer, in seconds."""
+        async with Wire().serve() as url, transporting() as through:
+            started = time.perf_counter()
+            await through.send(get(url), whole)
+            elapsed = time.perf_counter() - started
+        assert 0 < through.telemetry.latencies["ListUsers"].seconds <= elapsed
+
+    def test_buckets_include_their_upper_bound(self) -> None:
+        """As Prometheus wants it: less or equal; what is longer than all bounds has a bucket of its own."""
+        latencies = Latencies()
+        for seconds in (0.0, 0.025, 0.0251, 30.0, 31.0):
+            latencies.observe(seconds)
+        assert (latencies.counts[0], latencies.counts[1], latencies.counts[-2], latencies.counts[-1]) == (2, 1, 1, 1)
+        assert len(latencies.counts) == len(LATENCY_BUCKETS) + 1
+        assert latencies.seconds == pytest.approx(61.0501)
+
+    def test_nothing_is_known_at_the_start(self) -> None:
+        """No attempts, no latencies, no skew."""
+        assert Telemetry() == Telemetry(attempts={}, latencies={}, clock_skew=None)  # type: ignore[arg-type] # equal to an empty Counter
+
+    @pytest.mark.parametrize("skew", [-7200, 0, 42])
+    async def test_the_clouds_date_tells_the_skew(self, skew: float) -> None:
+        """Date less our clock, of refusals, too."""
+        wire = Wire(http("403 Forbidden", Date=formatdate(NOW + skew, usegmt=True)))
+        async with wire.serve() as url, transporting() as through:
+            await failure(through, get(url))
+        assert through.telemetry.clock_skew == skew
+
+    @pytest.mark.parametrize("date", [None, "", "soon", "Fri, 31 Feb 2025 00:00:00 GMT", "1 Jan 99999999 00:00 GMT"])
+    async def test_without_a_date_the_last_skew_stands(self, date: str | None) -> None:
+        """A missing or senseless date changes nothing."""
+        wire = Wire(http(Date=formatdate(NOW + 5, usegmt=True)))
+        async with wire.serve() as url, transporting() as through:
+            await through.send(get(url), whole)
+            wire.answer = http() if date is None else http(Date=date)
+            await through.send(get(url), whole)
+        assert through.telemetry.clock_skew == 5
+
+    @pytest.mark.parametrize("date", ["Fri, 15 Jan 2027 08:00:05 GMT", "Fri Jan 15 08:00:05 2027"])
+    async def test_dates_are_utc(self, date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A date without a zone, as old servers write it, is UTC and not our local time."""
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        try:
+            async with Wire(http(Date=date)).serve() as url, transporting() as through:
+                await through.send(get(url), whole)
+            assert through.telemetry.clock_skew == 5
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+
+
+def settings(url: str, metadata: str = "http://169.254.169.254", **http_settings: str) -> config.Settings:
+    """A project whose services are at one address, with a token for it."""
+    project = {
+        "project_id": "p",
+        "users": ["alice"],
+        "endpoints": {"sessions": url, "users": url, "metadata": metadata},
+        "auth": {"token": SECRET_TOKEN},
+    }
+    return config.build(config.Layer("test", {"projects": [project], "http": http_settings}))
+
+
+NO_SESSIONS = http(body=b'{"session_info_list": []}')
+
+
+class TestProxies:
+    """Which proxy is used for what."""
+
+    @pytest.fixture(autouse=True)
+    def _no_proxies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+
+    async def test_a_configured_proxy_is_used(self) -> None:
+        """The request goes to the proxy, whole address and the cloud's Host, the proxy's password beside it."""
+        wire = Wire(NO_SESSIONS)
+        async with wire.serve() as url:
+            proxy = url.replace("://", "://user:hush@")
+            given = settings("http://cloud.example:8080", proxy=proxy)
+            async with connected(given.projects[0], given, TLS, time.time) as connection:
+                assert await connection.client.list_session_by_user_name("a b") == ()
+        first = "GET http://cloud.example:8080/v1/p/session/user-session-info?user_name=a%20b HTTP/1.1"
+        assert target(wire.seen[0]) == first
+        received = dict(fields(wire.seen[0]))
+        assert (received["Host"], received["X-Auth-Token"]) == ("cloud.example:8080", SECRET_TOKEN)
+        assert received["Proxy-Authorization"].startswith("Basic ")
+
+    async def test_credentials_for_https_pass_no_proxy_in_the_clear(self) -> None:
+        """Towards https the proxy sees only CONNECT; what it refuses is an error that does not show its password."""
+        wire = Wire(http("403 Forbidden"), "close")
+        async with wire.serve() as url:
+            given = settings("https://cloud.example", proxy=url.replace("://", "://user:hush@"))
+            async with connected(given.projects[0], given, TLS, time.time) as connection:
+                with pytest.raises(CloudError) as failed:
+                    await connection.client.list_session_by_user_name("a")
+        assert target(wire.seen[0]) == "CONNECT cloud.example:443 HTTP/1.1"
+        assert SECRET_TOKEN.encode() not in b"".join(wire.seen)
+        assert "hush" not in str(failed.value)
+
+    async def test_a_dead_proxy_shows_no_password(self) -> None:
+        """Nor does the error where the proxy cannot be reached."""
+        async with transporting(proxy="http://user:hush@127.0.0.1:1") as through:
+            error = await failure(through, get("http://cloud.example"))
+        assert type(error) is Unreachable
+        assert "hush" not in str(error)
+
+    async def test_the_metadata_service_is_asked_directly(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is link-local: neither the configured proxy nor the environment's is used, whatever way it is written."""
+        metadata, proxy = Wire(http("404 Not Found")), Wire()
+        for name in ("AK", "SK", "CREDENTIALS_FILE"):
+            monkeypatch.delenv(f"HUAWEICLOUD_SDK_{name}", raising=False)
+        monkeypatch.setenv("HOME", "/nonexistent")
+        async with metadata.serve() as url, proxy.serve() as proxy_url:
+            monkeypatch.setenv("HTTP_PROXY", proxy_url)
+            given = settings(url, f"{url}/", proxy=proxy_url)
+            project = given.projects[0].model_copy(update={"auth": config.Auth()})
+            async with connected(project, given, TLS, time.time) as connection:
+                with pytest.raises(CloudError):
+                    await connection.client.list_users(["a"], 0)
+        assert [target(request).split()[1] for request in metadata.seen] == [
+            "/meta-data/latest/api/token",
+            "/openstack/latest/securitykey",
+        ]
+        assert proxy.seen == []
+
+    async def test_the_environments_proxy_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without a configured proxy the environment's counts, unless NO_PROXY excepts the host."""
+        cloud, proxy = Wire(NO_SESSIONS), Wire(NO_SESSIONS)
+        async with cloud.serve() as url, proxy.serve() as proxy_url:
+            monkeypatch.setenv("HTTP_PROXY", proxy_url)
+            for no_proxy in ("", "127.0.0.1"):
+                monkeypatch.setenv("NO_PROXY", no_proxy)
+                given = settings(url)
+                async with connected(given.projects[0], given, TLS, time.time) as connection:
+                    await connection.client.list_session_by_user_name("a")
+        assert (len(proxy.seen), len(cloud.seen)) == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("environ", "endpoint", "proxy"),
+        [
+            ({}, "https://a.example", None),
+            ({"HTTPS_PROXY": "http://p:1"}, "https://a.example", "http://p:1"),
+            ({"https_proxy": "http://p:1"}, "https://a.example", "http://p:1"),
+            ({"HTTPS_PROXY": "http://p:1"}, "http://a.example", None),
+            ({"HTTP_PROXY": "http://p:1"}, "https://a.example", None),
+            ({"HTTP_PROXY": "http://p:1"}, "http://a.example", "http://p:1"),
+            ({"HTTPS_PROXY": ""}, "https://a.example", None),
+            ({"HTTPS_PROXY": "p.corp:3128"}, "https://a.example", "http://p.corp:3128"),
+            ({"HTTPS_PROXY": "u:w@p.corp:3128"}, "https://a.example", "http://u:w@p.corp:3128"),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example"}, "https://a.example", None),
+            ({"HTTPS_PROXY": "http://p:1", "no_proxy": "a.example"}, "https://a.example", None),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example"}, "https://a.example:8443", None),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example:8443"}, "https://a.example:8443", None),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example:8443"}, "https://a.example", "http://p:1"),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "x, .example"}, "https://a.example", None),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example"}, "https://a.example", None),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "ample"}, "https://a.example", "http://p:1"),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, "https://a.example", None),
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "[::1]"}, "https://[::1]:8443", None),
+        ],
+    )
+    def test_the_environments_proxies(
+        self, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], endpoint: str, proxy: str | None
+    ) -> None:
+        """HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read as other programs read them, with or without http://."""
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        assert proxy_from_environment(endpoint) == proxy
