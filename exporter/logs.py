@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _KEY_ORDER = ["timestamp", "level", "event", "project", "operation"]
 
+# Tracebacks without the values of variables, which may be secrets or people's names.
+_PLAIN_DICT = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
 
 def configure(settings: config.Log) -> None:
     """Send all logging of the process, libraries' included, through one formatter."""
@@ -47,9 +50,10 @@ def configure(settings: config.Log) -> None:
 def _rendering(log_format: str) -> list[structlog.typing.Processor]:
     match log_format:
         case "json":
-            return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+            return [structlog.processors.ExceptionRenderer(_PLAIN_DICT), structlog.processors.JSONRenderer()]
         case "console":
-            return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+            plain = structlog.dev.plain_traceback
+            return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
         case _:
             return [
                 structlog.processors.format_exc_info,

@@ -163,8 +163,8 @@ async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
     assert "Traceback" not in errors
 
 
-async def test_the_demo_serves_right_numbers_within_ten_seconds() -> None:
-    async with asyncio.timeout(10), command("demo", "--web.listen-address", "127.0.0.1:0") as process:
+async def test_the_demo_serves_right_numbers_and_shows_them() -> None:
+    async with asyncio.timeout(60), command("demo", "--web.listen-address", "127.0.0.1:0") as process:
         found = await line_with(process.stdout, r"the numbers +(http://\S+)")
         text = await until(_covered, found[1])
         assert 'huaweicloud_workspace_users{project="demo"} 60.0' in text

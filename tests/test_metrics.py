@@ -137,10 +137,10 @@ def test_the_rarest_versions_are_folded_into_other_and_the_states_stay() -> None
 
 def test_a_flood_of_new_states_and_of_endless_values_is_bounded() -> None:
     sessions = tuple(Session(session_state=f"New{n:03}" + "x" * 1000) for n in range(100))
-    text = exposition(status_of(fleet_with(("a", sessions, None))), per_user="none")
+    text = exposition(status_of(fleet_with(("a", sessions, None))))
     found = samples(text, "sessions")
     assert len(found) == 5 + 20 + 1
-    assert sum(found.values()) == 100
+    assert sum(found.values()) == sum(samples(text, "user_sessions").values()) == 100
     assert max(len(state) for (state,) in found) == 128
 
 

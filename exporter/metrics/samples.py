@@ -145,10 +145,11 @@ def _expiry(user: FreshUser) -> float | None:
 
 def user_sessions(status: ProjectStatus, labelling: Labelling) -> Samples:
     """By user and state, only where there are any."""
+    fold_state = _fold_state(state for state, _, _ in status.counts.sessions)
     for label, user in _named_users(status, labelling):
         sessions = (user.sessions.value if user.sessions else None) or ()
-        for state, count in Counter(session.session_state or UNKNOWN for session in sessions).items():
-            yield (label, cut(state)), count
+        for state, count in Counter(fold_state(session.session_state or UNKNOWN) for session in sessions).items():
+            yield (label, state), count
 
 
 def coverage(status: ProjectStatus, operation: str) -> float:
