@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from exporter import config
 
 PUBLISH_INTERVAL = 1.0
-"""Seconds between two publishes."""
+"""Seconds between two publishes; longer where one takes long."""
+
+_PUBLISH_SHARE = 0.05  # of the time at most goes into publishing
 
 _SHUTDOWN_TIMEOUT = 2.0  # seconds that requests under way get to end
 
@@ -69,8 +71,10 @@ class Exporter:
             for watch in self._watches:
                 group.create_task(watch.run())
             while True:
-                await asyncio.sleep(PUBLISH_INTERVAL)
+                began = time.perf_counter()
                 self.publish()
+                took = time.perf_counter() - began
+                await asyncio.sleep(max(PUBLISH_INTERVAL, took / _PUBLISH_SHARE))
 
     def _families(self) -> Iterator[Metric]:
         yield from collect(self.statuses, self._labelling, self._process)
