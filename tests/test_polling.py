@@ -382,3 +382,58 @@ def test_locked_accounts_are_counted() -> None:
             return polled.counts().locked
 
     assert run_virtually(main()) == 1
+
+
+@pytest.mark.parametrize("status", [None, 403, 500])
+def test_users_without_an_id_cost_one_look_up_an_interval(status: int | None) -> None:
+    """Whether the cloud does not know the names or refuses the question: it is not asked again at once."""
+    cloud = FakeCloud()
+
+    def refuse(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if operation == LOOKUP and status:
+            raise refused(operation, status)
+
+    cloud.fault = refuse
+
+    async def main() -> None:
+        async with polling(cloud, ["nobody", "anybody"]):
+            await asyncio.sleep(3000)
+
+    run_virtually(main())
+    assert len(cloud.times(LOOKUP)) <= 3000 / 300 + 2
+    assert len(cloud.times(LOOKUP)) >= 3000 / 300
+
+
+def test_a_refusal_ends_the_round_for_all_users_and_the_next_one_waits_for_the_pause() -> None:
+    cloud, names = cloud_of(20)
+
+    def wrong_key(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        raise refused(operation, 401)
+
+    cloud.fault = wrong_key
+
+    async def main() -> list[tuple[int, float | None]]:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(30)
+            return [
+                (op.rounds.last.failed["401"], op.rounds.last_duration)
+                for op in polled.poller.operations
+                if op.rounds.last
+            ]
+
+    for failed, duration in run_virtually(main()):
+        assert failed == 20
+        assert duration is not None
+        assert duration < 1
+
+
+def test_a_round_takes_its_interval_even_if_users_drop_out_of_it() -> None:
+    """Half of the users have no id: the other half is not asked twice as often for that."""
+    cloud, names = cloud_of(10)
+
+    async def main() -> None:
+        async with polling(cloud, [*names, *(f"nobody{n}" for n in range(10))]):
+            await asyncio.sleep(3000)
+
+    run_virtually(main())
+    assert len(cloud.times(DETAIL)) <= 10 * (3000 / 300 + 2)

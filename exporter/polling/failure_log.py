@@ -17,17 +17,22 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class FailureLog:
-    """One line when a kind of failure begins and one when it is over, for one operation of one project."""
+    """One line when a kind of failure begins and one when it is over, for the rounds of one operation."""
 
     def __init__(self, project: str, operation: str) -> None:
         self._log = _logger.bind(project=project, operation=operation)
-        self._failing: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
+        """Kinds of failure, by operation and outcome, that have begun and are not over."""
+        self._seen: set[tuple[str, str]] = set()
+        """Those of the round under way."""
 
     def failed(self, error: CloudError) -> None:
-        """A call failed; its first like it since the last good round is told."""
-        if error.outcome in self._failing:
+        """A call of the round under way failed, perhaps one that a call needed, such as for a token."""
+        kind = (error.operation, error.outcome)
+        self._seen.add(kind)
+        if kind in self._told:
             return
-        self._failing.add(error.outcome)
+        self._told.add(kind)
         facts = {
             "operation": error.operation,
             "code": error.outcome,
@@ -38,11 +43,15 @@ class FailureLog:
         }
         self._log.warning("calls_failing", **{name: value for name, value in facts.items() if value is not None})
 
+    def paused(self, seconds: float) -> None:
+        """The credentials were refused, and nothing is asked for so long."""
+        self._log.warning("calls_paused", seconds=seconds, reason="the cloud refuses the credentials")
+
     def finished(self, round_: Round, duration: float) -> None:
         """A round ended after ``duration`` seconds; what no longer fails in it is told."""
-        for outcome in sorted(self._failing - round_.failed.keys()):
-            self._log.info("calls_recovered", code=outcome)
-        self._failing &= round_.failed.keys()
+        for operation, outcome in sorted(self._told - self._seen):
+            self._log.info("calls_recovered", operation=operation, code=outcome)
+        self._told, self._seen = self._seen, set()
         self._log.debug(
             "round_finished",
             users=round_.users,

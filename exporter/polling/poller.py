@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STALE_ROUNDS = 3
 """An answer counts for so many of its rounds, unless the configuration says how long."""
 
+REFUSED = "401"
+"""What those users fail with that are not asked, because the cloud refuses the credentials."""
+
 NAMES_PER_LOOKUP = 50
 """Names in one question for ids: a query of a few kB at most."""
 
@@ -112,21 +115,30 @@ class Poller:
         return 60 / self._poll.rate_limit
 
     async def _poll_rounds(self, operation: Operation) -> None:
-        spacing = self._spacing  # the first round as fast as the limit allows: nothing is known yet
+        known = False
         while True:
-            await self._poll_round(operation, spacing)
-            if users := len(self._fleet.members):
-                spacing = self.interval(operation) / users
-            else:
-                await asyncio.sleep(operation.configured_interval)
+            interval = self.interval(operation)
+            next_round = _steady() + interval
+            # As fast as the limit allows as long as nothing is known, and evenly from then on, beginning at once.
+            spacing = interval / len(self._fleet.members) if known else self._spacing
+            answered = await self._poll_round(operation, spacing)
+            if self._refusals.pausing:
+                await self._refusals.wait()
+            elif known or not answered:
+                await asyncio.sleep(next_round - _steady())
+            known = answered
 
-    async def _poll_round(self, operation: Operation, spacing: float) -> None:
+    async def _poll_round(self, operation: Operation, spacing: float) -> bool:
+        """Ask everybody once; whether there was any answer."""
         round_ = operation.rounds.current = Round(users=len(self._fleet.members), started=self._now())
         began = _steady()
+        members = await operation.members(round_)
         async with asyncio.TaskGroup() as calls:
-            for member in await operation.members(round_):
-                await self._refusals.wait()
+            for asked, member in enumerate(members):
                 await operation.pacer.turn(spacing)
+                if self._refusals.pausing:
+                    round_.failed[REFUSED] += len(members) - asked
+                    break
                 await self._slots.acquire()
                 call = calls.create_task(self._call(operation, round_, member))
                 if not self._refusals.proven:
@@ -134,6 +146,7 @@ class Poller:
         duration = _steady() - began
         operation.rounds.finish(duration, self._now())
         operation.log.finished(round_, duration)
+        return round_.answered > 0
 
     async def _call(self, operation: Operation, round_: Round, member: Member) -> None:
         try:
@@ -149,8 +162,8 @@ class Poller:
     def _failed(self, operation: Operation, round_: Round, error: CloudError, users: int = 1) -> None:
         round_.failed[error.outcome] += users
         operation.log.failed(error)
-        if isinstance(error, Unauthorized):
-            self._refusals.refused()
+        if isinstance(error, Unauthorized) and (pause := self._refusals.refused()):
+            operation.log.paused(pause)
 
     async def _everyone(self, round_: Round) -> Sequence[Member]:  # noqa: ARG002 - nobody has to be left out
         return self._fleet.members
@@ -167,6 +180,9 @@ class Poller:
         unknown = [member for member in self._fleet.members if member.id is None]
         for start in range(0, len(unknown), NAMES_PER_LOOKUP):
             members = unknown[start : start + NAMES_PER_LOOKUP]
+            if self._refusals.pausing:
+                round_.failed[REFUSED] += len(members)
+                continue
             try:
                 ids = await self._find_ids([member.name for member in members])
             except CloudError as error:
@@ -184,7 +200,6 @@ class Poller:
         found: dict[str, str] = {}
         seen = 0
         for _ in range(MAX_LOOKUP_PAGES):
-            await self._refusals.wait()
             await self._lookups.turn(self._spacing)
             page = await self._cloud.list_users(names, seen)
             users = page.users or ()

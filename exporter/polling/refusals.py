@@ -19,6 +19,11 @@ class Refusals:
         self._pause = FIRST_PAUSE
         self._resume_at = 0.0
 
+    @property
+    def pausing(self) -> bool:
+        """Whether a pause goes on."""
+        return asyncio.get_running_loop().time() < self._resume_at
+
     async def wait(self) -> None:
         """Wait for the end of a pause."""
         await asyncio.sleep(self._resume_at - asyncio.get_running_loop().time())
@@ -28,10 +33,15 @@ class Refusals:
         self.proven = True
         self._pause = FIRST_PAUSE
 
-    def refused(self) -> None:
-        """A call was answered 401. Calls that were under way together bring one pause."""
+    def refused(self) -> float | None:
+        """A call was answered 401: seconds of the pause that begins; None where one goes on already.
+
+        So calls that were under way together bring one pause.
+        """
         self.proven = False
-        now = asyncio.get_running_loop().time()
-        if now >= self._resume_at:
-            self._resume_at = now + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        if self.pausing:
+            return None
+        pause = self._pause
+        self._resume_at = asyncio.get_running_loop().time() + pause
+        self._pause = min(2 * pause, LONGEST_PAUSE)
+        return pause
