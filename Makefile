@@ -3,7 +3,10 @@
 PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name)))),python3)
 BIN := .venv/bin
 
-.PHONY: demo test check lint format readme lock wheel tools clean
+.PHONY: help demo test check lint format readme lock wheel tools clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: .venv/run  ## the exporter against a simulated cloud
 	$(BIN)/python -m exporter demo $(ARGS)
@@ -13,7 +16,7 @@ test: tools wheel  ## every test, against the built wheel
 
 check: lint test  ## format, lint, types and tests
 
-lint: .venv/dev
+lint: .venv/dev  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -57,5 +60,5 @@ tools:
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-clean:
+clean:  ## remove what the other commands made
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import platform
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import structlog
+from aiohttp.http import HttpProcessingError
 from aiohttp.web import AppRunner, TCPSite
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.registry import CollectorRegistry
@@ -34,6 +37,8 @@ PUBLISH_INTERVAL = 1.0
 """Seconds between two publishes; longer where one takes long."""
 
 _PUBLISH_SHARE = 0.05  # of the time at most goes into publishing
+
+_RETRY_PAUSE = 60.0  # seconds after a publish that failed
 
 _SHUTDOWN_TIMEOUT = 2.0  # seconds that requests under way get to end
 
@@ -71,10 +76,19 @@ class Exporter:
             for watch in self._watches:
                 group.create_task(watch.run())
             while True:
-                began = time.perf_counter()
-                self.publish()
-                took = time.perf_counter() - began
-                await asyncio.sleep(max(PUBLISH_INTERVAL, took / _PUBLISH_SHARE))
+                pause = self._publish_timed()
+                await asyncio.sleep(pause)
+
+    def _publish_timed(self) -> float:
+        """Publish, and say after how many seconds to do it again. A mistake of our own leaves nothing published."""
+        began = time.perf_counter()
+        try:
+            self.publish()
+        except Exception:
+            _logger.exception("publish_failed", retry_in_seconds=_RETRY_PAUSE)
+            self.exposition.publish(())  # what is not known is absent
+            return _RETRY_PAUSE
+        return max(PUBLISH_INTERVAL, (time.perf_counter() - began) / _PUBLISH_SHARE)
 
     def _families(self) -> Iterator[Metric]:
         yield from collect(self.statuses, self._labelling, self._process)
@@ -92,7 +106,6 @@ async def exporting(
     """
     tls = tls_context(settings.http.ca_file)
     async with AsyncExitStack() as stack:
-        stack.callback(_logger.info, "stopped")
         watches = [
             await stack.enter_async_context(watching(project, settings, tls, now)) for project in settings.projects
         ]
@@ -100,6 +113,7 @@ async def exporting(
         exporter.publish()
         address = await stack.enter_async_context(_served(exporter, settings.web))
         _logger.info("listening", address=address)
+        stack.callback(_logger.info, "stopped")
         async with asyncio.TaskGroup() as group:
             running = group.create_task(exporter.run())
             try:
@@ -112,17 +126,32 @@ async def exporting(
 async def _served(exporter: Exporter, settings: config.Web) -> AsyncIterator[str]:
     app = application(settings.telemetry_path, exporter.exposition, lambda: exporter.statuses)
     runner = AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     await runner.setup()
     try:
-        await TCPSite(runner, settings.host, settings.port).start()
+        await _listen(runner, settings)
         yield _address(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()
 
 
+async def _listen(runner: AppRunner, settings: config.Web) -> None:
+    try:
+        await TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        remedy = "choose another address with --web.listen-address"
+        raise OSError(
+            f"cannot listen on {settings.listen_address}: {os.strerror(error.errno or 0)}; {remedy}"
+        ) from error
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a server's complaint is about us: not about what is no HTTP, and might hold somebody's password."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown
-    return f"http://{shown}:{port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _revision() -> str:

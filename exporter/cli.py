@@ -25,7 +25,10 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; returns the exit code."""
-    namespace = _parser().parse_args(arguments)
+    parser = _parser()
+    namespace = parser.parse_args(arguments)
+    if namespace.command and namespace.check:
+        parser.error(f"--config.check checks the configuration of a real cloud, and {namespace.command} has none")
     try:
         return _run(namespace)
     except config.ConfigError as error:
@@ -67,11 +70,19 @@ def _parser() -> argparse.ArgumentParser:
     config.add_flags(parser)
     commands = parser.add_subparsers(dest="command", metavar="demo|simulate", title="instead of watching a real cloud")
     demo_parser = commands.add_parser(
-        "demo", help="Watch a simulated cloud: no account, no configuration file, no network.", allow_abbrev=False
+        "demo",
+        help="Watch a simulated cloud: no account, no configuration file, no network.",
+        description="The exporter against a simulated cloud. Its settings are the demo's own, under the flags below.",
+        allow_abbrev=False,
     )
     config.add_flags(demo_parser)
     simulate.add_arguments(
-        commands.add_parser("simulate", help="Serve only the simulated cloud, for other clients.", allow_abbrev=False)
+        commands.add_parser(
+            "simulate",
+            help="Serve only the simulated cloud, for other clients.",
+            description="The simulated cloud alone: sessions, users, IAM and an ECS's metadata at one address.",
+            allow_abbrev=False,
+        )
     )
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
@@ -23,8 +24,15 @@ SPEED = 60.0  # a simulated minute a second
 _RATE_LIMIT = 1200.0  # calls a minute: every user within 3 seconds, where the real cloud would take 20
 
 _INCIDENT = Script(at=2 * 3600.0, duration=1800.0)  # two minutes after the start, for half a minute
+_EVENTS = {
+    120: "\n  -- log-ins at one server group begin to fail: see InitFail --\n\n",
+    150: "\n  -- log-ins work again; what has failed stays listed for a while --\n\n",
+}
+"""What to say at which line."""
 _LINE_INTERVAL = 1.0  # seconds between two lines on the terminal
-_BAR_WIDTH = 10
+_LINES_A_HEADER = 20
+_BAR_WIDTH = 8
+_ROUND_WIDTH = _BAR_WIDTH + len(f" {USERS}/{USERS}")
 
 
 def settings(cloud: str, users: list[str], flags: Mapping[str, str]) -> config.Settings:
@@ -60,9 +68,12 @@ async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
         logs.configure(demo_settings.log)
         async with exporting(demo_settings) as (exporter, address):
             out.write(introduction(address, url))
-            while True:
-                out.write(progress(exporter))
-                out.flush()
+            for line in itertools.count():
+                try:
+                    out.write(_EVENTS.get(line, "") + ("" if line % _LINES_A_HEADER else header()) + progress(exporter))
+                    out.flush()
+                except BrokenPipeError:  # nobody reads any more
+                    return
                 await asyncio.sleep(_LINE_INTERVAL)
 
 
@@ -70,14 +81,17 @@ def introduction(address: str, cloud: str) -> str:
     """What to open, and what the lines below mean."""
     return f"""
 The exporter watches {USERS} users of a simulated cloud at {cloud}, where a minute passes each second.
-Two minutes from now, log-ins at one server group begin to fail.
+Two minutes from now, log-ins at one server group begin to fail for half a minute.
 
   the numbers   {address}/metrics
   a page        {address}/
   end it        Ctrl-C
-
-  round under way     {"  ".join(DOCUMENTED_STATES)}  InitFail so far  locked  expired
 """
+
+
+def header() -> str:
+    """The names of the columns that :func:`progress` fills."""
+    return f"\n  {'round':{_ROUND_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
 
 
 def progress(exporter: Exporter) -> str:
@@ -87,14 +101,15 @@ def progress(exporter: Exporter) -> str:
     states = Counter[str]()
     for (state, _, _), count in status.counts.sessions.items():
         states[state] += count
+    known, accounts_known = status.sessions_known, status.accounts_known
     numbers = [
-        *((name, states[name]) for name in DOCUMENTED_STATES),
-        ("InitFail so far", status.init_failures.total),
-        ("locked", status.counts.locked),
-        ("expired", status.counts.expired),
+        *((name, states[name] if known else "-") for name in DOCUMENTED_STATES),
+        ("failures", status.init_failures.total),
+        ("locked", status.counts.locked if accounts_known else "-"),
+        ("expired", status.counts.expired if accounts_known else "-"),
     ]
-    columns = "  ".join(f"{number:>{len(name)}}" for name, number in numbers)
-    return f"  {_round(sessions, status):18}  {columns}\n"
+    columns = " ".join(f"{number:>{len(name)}}" for name, number in numbers)
+    return f"  {_round(sessions, status):{_ROUND_WIDTH}} {columns}\n"
 
 
 def _round(operation: OperationStatus, status: ProjectStatus) -> str:

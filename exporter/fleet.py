@@ -18,6 +18,9 @@ INIT_FAIL = "InitFail"
 DOCUMENTED_STATES = ("Active", "Disconnected", "AppcInit", "SignedOut", INIT_FAIL)
 """The states that the reference documents for a session."""
 
+REMEMBERED = 3600.0
+"""Seconds that a failed session is remembered after it was last listed, in case it is listed again."""
+
 UNKNOWN = "unknown"
 """Stands for what the cloud does not say."""
 
@@ -41,8 +44,8 @@ class Member:
     found_id: str | None = None
     sessions: Answer[tuple[Session, ...]] | None = None
     account: Answer[UserDetail] | None = None
-    failed_sessions: frozenset[str] = frozenset()
-    """Ids of those of the listed sessions that have been at InitFail."""
+    failed_sessions: dict[str, float] = field(default_factory=dict)
+    """Ids of the sessions that have been at InitFail, with the time they were last listed."""
 
     @property
     def id(self) -> str | None:
@@ -112,11 +115,12 @@ class Fleet:
 
         A session counts as an InitFail once, and not at all if it stood there when its user was first looked at.
         """
-        failed = {s.id: s for s in sessions or () if s.session_state == INIT_FAIL and s.id}
+        listed = {s.id: s for s in sessions or () if s.id}
+        failed = {session_id: s for session_id, s in listed.items() if s.session_state == INIT_FAIL}
         if member.sessions is not None:
-            self.init_failures.add(s for s in failed.values() if s.id not in member.failed_sessions)
-        listed = {s.id for s in sessions or ()}
-        member.failed_sessions = frozenset(failed) | (member.failed_sessions & listed)
+            self.init_failures.add(s for session_id, s in failed.items() if session_id not in member.failed_sessions)
+        remembered = {i: last for i, last in member.failed_sessions.items() if last > at - REMEMBERED}
+        member.failed_sessions = remembered | dict.fromkeys(failed.keys() | (remembered.keys() & listed.keys()), at)
         member.sessions = Answer(at, sessions)
 
     def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:

@@ -103,6 +103,12 @@ async def test_every_mistake_is_told_with_file_path_and_reason(tmp_path: Path) -
     assert any(line.startswith("flag --log.level: ") for line in told)
 
 
+async def test_only_the_configuration_of_a_real_cloud_can_be_checked() -> None:
+    code, _, errors = await outcome("--config.check", "demo")
+    assert code == 2
+    assert "demo has none" in errors
+
+
 async def test_without_a_configuration_it_says_what_is_missing() -> None:
     code, _, errors = await outcome()
     assert code == 1
@@ -138,9 +144,13 @@ async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
     async with command("--config.file", str(configuration)) as process:
         found = await line_with(process.stderr, "event=listening address=(.*)")
         assert (await get(f"{found[1]}/-/healthy"))[0] == 200
+        host, _, port = found[1].removeprefix("http://").partition(":")
+        _, slow_client = await asyncio.open_connection(host, int(port))
+        slow_client.write(b"GET /metrics HTTP/1.1\r\n")
         process.send_signal(number)
         async with asyncio.timeout(5):
             _, errors = await process.communicate()
+        slow_client.close()
     assert process.returncode == 0
     assert "event=stopped" in errors.decode()
     assert "Traceback" not in errors.decode()
@@ -159,7 +169,7 @@ async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
         found = await line_with(process.stderr, "event=listening address=http://(.*)")
         code, _, errors = await outcome("--config.file", str(configuration), "--web.listen-address", found[1])
     assert code == 1
-    assert "address already in use" in errors
+    assert "Address already in use; choose another address with --web.listen-address" in errors
     assert "Traceback" not in errors
 
 

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.exporters import QUICK, get, project, running, settings, until
 
-from exporter import logs
+from exporter import app, config, logs
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
 
 if TYPE_CHECKING:
@@ -108,6 +108,34 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
     assert [mark for mark in PERSONAL_MARKS if mark in told] == []
     assert [name for name in simulator.population.names() if name in told] == []
     assert simulator.options.account.token not in told
+
+
+async def test_what_is_no_http_is_answered_400_and_not_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    """A header that is not allowed may hold a password, and a port scanner could fill the disk."""
+    simulator = frozen(users=1)
+    async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
+        logs.configure(config.Log())
+        host, _, port = address.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Basic c2VjcmV0\0\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+        writer.close()
+        await writer.wait_closed()
+    told = capfd.readouterr().err
+    assert "c2VjcmV0" not in told
+    assert "Error handling request" not in told
+
+
+async def test_a_mistake_of_our_own_while_publishing_leaves_nothing_published(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    simulator = frozen(users=3)
+    async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
+        await until(complete, f"{address}/metrics")
+        monkeypatch.setattr(app, "collect", lambda *_: 1 // 0)
+        assert await until(lambda text: "huaweicloud" not in text, f"{address}/metrics") == ""
+        assert (await get(f"{address}/-/healthy"))[0] == 200
+    assert "publish_failed" in "".join(capfd.readouterr())
 
 
 async def test_ready_is_said_after_the_first_round_and_healthy_at_once() -> None:

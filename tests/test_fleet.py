@@ -81,6 +81,31 @@ def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> No
     assert fleet.init_failures.total == 1
 
 
+def test_a_failed_session_that_is_not_listed_for_a_while_counts_once() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    for at, sessions in enumerate([(), (failed("1"),), (), None, (failed("1"),)]):
+        fleet.sessions_answered(a, sessions, at=at)
+    assert fleet.init_failures.total == 1
+
+
+def test_what_stood_at_init_fail_at_the_first_look_does_not_count_when_it_is_listed_again() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    for at, sessions in enumerate([(failed("1"),), None, (failed("1"),)]):
+        fleet.sessions_answered(a, sessions, at=at)
+    assert fleet.init_failures.total == 0
+
+
+def test_failed_sessions_that_are_gone_are_forgotten_after_an_hour() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    for minute in range(24 * 60):
+        fleet.sessions_answered(a, (failed(str(minute)),), at=60 * minute)
+    assert len(a.failed_sessions) <= 61
+    assert fleet.init_failures.total == 24 * 60 - 1
+
+
 def test_a_session_without_an_id_is_never_counted_as_a_new_failure() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members

@@ -173,6 +173,28 @@ def test_per_user_metrics_are_for_all_or_for_those_with_something_to_report(per_
     assert {name for _, name in samples(text, "user_sessions")} == expected & {"fine", "failing"}
 
 
+def test_a_user_that_the_cloud_does_not_know_is_named_where_users_are() -> None:
+    fleet = fleet_with(("known", (), UserDetail()), ("misspelt", None, None))
+    assert samples(exposition(status_of(fleet)), "user_missing") == {("known",): 0, ("misspelt",): 1}
+    assert samples(exposition(status_of(fleet), per_user="flagged"), "user_missing") == {("misspelt",): 1}
+    assert samples(exposition(status_of(fleet), per_user="none"), "user_missing") == {}
+
+
+def test_nobody_to_watch_is_known_to_have_nothing() -> None:
+    text = exposition(status_of(Fleet([])))
+    assert samples(text, "users") == samples(text, "users_locked") == {(): 0}
+    assert set(samples(text, "sessions").values()) == {0}
+    assert samples(text, "poll_coverage_ratio") == {(SESSIONS,): 1, (DETAIL,): 1}
+
+
+def test_users_are_counted_as_soon_as_either_kind_of_answer_is_fresh() -> None:
+    fleet = Fleet([("a", None)])
+    fleet.account_answered(fleet.members[0], UserDetail(), at=1)
+    text = exposition(status_of(fleet))
+    assert samples(text, "users") == {(): 1}
+    assert samples(text, "sessions") == {}
+
+
 def test_no_user_is_named_where_per_user_metrics_are_off_or_hashed() -> None:
     fleet = fleet_with(("anna", (Session(session_state="Active"),), UserDetail(locked=True)))
     assert "anna" not in exposition(status_of(fleet), per_user="none")

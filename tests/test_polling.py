@@ -108,29 +108,26 @@ def test_more_users_than_the_interval_holds_stretch_it() -> None:
 
 def test_never_more_calls_in_flight_than_the_concurrency() -> None:
     cloud, names = cloud_of(100)
-    in_flight = Counter[str]()
-    most = 0
+    cloud.latency = 30
 
     async def main() -> None:
-        nonlocal most
-        original = cloud.list_session_by_user_name
-
-        async def watched(user_name: str) -> tuple[Session, ...]:
-            nonlocal most
-            in_flight["now"] += 1
-            most = max(most, in_flight["now"])
-            try:
-                return await original(user_name)
-            finally:
-                in_flight["now"] -= 1
-
-        cloud.latency = 30
-        cloud.list_session_by_user_name = watched  # type: ignore[method-assign] # to look at the calls under way
         async with polling(cloud, names, concurrency=4):
             await asyncio.sleep(300)
 
     run_virtually(main())
-    assert most == 4
+    assert cloud.most_in_flight == 4
+
+
+def test_with_a_single_call_in_flight_no_operation_waits_for_the_other_s_turn() -> None:
+    cloud, names = cloud_of(5)
+
+    async def main() -> None:
+        async with polling(cloud, names, concurrency=1):
+            await asyncio.sleep(1000)
+
+    run_virtually(main())
+    assert len(cloud.times(SESSIONS)) >= 5 * 16
+    assert len(cloud.times(DETAIL)) >= 5 * 3
 
 
 def test_an_answer_counts_while_its_round_goes_on() -> None:
@@ -280,9 +277,46 @@ def test_refused_credentials_are_tried_one_at_a_time_with_growing_pauses() -> No
             await asyncio.sleep(3600)
 
     run_virtually(main())
-    times = [time for time, _, _ in cloud.calls]
-    assert busiest(times, 50.0) <= 2, "one of each operation, before the first pause"
-    assert len(times) <= 2 * 8, "pauses of 1, 2, 4, 8 and then 15 minutes"
+    times = [round(time / 60) for time, _, _ in cloud.calls]
+    assert times == [0, 1, 3, 7, 15, 30, 45], "pauses of 1, 2, 4, 8 and then 15 minutes"
+
+
+def test_no_call_goes_out_during_a_pause() -> None:
+    """Not even one whose turn was waited for when the credentials were revoked."""
+    cloud, names = cloud_of(5)
+
+    def revoked(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if asyncio.get_running_loop().time() > 400:
+            raise refused(operation, 401)
+
+    cloud.fault = revoked
+
+    async def main() -> None:
+        async with polling(cloud, names):
+            await asyncio.sleep(600)
+
+    run_virtually(main())
+    times = [time for time, _, _ in cloud.calls if time > 400]
+    assert times[1] - times[0] >= 60
+    assert len(times) == 3
+
+
+def test_a_success_makes_the_next_pause_short_again() -> None:
+    cloud, names = cloud_of(1)
+
+    def refused_twice_and_once_more(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if asyncio.get_running_loop().time() < 100 or 1000 < asyncio.get_running_loop().time() < 1050:
+            raise refused(operation, 401)
+
+    cloud.fault = refused_twice_and_once_more
+
+    async def main() -> None:
+        async with polling(cloud, names):
+            await asyncio.sleep(1200)
+
+    run_virtually(main())
+    late = [time for time in cloud.times(SESSIONS) if time > 1000]
+    assert late[1] - late[0] < 130, "a pause of 1 minute, not of 4"
 
 
 def test_accepted_credentials_end_the_pauses() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from exporter.cloud import chain, metadata, regions
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.client import Client, Endpoints
-from exporter.cloud.credentials import Credentials, Kept, Leased
+from exporter.cloud.credentials import Credentials, Kept, Lease, Leased
+from exporter.cloud.errors import CloudError, NoCredentials
 from exporter.cloud.iam import IamUser
 from exporter.cloud.transport import Transport, proxy_from_environment
 from exporter.secrets import secret
@@ -84,7 +85,16 @@ def _credentials(project: config.Project, transport: Transport) -> Credentials:
         return Kept(key)
     if link := chain.first_link(os.environ):
         return Kept(link.read)
-    return Leased(lambda: metadata.lend(_base(project.endpoints.metadata), transport), transport.now)
+    return Leased(lambda: _last_resort(project, transport), transport.now)
+
+
+async def _last_resort(project: config.Project, transport: Transport) -> Lease:
+    """Keys from the ECS's metadata service; where that fails, what most likely is wrong is said in so many words."""
+    try:
+        return await metadata.lend(_base(project.endpoints.metadata), transport)
+    except CloudError as error:
+        detail = f"no auth is configured, the SDK's environment and file have no keys, and no ECS gives any ({error})"
+        raise NoCredentials(error.operation, "no_credentials", detail=detail) from error
 
 
 def _iam_user(project: config.Project) -> IamUser | None:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def _token(text: str | None) -> str | None:
+    """The text if it is a code or an id; what else somebody writes in its place may name a person, and is left out."""
+    return text if text is None or _TOKEN.fullmatch(text) else "unreadable"
+
 
 class CloudError(Exception):
     """A call that brought no usable answer.
@@ -22,8 +31,8 @@ class CloudError(Exception):
         super().__init__(operation, outcome)
         self.operation = operation
         self.outcome = outcome
-        self.error_code = error_code
-        self.request_id = request_id
+        self.error_code = _token(error_code)
+        self.request_id = _token(request_id)
         self.detail = detail
 
     @property

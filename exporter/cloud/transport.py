@@ -166,7 +166,15 @@ async def _bounded_body(operation: str, response: aiohttp.ClientResponse) -> byt
 
 
 def _unreachable(operation: str, error: Exception) -> CloudError:
-    detail = str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    match error:
+        case aiohttp.ClientConnectorError():
+            detail = str(error)
+        case aiohttp.ClientPayloadError():
+            detail = "the answer broke off"
+        case aiohttp.ServerDisconnectedError():
+            detail = "the connection was closed before an answer"
+        case _:
+            detail = type(error).__name__
     match error:
         case TimeoutError():
             return Unreachable(operation, "timeout")

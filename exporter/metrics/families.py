@@ -140,6 +140,7 @@ FAMILIES: tuple[Family, ...] = (
         (),
         samples.of_users(lambda status: status.counts.missing),
     ),
+    Family("user_missing", "gauge", "Whether the cloud does not know the user.", ("user_name",), samples.user_missing),
     Family("user_locked", "gauge", "Whether the account is locked.", ("user_name",), samples.user_flag("locked")),
     Family(
         "user_expired", "gauge", "Whether the account has expired.", ("user_name",), samples.user_flag("user_expired")
@@ -156,7 +157,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "up",
         "gauge",
-        "Whether the cloud answers for at least one user.",
+        "Whether the cloud answers about the sessions of at least one user.",
         (),
         samples.single(lambda status: float(status.up)),
     ),

@@ -108,15 +108,23 @@ def _named_users(status: ProjectStatus, labelling: Labelling) -> Iterator[tuple[
 
 
 def _flagged(user: FreshUser, now: float) -> bool:
-    """Whether there is something to report: a flag, an end that is near, or a session that could not start."""
+    """Whether there is something to report: missing, a flag, an end that is near, or a session that could not start."""
     account = user.account.value if user.account else None
     sessions = (user.sessions.value if user.sessions else None) or ()
     expiry = _expiry(user)
     return (
-        (account is not None and bool(account.locked or account.user_expired or account.disabled))
+        user.missing
+        or (account is not None and bool(account.locked or account.user_expired or account.disabled))
         or (expiry is not None and expiry < now + EXPIRING_SOON)
         or any(session.session_state == INIT_FAIL for session in sessions)
     )
+
+
+def user_missing(status: ProjectStatus, labelling: Labelling) -> Samples:
+    """1 or 0 for each user with a fresh answer of either kind."""
+    for label, user in _named_users(status, labelling):
+        if user.sessions or user.account:
+            yield (label,), float(user.missing)
 
 
 def user_flag(name: str) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +15,7 @@ from exporter.polling.refusals import Refusals
 from exporter.polling.rounds import Round, Rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from exporter import config
     from exporter.cloud.models import Session, UserDetail, UserPage
@@ -31,6 +32,10 @@ NAMES_PER_LOOKUP = 50
 
 MAX_LOOKUP_PAGES = 50
 """A cloud that goes on paging beyond this is not believed."""
+
+
+class Paused(Exception):
+    """Nothing was asked, because the cloud refuses the credentials."""
 
 
 class Cloud(Protocol):
@@ -92,6 +97,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
+        self._slots = asyncio.Semaphore(self._poll.concurrency)
         async with asyncio.TaskGroup() as group:
             for operation in self.operations:
                 group.create_task(self._poll_rounds(operation))
@@ -135,18 +141,33 @@ class Poller:
         members = await operation.members(round_)
         async with asyncio.TaskGroup() as calls:
             for asked, member in enumerate(members):
-                await operation.pacer.turn(spacing)
-                if self._refusals.pausing:
+                try:
+                    async with self._admission(operation.pacer, spacing):
+                        call = calls.create_task(self._call(operation, round_, member))
+                        if not self._refusals.proven:
+                            await asyncio.wait([call])
+                except Paused:
                     round_.failed[REFUSED] += len(members) - asked
                     break
-                await self._slots.acquire()
-                call = calls.create_task(self._call(operation, round_, member))
-                if not self._refusals.proven:
-                    await asyncio.wait([call])  # one at a time, lest a wrong key be refused many times at once
         duration = _steady() - began
         operation.rounds.finish(duration, self._now())
         operation.log.finished(round_, duration)
         return round_.answered > 0
+
+    @asynccontextmanager
+    async def _admission(self, pacer: Pacer, spacing: float) -> AsyncIterator[None]:
+        """Enter to make a call: when its turn has come, with a slot, which the call has to give back.
+
+        Raises:
+            Paused: on entering, the credentials have been refused.
+        """
+        async with self._refusals.alone():
+            await pacer.turn(spacing)
+            await self._slots.acquire()
+            if self._refusals.pausing:
+                self._slots.release()
+                raise Paused
+            yield
 
     async def _call(self, operation: Operation, round_: Round, member: Member) -> None:
         try:
@@ -180,11 +201,11 @@ class Poller:
         unknown = [member for member in self._fleet.members if member.id is None]
         for start in range(0, len(unknown), NAMES_PER_LOOKUP):
             members = unknown[start : start + NAMES_PER_LOOKUP]
-            if self._refusals.pausing:
-                round_.failed[REFUSED] += len(members)
-                continue
             try:
                 ids = await self._find_ids([member.name for member in members])
+            except Paused:
+                round_.failed[REFUSED] += len(members)
+                continue
             except CloudError as error:
                 self._failed(self.accounts, round_, error, users=len(members))
                 continue
@@ -200,8 +221,12 @@ class Poller:
         found: dict[str, str] = {}
         seen = 0
         for _ in range(MAX_LOOKUP_PAGES):
-            await self._lookups.turn(self._spacing)
-            page = await self._cloud.list_users(names, seen)
+            async with self._admission(self._lookups, self._spacing):
+                try:
+                    page = await self._cloud.list_users(names, seen)
+                finally:
+                    self._slots.release()
+            self._refusals.accepted()
             users = page.users or ()
             found |= {name: user.id for user in users if (name := user.user_name) and name in names and user.id}
             seen += len(users)

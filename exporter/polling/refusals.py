@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 FIRST_PAUSE = 60.0
 """Seconds without a call after a refusal; doubled with each further one."""
@@ -18,6 +19,7 @@ class Refusals:
         """Whether the cloud took the credentials the last time that it judged them."""
         self._pause = FIRST_PAUSE
         self._resume_at = 0.0
+        self._unproven_call = asyncio.Lock()
 
     @property
     def pausing(self) -> bool:
@@ -27,6 +29,10 @@ class Refusals:
     async def wait(self) -> None:
         """Wait for the end of a pause."""
         await asyncio.sleep(self._resume_at - asyncio.get_running_loop().time())
+
+    def alone(self) -> AbstractAsyncContextManager[object]:
+        """A room for one, as long as the credentials are unproven, lest a wrong key be refused many times at once."""
+        return nullcontext() if self.proven else self._unproven_call
 
     def accepted(self) -> None:
         """A call got past the cloud's door."""

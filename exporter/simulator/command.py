@@ -18,11 +18,27 @@ def add_arguments(parser: ArgumentParser) -> None:
     default = SimulatorOptions()
     incident = Script(at=0)
     add = parser.add_argument
-    add("--listen-address", type=arguments.listen_address, default="127.0.0.1:10098", metavar="HOST:PORT")
+    add(
+        "--listen-address",
+        type=arguments.listen_address,
+        default="127.0.0.1:10098",
+        metavar="HOST:PORT",
+        help="where all services answer (%(default)s)",
+    )
     add("--seed", type=arguments.count, default=default.seed, help="the same seed lives the same day (%(default)s)")
     add("--users", type=arguments.count, default=default.users, help="how many users there are (%(default)s)")
-    add("--speed", type=arguments.speed, default=default.speed, help="simulated seconds per second; 0: frozen")
-    add("--quota", type=arguments.count, default=default.quota, help="calls a minute per operation; 0: any number")
+    add(
+        "--speed",
+        type=arguments.speed,
+        default=default.speed,
+        help="simulated seconds per second; 0: frozen (%(default)s)",
+    )
+    add(
+        "--quota",
+        type=arguments.count,
+        default=default.quota,
+        help="calls a minute per operation; 0: any number (%(default)s)",
+    )
     add(
         "--faults",
         type=arguments.faults,
@@ -35,7 +51,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=arguments.latency,
         default=default.latency,
         metavar="DURATION[:JITTER]",
-        help="the time to an answer, as in 50ms:20ms",
+        help="the time to an answer, as in 50ms:20ms (at once)",
     )
     add(
         "--incident-at",
@@ -43,8 +59,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="DURATION",
         help="log-ins at one server group begin to fail so much simulated time after the start; default: at random",
     )
-    add("--incident-duration", type=arguments.duration, default=incident.duration, metavar="DURATION")
-    add("--incident-ratio", type=arguments.ratio, default=incident.ratio, help="the share that fails (%(default)s)")
+    add(
+        "--incident-duration",
+        type=arguments.duration,
+        default=incident.duration,
+        metavar="DURATION",
+        help="how long it lasts, in simulated time (15m)",
+    )
+    add(
+        "--incident-ratio",
+        type=arguments.ratio,
+        default=incident.ratio,
+        help="the share of its log-ins that fails (%(default)s)",
+    )
 
 
 def options_of(namespace: Namespace) -> SimulatorOptions:

@@ -325,13 +325,13 @@ class TestWaysToAuthenticate:
         assert received == [sent]
 
     async def test_an_ecs_without_an_agency(self) -> None:
-        """Where the metadata service has no keys, that is what the error is about, and nothing else is asked."""
+        """Where nothing gives any keys, the error says all that was tried, and nothing else is asked."""
         simulator = Simulator(SimulatorOptions(faults=parse_faults("SecurityKey:404=1")))
         async with connecting(simulator, NOTHING) as connection:
             for _ in range(3):
-                with pytest.raises(Refused) as refused:
+                with pytest.raises(NoCredentials, match="no auth is configured") as nothing:
                     await connection.client.list_users([], 0)
-                assert refused.value.operation == metadata.OPERATION
+                assert nothing.value.operation == metadata.OPERATION
         assert asked(simulator) == [("unknown", 404), ("SecurityKey", 404)]
 
     async def test_the_sdks_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:

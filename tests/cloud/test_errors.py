@@ -115,3 +115,16 @@ def test_the_clouds_message_is_left_out(message: str, status: int, shape: tuple[
     raised = refusal("ListUsers", status, models.error_code(body), None)
     assert raised.error_code == "WKS.1"
     assert message not in str(raised) + repr(raised) + repr(vars(raised))
+
+
+@pytest.mark.parametrize("text", ["User anna.private@corp is locked", "x" * 65, "a\nb", "", "WKS.1;"])
+def test_what_is_no_code_is_not_repeated(text: str) -> None:
+    """A code or an id is short and of few characters; in its place somebody may write a person's name."""
+    error = refusal("ListUsers", 500, text, text)
+    assert (error.error_code, error.request_id) == ("unreadable", "unreadable")
+
+
+@pytest.mark.parametrize("text", ["WKS.00010404", "APIG.0308", "IAM.0101", "400", "a3f0-9_c", None])
+def test_codes_and_ids_are_kept(text: str | None) -> None:
+    error = refusal("ListUsers", 500, text, text)
+    assert (error.error_code, error.request_id) == (text, text)

@@ -29,10 +29,15 @@ class FakeCloud:
     fault: Callable[[str, str], None] = lambda _operation, _who: None
     calls: list[tuple[float, str, str]] = field(default_factory=list)
     """Time, operation and whom it was about."""
+    in_flight: int = 0
+    most_in_flight: int = 0
 
     async def _call(self, operation: str, who: str) -> None:
         self.calls.append((asyncio.get_running_loop().time(), operation, who))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         await asyncio.sleep(self.latency)
+        self.in_flight -= 1
         self.fault(operation, who)
 
     async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:

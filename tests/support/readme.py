@@ -14,7 +14,7 @@ def metrics_table() -> str:
     """Return the Markdown table of every metric that is the exporter's own."""
     of_projects = {description.name for description in (*FAMILIES, LATENCY)}
     rows = (
-        f"| `{d.full_name}` | {d.kind} | {', '.join(f'`{name}`' for name in _labels(d.name in of_projects, d.labels))} "
+        f"| `{d.name}` | {d.kind} | {', '.join(f'`{name}`' for name in _labels(d.name in of_projects, d.labels))} "
         f"| {d.help} |\n"
         for d in DESCRIPTIONS
     )
