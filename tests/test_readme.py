@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 from support.readme import with_tables
 
@@ -42,6 +43,17 @@ def test_its_configuration_is_valid(tmp_path: Path) -> None:
         (tmp_path / name).write_text("content\n")
         section[name] = str(tmp_path / name)
     assert len(config.build(config.Layer("README", values)).projects[0].users) == 3
+
+
+def test_its_broken_configuration_has_the_mistakes_that_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((broken, shown),) = re.findall(r"\$ cat broken.yml\n(.*?)\$ [^\n]*--config.check\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("broken.yml").write_text(broken)
+    with pytest.raises(config.ConfigError) as error:
+        config.load({"config.file": "broken.yml"}, {})
+    assert f"{error.value}\n" == shown
 
 
 def test_its_policy_allows_exactly_what_is_asked() -> None:

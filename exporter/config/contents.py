@@ -3,62 +3,48 @@
 Secrets stay in their files, where they may change while the exporter runs.
 """
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.config.files import check_authorities, named_files, read_text
+from exporter.config.files import UnreadableError, check_authorities, named_files, read_text
 from exporter.config.layers import Merged
-from exporter.config.mistakes import ConfigError, Loc
-from exporter.config.settings import Project, Settings
-from exporter.config.users import Listed, UsersFile, doubled, parse_users
+from exporter.config.mistakes import Loc, Told
 from exporter.config.values import one_line
 
-
-@dataclass
-class Contents:
-    """The users that were read, and which settings name a file that is of no use."""
-
-    users: dict[Path, UsersFile] = field(default_factory=dict)
-    refused: list[tuple[Loc, str]] = field(default_factory=list)
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
-def read(values: object) -> Contents:
-    """Read every file that nested values name, whether or not the values are right otherwise."""
-    contents = Contents()
-    for loc, path in named_files(values):
+def read(merged: Merged) -> Iterator[Told]:
+    """Add the users of users files to the users of their projects; yield which file is of no use, and why."""
+    for loc, path, section in list(named_files(merged.values)):  # all found before users are added to what is searched
         try:
-            match loc[-1]:
-                case "ca_file":
+            match loc:
+                case (*_, "ca_file"):
                     check_authorities(path)
-                case "users_file":
-                    contents.users[path] = parse_users(read_text(path), path)
+                case ("projects", _, "users_file"):
+                    _add_users(merged, loc[:-1], section, path)
                 case _:
                     one_line(read_text(path))
         except ValueError as error:
-            contents.refused.append((loc, f"the file {path} {error}"))
-    return contents
+            yield loc, f"the file {path} {error}"
 
 
-def fill(settings: Settings, contents: Contents, merged: Merged) -> Settings:
-    """Return the settings with the users of the users files at the end of the projects' lists.
-
-    Raises:
-        ConfigError: when a project names a user twice, here or in its file.
-    """
-    listed = [_listed(project, index, contents, merged) for index, project in enumerate(settings.projects)]
-    mistakes = [mistake for users in listed for mistake in doubled(users)]
-    if mistakes:
-        raise ConfigError(mistakes)
-    projects = tuple(
-        project.model_copy(update={"users": tuple(each.user for each in users)})
-        for project, users in zip(settings.projects, listed, strict=True)
-    )
-    return settings.model_copy(update={"projects": projects})
+def parse_users(text: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield number and user of every line `name` or `name,id`; `#` begins a comment at the start or after space."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = _COMMENT.sub("", line).strip()
+        if content:
+            name, comma, user_id = content.partition(",")
+            yield number, {"name": name, "id": user_id} if comma else {"name": name}
 
 
-def _listed(project: Project, index: int, contents: Contents, merged: Merged) -> list[Listed]:
-    here = [
-        Listed(user, merged.place(("projects", index, "users", position)))
-        for position, user in enumerate(project.users)
-    ]
-    return here if project.users_file is None else [*here, *contents.users[project.users_file].listed]
+def _add_users(merged: Merged, project_loc: Loc, project: dict[str, object], path: Path) -> None:
+    listed = list(parse_users(read_text(path)))
+    if not listed:
+        raise UnreadableError("names no user; leave it out if there are none")
+    users = project.setdefault("users", [])
+    if isinstance(users, list):
+        for number, user in listed:
+            merged.lines[*project_loc, "users", len(users)] = f"{path}:{number}"
+            users.append(user)

@@ -5,7 +5,10 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, DocumentStartEvent, NodeEvent
 
-_SYNTAX = "is not valid YAML; indent with spaces, and quote text that begins with one of `@%&*!|>{}[]"
+_SYNTAX = (
+    "is not valid YAML; look here and above for an open bracket or quote, a tab, wrong indentation, "
+    "or special characters without quotes"
+)
 # Far more than the settings have, far less than recursion bears.
 _DEEPEST = 20
 _VALUE = "has a key or value that YAML cannot read; put dates and long numbers in quotes"
@@ -26,7 +29,9 @@ def parse(text: str) -> object:
         _refuse_surprises(text)
         return _yaml().load(text)
     except DuplicateKeyError as error:
-        raise NotPlainYamlError(_at(error.problem_mark, "has a key that stands there before")) from None
+        raise NotPlainYamlError(
+            _at(error.problem_mark, "repeats a key of the same mapping; keep one of them")
+        ) from None
     except MarkedYAMLError as error:
         raise NotPlainYamlError(_at(error.problem_mark or error.context_mark, _SYNTAX)) from None
     except YAMLError:  # characters that YAML does not have

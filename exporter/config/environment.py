@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from exporter.config import document
 from exporter.config.layers import Layer, merge
-from exporter.config.mistakes import Mistake, did_you_mean
+from exporter.config.mistakes import Mistake, unknown
 from exporter.config.settings import Settings
 from exporter.config.tree import outside_lists
 from exporter.config.values import Text
@@ -56,33 +56,41 @@ def flag(path: str) -> str:
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
     """Return what the environment sets; an empty variable counts as not set, as deployments pass them on."""
-    paths = {variable(path): path for path in (*outside_lists(), CONFIG_FILE)}
-    ours = {name: text for name, text in environ.items() if name.startswith(PREFIX) and text}
-    unknown = [name for name in ours if name not in paths and not _KUBERNETES.fullmatch(name)]
-    mistakes = [Mistake(f"environment {name}", "", did_you_mean(name, paths)) for name in unknown]
-    return _layer(
-        "environment", variable, {paths[name]: text for name, text in ours.items() if name in paths}, mistakes
-    )
+    paths = {variable(path): path for path in _paths()}
+    texts: dict[str, str] = {}
+    mistakes: list[Mistake] = []
+    for name, text in environ.items():
+        if name in paths and text:
+            texts[paths[name]] = text
+        elif name.startswith(PREFIX) and text and not _KUBERNETES.fullmatch(name):
+            path = name.removeprefix(PREFIX).replace(DELIMITER, ".").lower()
+            mistakes.append(Mistake(f"environment {name}", "", _unknown(path, variable)))
+    return _layer("environment", variable, texts, mistakes)
 
 
 def flag_layer(flags: Mapping[str, str]) -> Layer:
     """Return what the flags set, given by path (`web.listen_address`)."""
-    paths = (*outside_lists(), CONFIG_FILE)
-    mistakes = [Mistake(f"flag {flag(path)}", "", did_you_mean(path, paths)) for path in flags if path not in paths]
-    return _layer("flag", flag, {path: text for path, text in flags.items() if path in paths}, mistakes)
+    texts = {path: text for path, text in flags.items() if path in _paths()}
+    mistakes = [Mistake(f"flag {flag(path)}", "", _unknown(path, flag)) for path in flags if path not in texts]
+    return _layer("flag", flag, texts, mistakes)
+
+
+def _paths() -> list[str]:
+    return [*outside_lists(), CONFIG_FILE]
+
+
+def _unknown(path: str, spell: Callable[[str], str]) -> str:
+    # Compared by path: what all variables or flags have in common would make any two of them look close.
+    return unknown(path, _paths(), "the README lists all settings", spell)
 
 
 def _layer(source: str, spell: Callable[[str], str], texts: Mapping[str, str], mistakes: list[Mistake]) -> Layer:
     parts = []
     for path, text in texts.items():
-        if path != CONFIG_FILE:
+        if path != CONFIG_FILE:  # `load` has read it
             try:
                 parts.append(Layer(source, _Variable(variable(path), text)()))
             except SettingsError as error:  # its cause is the parser's refusal
                 mistakes.append(Mistake(f"{source} {spell(path)}", "", str(error.__cause__)))
-    return Layer(
-        source,
-        merge(*parts).values,
-        tuple(mistakes),
-        spelling=lambda loc: spell(".".join(str(part) for part in loc)),
-    )
+    values = merge(*parts).values
+    return Layer(source, values, tuple(mistakes), spelling=lambda loc: spell(".".join(str(part) for part in loc)))

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from exporter.config.mistakes import Loc, did_you_mean
-from exporter.config.rules import ContradictionError
+from exporter.config.mistakes import Loc, Told, unknown
 from exporter.config.settings import User
 from exporter.config.tree import model_at
 
@@ -18,9 +17,9 @@ _REASONS: Mapping[str, Callable[[Mapping[str, object]], str]] = {
     "invalid_key": lambda _: "must be text: put the key in quotes",
     "string_type": lambda _: "must be text: put a value that looks like a number or a date in quotes",
     "path_type": lambda _: "must be the path of a file, as text",
-    "int_type": lambda _: "must be a whole number, without quotes",
-    "float_type": lambda _: "must be a number, without quotes",
-    "bool_type": lambda _: "must be true or false, without quotes",
+    "int_type": lambda _: "must be a whole number",
+    "float_type": lambda _: "must be a number",
+    "bool_type": lambda _: "must be true or false",
     "finite_number": lambda _: "must be a finite number",
     "literal_error": lambda context: "must be " + str(context["expected"]).replace("'", ""),
     "model_type": lambda _: "must be a mapping of settings",
@@ -35,35 +34,29 @@ _NO_PROJECTS = "is required: name projects in the file that --config.file names,
 _SILENT = {"default_factory_not_called"}
 
 
-def explain(error: ValidationError) -> Iterator[tuple[Loc, str]]:
-    """Yield each mistake's location and reason.
+def explain(error: ValidationError) -> Iterator[Told]:
+    """Return each mistake's location and reason.
 
     A location ends before the keys of a user: they may be names in the wrong place.
     """
-    for details in error.errors(include_url=False):
-        if details["type"] not in _SILENT:
-            yield from _explain(details)
+    return (_explain(details) for details in error.errors(include_url=False) if details["type"] not in _SILENT)
 
 
-def _explain(details: "ErrorDetails") -> Iterator[tuple[Loc, str]]:
-    loc, context = details["loc"], details.get("ctx", {})
-    cause = context.get("error")
-    if isinstance(cause, ContradictionError):
-        yield from ((loc + inner, reason) for inner, reason in cause.reasons)
-    elif details["type"] == "extra_forbidden":
-        yield _unknown_key(loc)
-    elif details["type"] == "missing" and loc == _PROJECTS:
-        yield loc, _NO_PROJECTS
-    elif details["input"] is None and details["type"] != "missing":
-        yield loc, "must not be empty: give a value or leave it out"
-    else:
-        reason = _REASONS.get(details["type"])
-        yield loc, reason(context) if reason else "is not valid"
+def _explain(details: "ErrorDetails") -> Told:
+    loc = details["loc"]
+    if details["type"] == "extra_forbidden":
+        return _unknown_key(loc)
+    if details["type"] == "missing" and loc == _PROJECTS:
+        return loc, _NO_PROJECTS
+    if details["input"] is None and details["type"] != "missing":
+        return loc, "must not be empty: give a value or leave it out"
+    reason = _REASONS.get(details["type"])
+    return loc, reason(details.get("ctx", {})) if reason else "is not valid"
 
 
-def _unknown_key(loc: Loc) -> tuple[Loc, str]:
+def _unknown_key(loc: Loc) -> Told:
     *section, key = loc
     model = model_at(tuple(section))
     if model is User:
         return tuple(section), "has an unknown key: a user is a name or {name: …, id: …}"
-    return loc, did_you_mean(str(key), model.model_fields)
+    return loc, unknown(str(key), model.model_fields, f"known here: {', '.join(model.model_fields)}")

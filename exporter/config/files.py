@@ -31,20 +31,18 @@ def with_absolute_files(values: Mapping[str, object], directory: Path) -> dict[s
     return {key: named(key, value) for key, value in values.items()}
 
 
-def named_files(values: object, loc: Loc = ()) -> Iterator[tuple[Loc, Path]]:
-    """Yield every `…_file` in nested values with its location."""
+def named_files(values: object, loc: Loc = ()) -> Iterator[tuple[Loc, Path, dict[str, object]]]:
+    """Yield the location of every `…_file` in nested values, its path and the section that it stands in."""
     match values:
-        case Mapping():
-            items = list(values.items())
-        case list() | tuple():
-            items = list(enumerate(values))
-        case _:
-            return
-    for key, value in items:
-        if _names_file(key) and isinstance(value, Path):
-            yield (*loc, key), value
-        else:
-            yield from named_files(value, (*loc, key))
+        case dict():
+            for key, value in values.items():
+                if _names_file(key) and isinstance(value, Path):
+                    yield (*loc, key), value, values
+                else:
+                    yield from named_files(value, (*loc, key))
+        case list():
+            for index, value in enumerate(values):
+                yield from named_files(value, (*loc, index))
 
 
 def read_text(path: Path) -> str:
@@ -78,6 +76,8 @@ def check_authorities(path: Path) -> None:
         raise UnreadableError("holds no PEM certificates; name a file that does") from None
     except OSError as error:
         raise UnreadableError(f"cannot be read ({error.strerror}); name a file that the exporter may read") from None
+    except ValueError:  # a path with a null byte
+        raise UnreadableError("is no possible path of a file") from None
 
 
 def _names_file(key: object) -> bool:

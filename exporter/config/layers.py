@@ -29,18 +29,38 @@ class Layer:
 
 @dataclass
 class Merged:
-    """The values of several layers, and for each location the layer whose value won there."""
+    """The values of several layers, and for each location the layer whose value won there.
+
+    `lines` tells which line of a users file a user comes from instead.
+    """
 
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[Loc, Layer] = field(default_factory=dict)
+    lines: dict[Loc, str] = field(default_factory=dict)
 
     def place(self, loc: Loc) -> Place:
         """Return where a value was written, or for a missing one what should hold it."""
-        lengths = range(len(loc), 0, -1)
-        at = next((loc[:length] for length in lengths if loc[:length] in self.origins), None)
-        layer = self.origins[at or ()]
+        lengths = range(len(loc), -1, -1)
+        at = next(loc[:length] for length in lengths if loc[:length] in self.origins or loc[:length] in self.lines)
+        if at in self.lines:
+            return Place(self.lines[at], dotted(loc[len(at) :]))
+        layer = self.origins[at]
         spelled = layer.spelling(at or loc)
-        return Place(f"{layer.source} {spelled}".strip(), "" if spelled and at in {loc, None} else dotted(loc))
+        return Place(f"{layer.source} {spelled}".strip(), "" if spelled and at in {loc, ()} else dotted(loc))
+
+    def position(self, loc: Loc) -> tuple[int, ...]:
+        """Return what sorts a location as its text does: by the order of keys and entries, missing ones first."""
+        position: list[int] = []
+        values: object = self.values
+        for part in loc:
+            match values, part:
+                case dict(), _:
+                    position.append(list(values).index(part) if part in values else -1)
+                    values = values.get(part)
+                case list(), int():
+                    position.append(part)
+                    values = values[part]
+        return tuple(position)
 
 
 def merge(*layers: Layer) -> Merged:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from exporter.config import contents, document
+from exporter.config import contents, document, rules
 from exporter.config.environment import CONFIG_FILE, environment_layer, flag_layer, variable
 from exporter.config.explain import explain
 from exporter.config.files import UnreadableError, read_text
@@ -24,8 +24,8 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], *, default_projec
         ConfigError: with every mistake.
     """
     file = flags.get(CONFIG_FILE) or environ.get(variable(CONFIG_FILE))
-    layers = [flag_layer(flags), environment_layer(environ), *([file_layer(Path(file))] if file else [])]
-    return build(*layers, default_project_id=default_project_id)
+    lowest = file_layer(Path(file)) if file else Layer("configuration", {})
+    return build(flag_layer(flags), environment_layer(environ), lowest, default_project_id=default_project_id)
 
 
 def file_layer(path: Path) -> Layer:
@@ -48,27 +48,26 @@ def build(*layers: Layer, default_project_id: str | None = None) -> Settings:
     merged = merge(*layers)
     if default_project_id is not None:
         _fill_project_ids(merged, default_project_id)
-    read = contents.read(merged.values)
     unread = [mistake for layer in layers for mistake in layer.mistakes]
+    refused = list(contents.read(merged))
+    settings, wrong = _validated(merged.values)
+    if unread and "projects" not in merged.values:
+        wrong.pop(("projects",), None)  # what could not be read may be what is missing
+    # What is wrong by itself is told once: neither is its file spoken of, nor is it compared with others.
+    touched = {loc[:length] for loc in wrong for length in range(len(loc) + 1)}
+    further = [(loc, reason) for loc, reason in (*rules.broken(merged, touched), *refused) if loc not in wrong]
+    told = sorted([*wrong.items(), *further], key=lambda each: merged.position(each[0]))
+    mistakes = [Mistake(*merged.place(loc), reason) for loc, reason in told]
+    if settings is None or unread or mistakes:
+        raise ConfigError([*unread, *mistakes])
+    return settings
+
+
+def _validated(values: Mapping[str, object]) -> tuple[Settings | None, dict[Loc, str]]:
     try:
-        settings = Settings.model_validate(merged.values)
+        return Settings.model_validate(values), {}
     except ValidationError as error:
-        wrong = list(explain(error))
-        if unread and "projects" not in merged.values:
-            # What could not be read may be what is missing.
-            wrong = [(loc, reason) for loc, reason in wrong if loc != ("projects",)]
-        raise ConfigError([*unread, *_told(merged, wrong, read)]) from None
-    mistakes = [*unread, *_told(merged, [], read)]
-    if mistakes:
-        raise ConfigError(mistakes)
-    return contents.fill(settings, read, merged)
-
-
-def _told(merged: Merged, wrong: list[tuple[Loc, str]], read: contents.Contents) -> list[Mistake]:
-    known = {loc for loc, _ in wrong}
-    refused = [(loc, reason) for loc, reason in read.refused if loc not in known]
-    lines = [mistake for file in read.users.values() for mistake in file.mistakes]
-    return [*(Mistake(*merged.place(loc), reason) for loc, reason in (*wrong, *refused)), *lines]
+        return None, dict(explain(error))
 
 
 def _fill_project_ids(merged: Merged, project_id: str) -> None:

@@ -1,12 +1,15 @@
 """What is wrong in a configuration, told all at once."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 Loc = tuple[str | int, ...]
 """Where in the nested values: keys and list indices, as pydantic has it."""
+
+Told = tuple[Loc, str]
+"""What is wrong at a location, before it is known who wrote it."""
 
 
 class Place(NamedTuple):
@@ -48,11 +51,10 @@ def dotted(loc: Loc) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a reason for refusing an unknown name: the one close to it or else all that are known."""
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"is unknown; did you mean {close[0]}?" if close else f"is unknown; known here: {', '.join(names)}"
+def unknown(word: str, known: Iterable[str], otherwise: str, spell: Callable[[str], str] = str) -> str:
+    """Return a reason for refusing an unknown name: the one it comes close to, or else where to find those known."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"is unknown; did you mean {spell(close[0])}?" if close else f"is unknown; {otherwise}"
 
 
 def _printable(text: str) -> str:

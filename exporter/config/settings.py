@@ -1,11 +1,13 @@
-"""The settings: the one declaration that flags, environment, YAML and the reference are made from."""
+"""The settings: the one declaration that flags, environment, YAML and the reference are made from.
 
-from typing import Annotated, Literal, NamedTuple, Self
+What must be right over several settings is in `rules`.
+"""
+
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exporter.config.durations import Duration
-from exporter.config.rules import Reason, given, refuse, told_twice
 from exporter.config.values import (
     Endpoint,
     File,
@@ -41,20 +43,6 @@ class Endpoints(Section):
     metadata: Endpoint = Field("http://169.254.169.254", description="Base URL of an ECS's metadata service.")
 
 
-class _Way(NamedTuple):
-    """The settings that one way to authenticate needs, and may have; each may stand in a file."""
-
-    needs: tuple[str, ...]
-    may: tuple[str, ...] = ()
-
-
-_WAYS = (
-    _Way(("token",)),
-    _Way(("access_key", "secret_key"), may=("security_token",)),
-    _Way(("username", "domain", "password")),
-)
-
-
 class Auth(Section):
     """One way to authenticate: a token, an access key, a user's password, or nothing for the SDK's chain."""
 
@@ -70,18 +58,6 @@ class Auth(Section):
     domain: Line | None = Field(None, description="Account that the IAM user belongs to.")
     password: Secret | None = Field(None, description="Password of the IAM user.")
     password_file: File | None = Field(None, description="File that holds the password.")
-
-    @model_validator(mode="after")
-    def _one_complete_way(self) -> Self:
-        used = [way for way in _WAYS if any(given(self, name) for name in (*way.needs, *way.may))]
-        reasons = told_twice(self)
-        if len(used) > 1:
-            reasons.append(((), "has several ways to authenticate; keep one of token, access_key and username"))
-        else:
-            missing = ((name,) for way in used for name in way.needs if not given(self, name))
-            reasons += ((loc, f"is required: {', '.join(used[0].needs)} go together") for loc in missing)
-        refuse(*reasons)
-        return self
 
 
 class User(Section):
@@ -119,17 +95,6 @@ class Project(Section):
     users_file: File | None = Field(
         None, description="File of further users, one `name` or `name,id` a line, with `#` comments."
     )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        reasons: list[Reason] = []
-        if "users" not in self.model_fields_set and self.users_file is None:
-            reasons.append((("users",), "is required: name the users here or in users_file"))
-        needed = ["sessions", "users", *(["iam"] if self.auth.username else [])]
-        if self.region is None and not all(getattr(self.endpoints, name) for name in needed):
-            reasons.append((("region",), f"is required, unless endpoints has all of {', '.join(needed)}"))
-        refuse(*reasons)
-        return self
 
 
 class Http(Section):
@@ -176,14 +141,6 @@ class Metrics(Section):
     max_label_values: Whole = Field(
         100, ge=1, description="Values per version label; the rarest beyond it are folded into `other`."
     )
-
-    @model_validator(mode="after")
-    def _hash_has_one_key(self) -> Self:
-        reasons = told_twice(self)
-        if self.user_label == "hash" and not given(self, "hash_key"):
-            reasons.append((("user_label",), "needs hash_key or hash_key_file to be set for hash"))
-        refuse(*reasons)
-        return self
 
 
 class Web(Section):
@@ -241,16 +198,3 @@ class Settings(Section):
     web: Web = Web()
     shard: Shard = Shard()
     log: Log = Log()
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        first: dict[str, int] = {}
-        again = [(index, first.setdefault(each.name, index)) for index, each in enumerate(self.projects)]
-        refuse(
-            *(
-                (("projects", index, "name"), f"is also the name of projects[{other}]; give each project its own")
-                for index, other in again
-                if index != other
-            )
-        )
-        return self

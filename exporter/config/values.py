@@ -27,8 +27,6 @@ Items = TypeVar("Items", bound=tuple[object, ...])
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 _ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1]:10099, with a port up to 65535"
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
-_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _NO_TEXT = {"Cc", "Cs"}  # control characters, and halves of a surrogate pair, which no encoding takes
 _HIGHEST_PORT = 65535
 _URL_EXPECTED = "must be an http:// or https:// URL with a host"
@@ -56,11 +54,13 @@ def split_address(address: str) -> tuple[str | None, int]:
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match["port"]) > _HIGHEST_PORT:
         raise ValueError(_ADDRESS_EXPECTED)
-    if match["v6"]:
-        try:
+    try:
+        if match["v6"]:
             ipaddress.IPv6Address(match["v6"])
-        except ValueError:
-            raise ValueError(_ADDRESS_EXPECTED) from None
+        else:
+            match["name"].encode("idna")  # as the socket does: it refuses empty and overlong labels
+    except ValueError:
+        raise ValueError(_ADDRESS_EXPECTED) from None
     return match["v6"] or match["name"] or None, int(match["port"])
 
 
@@ -88,22 +88,25 @@ def supported(*values: object) -> Callable[[object], object]:
     return check
 
 
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, Text) and _WHOLE.fullmatch(value) else value
+def _written_as(pattern: str, convert: Callable[[str], object]) -> BeforeValidator:
+    """Return a check that converts Text of the pattern, and leaves to pydantic what is not of it."""
+    compiled = re.compile(pattern)
 
+    def check(value: object) -> object:
+        if isinstance(value, str) and compiled.fullmatch(value):
+            if isinstance(value, Text):
+                return convert(value)
+            raise ValueError("must be written without quotes")
+        return value
 
-def _number(value: object) -> object:
-    return float(value) if isinstance(value, Text) and _NUMBER.fullmatch(value) else value
-
-
-def _switch(value: object) -> object:
-    return {"true": True, "false": False}.get(value, value) if isinstance(value, Text) else value
+    return BeforeValidator(check)
 
 
 def _split_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(one_line(url))
         port = parts.port  # parsed only when asked for
+        (parts.hostname or "").encode("idna")  # as the socket does: it refuses empty and overlong labels
     except ValueError:
         raise ValueError(_URL_EXPECTED) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or re.search(r"\s", url.strip()):
@@ -131,11 +134,15 @@ def _secret(secret: SecretStr) -> SecretStr:
     return SecretStr(one_line(secret.get_secret_value()))
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
+Whole = Annotated[int, _written_as(r"-?[0-9]{1,18}", int)]
+Number = Annotated[float, _written_as(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", float)]
+Switch = Annotated[bool, _written_as(r"true|false", lambda text: text == "true")]
 Line = Annotated[str, AfterValidator(one_line)]
-UserName = Annotated[Line, matching(r"[^,]+", "must not contain a comma: users_file separates name and id with it")]
+UserName = Annotated[
+    Line,
+    matching(r"[^,]+", "must not contain a comma: users_file separates name and id with it"),
+    matching(r".{1,128}", "must not be longer than 128 characters"),
+]
 ProjectId = Annotated[str, matching(r"[A-Za-z0-9_-]+", "must be letters, digits, hyphens and underscores")]
 Region = Annotated[str, matching(r"[a-z0-9-]+", "must be lowercase letters, digits and hyphens such as eu-west-101")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

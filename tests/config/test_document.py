@@ -26,10 +26,12 @@ def test_an_empty_document_is_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a: 1\nb:\n  c: 2\n  c: 3", "line 4, column 3: has a key that stands there before"),
+        ("a: 1\nb:\n  c: 2\n  c: 3", "line 4, column 3: repeats a key of the same mapping; keep one of them"),
         ("a: 1\n---\nb: 2", "line 2, column 1: begins a second document"),
         ("a:\n\tb: 1", "line 2, column 1: is not valid YAML"),
         ("a: [1", "line 1, column 6: is not valid YAML"),
+        ("a: {b: 1\nc: 2\n", "look here and above for an open bracket or quote"),
+        ("a: %b", "special characters without quotes"),
         ("a: &x 1", "line 1, column 4: has an anchor"),
         ("a: *x", "line 1, column 4: has an anchor"),
         ("a: !!binary x", "line 1, column 4: has an anchor"),

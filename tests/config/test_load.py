@@ -208,6 +208,12 @@ def test_unknown_variables_are_mistakes_with_a_suggestion() -> None:
     ]
 
 
+def test_an_unknown_variable_that_is_close_to_none_is_not_answered_with_all_of_them() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({}, ENVIRONMENT | {f"{PREFIX}FOO": "1"})
+    assert str(caught.value) == f"environment {PREFIX}FOO: is unknown; the README lists all settings"
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -227,12 +233,15 @@ def test_what_kubernetes_injects_for_a_service_of_that_name_is_passed_over(name:
 
 def test_an_unknown_flag_path_is_a_mistake() -> None:
     assert [str(mistake) for mistake in flag_layer({"poll.intervall": "1"}).mistakes] == [
-        "flag --poll.intervall: is unknown; did you mean poll.interval?"
+        "flag --poll.intervall: is unknown; did you mean --poll.interval?"
+    ]
+    assert [str(mistake) for mistake in flag_layer({"x": "1"}).mistakes] == [
+        "flag --x: is unknown; the README lists all settings"
     ]
 
 
 def test_without_any_project_the_remedy_is_told() -> None:
-    with pytest.raises(ConfigError, match="PROJECTS: is required: name projects in the file"):
+    with pytest.raises(ConfigError, match=r"^configuration: projects: is required: name projects in the file"):
         load({}, {})
 
 
@@ -243,7 +252,7 @@ def test_without_any_project_the_remedy_is_told() -> None:
         (b"# nothing\n", "workspace.yml: must be a mapping with the key projects"),
         (b"[a]", "workspace.yml: must be a mapping with the key projects"),
         (b"a: \xff", "workspace.yml: is not UTF-8 text"),
-        (b"a: 1\na: 2", "workspace.yml: line 2, column 1: has a key that stands there before"),
+        (b"a: 1\na: 2", "workspace.yml: line 2, column 1: repeats a key of the same mapping; keep one of them"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_one_mistake(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -288,6 +297,12 @@ def test_a_secret_file_of_no_use_is_a_mistake_without_its_text(tmp_path: Path, n
     assert "s3cret" not in mistake
 
 
+@pytest.mark.parametrize("name", ["metrics.hash_key_file", "http.ca_file"])
+def test_a_path_that_cannot_be_is_a_mistake(name: str) -> None:
+    with pytest.raises(ConfigError, match="is no possible path of a file"):
+        load({name: "a\0b"}, ENVIRONMENT)
+
+
 def test_a_file_without_certificates_is_no_authority(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
     [mistake] = mistakes(tmp_path, PROJECTS + "http: {ca_file: ca.pem}")
@@ -302,7 +317,7 @@ def test_files_and_schema_are_told_of_together(tmp_path: Path) -> None:
     ]
     assert [mistake.split(": ")[:2] for mistake in mistakes(tmp_path, text)[1:]] == [
         ["workspace.yml", "projects[0].auth.token_file"],
-        ["users.txt:2", "the user's name must not be empty"],
+        ["users.txt:2", "name"],
     ]
 
 
@@ -314,10 +329,48 @@ def test_the_same_user_twice_is_a_mistake_that_names_both_places(tmp_path: Path)
     ]
 
 
+def test_an_id_of_two_users_is_a_mistake_that_names_both_places(tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_text("bob,7777\n")
+    first = "{project_id: p, region: r, users: [{name: alice, id: '7777'}], users_file: users.txt}"
+    second = "{project_id: q, region: r, users: [{name: eve, id: '7777'}, {name: joe, id: '7777'}]}"
+    here = "workspace.yml: projects"
+    assert mistakes(tmp_path, f"projects: [{first}, {second}]") == [
+        f"users.txt:1: has the same id as {here}[0].users[0]; give each its own",
+        f"{here}[1].users[1]: has the same id as {here}[1].users[0]; give each its own",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("bob,1,2", "id: must not contain a comma"),
+        (",1", "name: must not be empty"),
+        ("bob,", "id: must not be empty"),
+        ("bob\rjim", "name: must not contain line breaks"),
+        ("bob" * 50, "name: must not be longer than 128 characters"),
+    ],
+)
+def test_a_wrong_line_of_a_users_file_is_told_by_its_number_and_never_by_the_name(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    (tmp_path / "users.txt").write_text(f"# head\njane\n{line}\n,2\n", newline="")
+    [mistake, further] = mistakes(tmp_path, project("users_file: users.txt"))
+    assert mistake.startswith(f"users.txt:3: {reason}")
+    assert "bob" not in mistake
+    assert further == "users.txt:4: name: must not be empty"
+
+
+def test_a_users_file_without_any_user_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_text("# nobody\n")
+    assert mistakes(tmp_path, project("users_file: users.txt")) == [
+        "workspace.yml: projects[0].users_file: the file users.txt names no user; leave it out if there are none"
+    ]
+
+
 def test_a_file_that_two_projects_share_is_told_of_once(tmp_path: Path) -> None:
     (tmp_path / "users.txt").write_text(",7\n")
     shared = "{project_id: a, region: r, users_file: users.txt}, {project_id: b, region: r, users_file: users.txt}"
-    assert mistakes(tmp_path, f"projects: [{shared}]") == ["users.txt:1: the user's name must not be empty"]
+    assert mistakes(tmp_path, f"projects: [{shared}]") == ["users.txt:1: name: must not be empty"]
 
 
 def test_layers_are_not_changed_by_building() -> None:
@@ -337,15 +390,19 @@ def test_no_layer_at_all_is_a_mistake() -> None:
         build()
 
 
-NAMES = ["projects", "users", "auth", "poll", "interval", "name", "token", "ca_file", "users_file", "endpoints", "web"]
+GLOBAL = ["projects", "poll", "interval", "metrics", "user_label", "hash_key", "web", "ca_file"]
+NAMES = [*GLOBAL, "project_id", "name", "region", "endpoints", "auth", "token", "users", "id", "users_file"]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
 KEYS = st.sampled_from(NAMES) | st.text(max_size=5) | st.integers() | st.none() | st.booleans()
 NESTED = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
 )
+PROJECT = st.dictionaries(
+    KEYS, SCALARS | st.lists(SCALARS | st.dictionaries(st.sampled_from(["name", "id"]), SCALARS)), max_size=5
+)
 
 
-@given(st.dictionaries(KEYS, NESTED, max_size=5))
+@given(st.dictionaries(KEYS, NESTED, max_size=5) | st.fixed_dictionaries({"projects": st.lists(PROJECT, max_size=3)}))
 def test_arbitrary_data_is_settings_or_plain_mistakes(values: dict[Any, Any]) -> None:
     """Whatever a file holds, nothing but ConfigError comes of it, one line a mistake, in our words."""
     try:

@@ -1,8 +1,12 @@
 """Which settings go together, and which values they take."""
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.config import ConfigError, Layer, Settings, build
 from exporter.config.tree import leaves
@@ -117,11 +121,13 @@ def test_only_one_way_to_authenticate_is_taken() -> None:
     ]
 
 
-def test_a_secret_and_its_file_contradict() -> None:
-    assert project_refusals(auth={"token": "t", "token_file": "/t"}) == [
+def test_a_secret_and_its_file_contradict(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("s")
+    assert project_refusals(auth={"token": "t", "token_file": file}) == [
         "projects[0].auth.token_file: contradicts token: keep one of them"
     ]
-    assert refusals(metrics={"hash_key": "t", "hash_key_file": "/t"}) == [
+    assert refusals(metrics={"hash_key": "t", "hash_key_file": file}) == [
         "metrics.hash_key_file: contradicts hash_key: keep one of them"
     ]
 
@@ -144,7 +150,20 @@ def test_the_region_may_be_left_out_only_with_every_endpoint_that_is_used() -> N
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://x", "https://", "x", "https://u:p@x", "https://x?a", "https://x#a", "http://[::1", "http://x y", ""]
+    "url",
+    [
+        "ftp://x",
+        "https://",
+        "x",
+        "https://u:p@x",
+        "https://x?a",
+        "https://x#a",
+        "http://[::1",
+        "http://x y",
+        "",
+        "https://a..b",
+        f"https://{'a' * 64}",
+    ],
 )
 def test_an_endpoint_is_a_bare_http_url(url: str) -> None:
     [mistake] = project_refusals(endpoints={"sessions": url})
@@ -178,10 +197,35 @@ def test_a_listen_address_has_host_and_port(address: str, host: str | None, port
     assert (web.host, web.port) == (host, port)
 
 
-@pytest.mark.parametrize("address", ["10099", "localhost", ":65536", "::1:2", "[::g]:2", "a b:1", ":-1", "", "[1:2]:3"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10099",
+        "localhost",
+        ":65536",
+        "::1:2",
+        "[::g]:2",
+        "a b:1",
+        ":-1",
+        "",
+        "[1:2]:3",
+        "a..b:80",
+        ".a:80",
+        ".:80",
+        f"{'a' * 64}:80",
+        "a:80x",
+        "a:80\n",
+    ],
+)
 def test_another_listen_address_is_refused(address: str) -> None:
     [mistake] = refusals(web={"listen_address": address})
     assert mistake.startswith("web.listen_address: must be [host]:port")
+
+
+@given(st.from_regex(r"[A-Za-z0-9._-]{0,70}", fullmatch=True))
+def test_an_accepted_host_is_one_that_the_socket_can_encode(host: str) -> None:
+    with contextlib.suppress(ConfigError):
+        assert (settings(web={"listen_address": f"{host}:1"}).web.host or "").encode("idna") is not None
 
 
 @pytest.mark.parametrize("path", ["/", "/-/ready", "metrics", "/a b", "/a?b", "/{x}", ""])
@@ -210,7 +254,10 @@ def test_what_comes_later_is_refused_plainly(section: str, values: dict[str, obj
     [
         ("poll", {"interval": True}, "poll.interval: must be a duration"),
         ("poll", {"concurrency": 1.5}, "poll.concurrency: must be a whole number"),
-        ("poll", {"concurrency": "16"}, "poll.concurrency: must be a whole number, without quotes"),
+        ("poll", {"concurrency": "16"}, "poll.concurrency: must be written without quotes"),
+        ("poll", {"concurrency": "x"}, "poll.concurrency: must be a whole number"),
+        ("poll", {"rate_limit": "1.5"}, "poll.rate_limit: must be written without quotes"),
+        ("web", {"enable_lifecycle": "true"}, "web.enable_lifecycle: must be written without quotes"),
         ("poll", {"concurrency": 0}, "poll.concurrency: must be at least 1"),
         ("poll", {"rate_limit": 0}, "poll.rate_limit: must be greater than 0"),
         ("poll", {"rate_limit": float("inf")}, "poll.rate_limit: must be a finite number"),
@@ -246,10 +293,76 @@ def test_every_mistake_is_told_at_once() -> None:
     assert [mistake.partition(":")[0] for mistake in mistakes] == [
         "projects[0].project_id",
         "projects[0].auth",
+        "projects[0].auth.token_file",
         "poll.interval",
         "poll.timeout",
         "log",
-        "projects[0].auth.token_file",
+    ]
+
+
+def test_doubled_names_are_told_whatever_else_is_wrong() -> None:
+    assert refusals(
+        projects=[
+            PROJECT | {"users": ["alice", " alice ", 7, "a,b", "a,b"]},
+            PROJECT | {"region": "EU"},
+            PROJECT | {"name": ""},
+            PROJECT | {"name": ""},
+            "p1",
+        ],
+        pol={},
+    ) == [
+        "projects[0].users[1]: is the same user as test.yml: projects[0].users[0]; keep one of them",
+        "projects[0].users[2]: must be a name, in quotes if it looks like a number, or {name: …, id: …}",
+        "projects[0].users[3].name: must not contain a comma: users_file separates name and id with it",
+        "projects[0].users[4].name: must not contain a comma: users_file separates name and id with it",
+        "projects[1].name: is also the name of projects[0]; give each project its own",
+        "projects[1].region: must be lowercase letters, digits and hyphens such as eu-west-101",
+        "projects[2].name: must not be empty",
+        "projects[3].name: must not be empty",
+        "projects[4]: must be a mapping of settings",
+        "pol: is unknown; did you mean poll?",
+    ]
+
+
+def test_rules_over_several_settings_hold_whatever_else_is_wrong() -> None:
+    """Neither an unknown key nor a wrong value hides that another setting is missing."""
+    assert refusals(
+        projects=[
+            {"project_id": "p", "regoin": "x", "auth": {"access_key": "a", "tokn": "b"}, "users": []},
+            {"project_id": "ü", "region": "r", "auth": {"access_key": 5, "secret_key": ["s"], "token": "t"}},
+        ],
+        metrics={"user_label": "hash", "per_usr": "none"},
+    ) == [
+        "projects[0].region: is required, unless endpoints has all of sessions, users",
+        "projects[0].regoin: is unknown; did you mean region?",
+        "projects[0].auth.secret_key: is required: access_key, secret_key go together",
+        "projects[0].auth.tokn: is unknown; did you mean token?",
+        "projects[1].users: is required: name the users here or in users_file",
+        "projects[1].project_id: must be letters, digits, hyphens and underscores",
+        "projects[1].auth: has several ways to authenticate; keep one of token, access_key and username",
+        "projects[1].auth.access_key: must be text: put a value that looks like a number or a date in quotes",
+        "projects[1].auth.secret_key: must be text: put a value that looks like a number or a date in quotes",
+        "metrics.user_label: needs hash_key or hash_key_file to be set for hash",
+        "metrics.per_usr: is unknown; did you mean per_user?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"auth": {"access_key": "a", "secret_key": 5}}, ["auth.secret_key"]),
+        ({"auth": {"access_key": "a", "secret_key_file": 5}}, ["auth.secret_key_file"]),
+        ({"auth": 5}, ["auth"]),
+        ({"users": None}, ["users"]),
+        ({"users_file": 5, "users": 7}, ["users", "users_file"]),
+        ({"region": None, "endpoints": 5}, ["endpoints"]),
+        ({"region": None, "endpoints": {"sessions": "", "users": "https://u"}}, ["endpoints.sessions"]),
+        ({"project_id": None}, ["project_id"]),
+    ],
+)
+def test_what_a_wrong_value_causes_is_not_told_besides(values: dict[str, object], told: list[str]) -> None:
+    assert [mistake.partition(":")[0] for mistake in project_refusals(**values)] == [
+        f"projects[0].{each}" for each in told
     ]
 
 
@@ -274,6 +387,15 @@ def test_a_user_is_never_named_in_a_mistake(user: object) -> None:
 def test_user_names_are_stripped_and_ids_optional() -> None:
     users = project(users=[" a ", {"name": "b", "id": "7"}]).projects[0].users
     assert [(user.name, user.id) for user in users] == [("a", None), ("b", "7")]
+
+
+@pytest.mark.parametrize("key", ["name", "id"])
+def test_names_and_ids_have_at_most_128_characters(key: str) -> None:
+    longest = "ü" * 128
+    project(users=[{"name": "a", key: longest}])
+    assert project_refusals(users=[{"name": "a", key: f"{longest}x"}]) == [
+        f"projects[0].users[0].{key}: must not be longer than 128 characters"
+    ]
 
 
 def test_secrets_are_never_shown() -> None:
