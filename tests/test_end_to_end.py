@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from support.exporters import QUICK, get, project, running, settings, until
+from support.exporters import get, project, running, settings, until
 
 from exporter import app, config, logs
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
@@ -95,7 +95,6 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
         wanted = settings(
             project(simulator, url),
             metrics={"user_label": "hash", "hash_key": "k"},
-            poll={**QUICK, "stale_after": "1h"},
             log={"level": "debug"},
         )
         logs.configure(wanted.log)

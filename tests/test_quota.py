@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 MINUTES = 30
 
 
-def poll(users: int) -> Calls:
-    """Poll a living population with the defaults, and give back what the cloud was asked."""
+def poll(users: int, **settings: float) -> Calls:
+    """Poll a living population, with the defaults where not told, and give back what the cloud was asked."""
 
     async def main() -> Calls:
         simulator = Simulator(SimulatorOptions(users=users, quota=200), clock=wall_clock)
         fleet = Fleet((name, None) for name in simulator.population.names())
-        poller = Poller("sim", fleet, SimulatedCloud(simulator), config.Poll(), wall_clock)
+        poller = Poller("sim", fleet, SimulatedCloud(simulator), config.Poll.model_validate(settings), wall_clock)
         running = asyncio.create_task(poller.run())
         await asyncio.sleep(MINUTES * 60)
         running.cancel()
@@ -51,3 +51,12 @@ def test_where_there_is_more_to_ask_nine_tenths_of_the_quota_are_used_and_nothin
     calls = poll(1000)
     assert {status for _, status in calls.counts} == {200}
     assert calls.counts["ListSessionByUserName", 200] >= 179 * MINUTES
+
+
+def test_a_quota_that_the_cloud_names_is_used_to_95_percent_and_then_never_met_again() -> None:
+    """Set to twice what the cloud allows, the rate finds its place after the first refusals."""
+    calls = poll(1000, rate_limit=400.0)
+    steady = [call for call in calls.log if call.at - EPOCH >= 600]
+    assert {call.status for call in steady} == {200}
+    used = sum(call.operation == "ListSessionByUserName" for call in steady)
+    assert used >= 0.95 * 200 * (MINUTES - 10)

@@ -19,6 +19,9 @@ class CloudError(Exception):
     ``tls_error``, ``invalid_response``. The cloud's own message is left out on purpose: it may name a person.
     """
 
+    retry_after: float | None = None
+    """Seconds that the cloud asks to wait before the call is repeated; None where it does not say."""
+
     def __init__(
         self,
         operation: str,
@@ -36,6 +39,11 @@ class CloudError(Exception):
         self.detail = detail
 
     @property
+    def passing(self) -> bool:
+        """Whether the same call may well succeed a little later."""
+        return False
+
+    @property
     def status(self) -> int | None:
         """The HTTP status; None where there was no whole HTTP answer."""
         return int(self.outcome) if self.outcome.isdecimal() else None
@@ -51,6 +59,11 @@ class CloudError(Exception):
 class Unreachable(CloudError):
     """No whole answer arrived: timeout, connection or TLS trouble."""
 
+    @property
+    def passing(self) -> bool:
+        """Timeouts and broken connections pass; certificates stay as they are."""
+        return self.outcome != "tls_error"
+
 
 class NoCredentials(CloudError):
     """Nothing was asked, because there is nothing to authenticate with."""
@@ -62,6 +75,11 @@ class InvalidResponse(CloudError):
 
 class Refused(CloudError):
     """The cloud answered with an error: any status or error code not told apart below."""
+
+    @property
+    def passing(self) -> bool:
+        """What is wrong on the cloud's side passes; what it finds wrong with the call does not."""
+        return self.status is not None and self.status >= _SERVER_ERRORS
 
 
 class Unauthorized(Refused):
@@ -79,7 +97,16 @@ class NotFound(Refused):
 class Throttled(Refused):
     """429: the operation's quota is used up."""
 
+    quota: float | None = None
+    """The calls a minute that the cloud says it allows; None where it does not say."""
 
+    @property
+    def passing(self) -> bool:
+        """The quota is there again within a minute."""
+        return True
+
+
+_SERVER_ERRORS = 500
 _BY_STATUS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: Throttled}
 
 # A 404 with one of these is the gateway's: it knows no such API, which says nothing about a user.

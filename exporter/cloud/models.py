@@ -6,6 +6,7 @@ personal data above all.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -105,6 +106,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ErrorBod
 """What the decoders below raise."""
 
 B = TypeVar("B", bound=_Body)
+_MOST_OF_A_MESSAGE = 4096  # bytes of a body that are searched for a quota
 _SUCCESS_CODES = frozenset({"", "0", "200", "WKS.00000000"})
 
 
@@ -179,6 +181,18 @@ def error_code(body: bytes) -> str | None:
     except UNDECODABLE:
         return None
     return next((code for part in parts if (code := _code_in(part))), None)
+
+
+_QUOTA = re.compile(rb"limit:(\d{1,9}),time:(\d{1,6}) (second|minute|hour|day)")
+_MINUTES = {b"second": 1 / 60, b"minute": 1.0, b"hour": 60.0, b"day": 1440.0}
+
+
+def told_quota(body: bytes) -> float | None:
+    """Calls a minute that a 429's message names, as in ``limit:200,time:1 minute``; None where it names none."""
+    found = _QUOTA.search(body[:_MOST_OF_A_MESSAGE])
+    if found is None or not int(found[1]) or not int(found[2]):
+        return None
+    return int(found[1]) / (int(found[2]) * _MINUTES[found[3]])
 
 
 def _code_in(part: bytes | msgspec.Raw) -> str | None:

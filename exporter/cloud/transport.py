@@ -17,7 +17,7 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.cloud import models
-from exporter.cloud.errors import CloudError, InvalidResponse, Unreachable, refusal
+from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable, refusal
 from exporter.cloud.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """A longer body is not read on."""
 
 _SUCCESS = range(200, 300)
+_DIGITS = 9  # of a number of seconds; more are centuries
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Transport:
         """
         try:
             answer = await self._exchange(request)
-            value = _read(request.operation, answer, read)
+            value = _read(request.operation, answer, read, self.now())
         except CloudError as error:
             self.telemetry.attempted(request.operation, error.outcome)
             raise
@@ -142,10 +143,14 @@ class Transport:
         return answer
 
 
-def _read(operation: str, answer: Answer, read: Callable[[Answer], T]) -> T:
+def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: float) -> T:
     request_id = answer.headers.get("X-Request-Id")
     if answer.status not in _SUCCESS:
-        raise refusal(operation, answer.status, models.error_code(answer.body), request_id)
+        error = refusal(operation, answer.status, models.error_code(answer.body), request_id)
+        error.retry_after = _retry_after(answer.headers.get("Retry-After", ""), now)
+        if isinstance(error, Throttled):
+            error.quota = models.told_quota(answer.body)
+        raise error
     try:
         return read(answer)
     except models.UNDECODABLE as error:
@@ -187,6 +192,14 @@ def _unreachable(operation: str, error: Exception) -> CloudError:
             return Unreachable(operation, "connection_error", detail=str(error))
         case _:
             return Unreachable(operation, "connection_error", detail=detail)
+
+
+def _retry_after(header: str, now: float) -> float | None:
+    """Seconds from ``now`` that a Retry-After header names, as a number or a date; None where it names none."""
+    if header.isascii() and header.isdecimal():
+        return float(header[:_DIGITS])
+    date = _seconds(header)
+    return None if date is None else max(date - now, 0.0)
 
 
 @lru_cache(maxsize=16)  # many answers share a second

@@ -1,22 +1,35 @@
-"""Spreads calls evenly over time."""
+"""Spreads the calls of one operation evenly over time."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.polling.rate import Rate
 
 
 class Pacer:
-    """Hands out turns that are at least ``spacing`` seconds apart, never two at once.
+    """Hands out turns, never faster than the rate allows and never two at once. Times are the event loop's.
 
-    Times are the event loop's. A turn that was waited for too long is not made up for: no bursts.
+    A turn that was waited for too long is not made up for: no bursts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
         self._next = 0.0
+        self._held_until = 0.0
 
-    async def turn(self, spacing: float) -> None:
-        """Wait for the next turn; the one after it comes ``spacing`` seconds later at the earliest."""
-        now = asyncio.get_running_loop().time()
-        turn = max(now, self._next)
-        self._next = turn + spacing
-        await asyncio.sleep(turn - now)
+    async def turn(self, spacing: float = 0.0) -> None:
+        """Wait for the next turn; the one after it comes ``spacing`` seconds later, or as the rate allows if longer."""
+        clock = asyncio.get_running_loop().time
+        turn = max(clock(), self._next)
+        self._next = turn + max(spacing, self.rate.spacing)
+        await asyncio.sleep(turn - clock())
+        if clock() < self._held_until:  # it was called off while it was waited for
+            await self.turn(spacing)
+
+    def hold(self, seconds: float) -> None:
+        """Hand out no turn for so long."""
+        self._held_until = max(self._held_until, asyncio.get_running_loop().time() + seconds)
+        self._next = max(self._next, self._held_until)

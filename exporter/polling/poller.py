@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
-from exporter.cloud.errors import CloudError, InvalidResponse, NotFound, Unauthorized
+from exporter.cloud.errors import CloudError, InvalidResponse, NotFound, Throttled, Unauthorized
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.pacer import Pacer
-from exporter.polling.refusals import Refusals
+from exporter.polling.rate import Rate
+from exporter.polling.refusals import Paused, Refusals
+from exporter.polling.retries import LONGEST_RETRY_AFTER, attempts
 from exporter.polling.rounds import Round, Rounds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from exporter import config
     from exporter.cloud.models import Session, UserDetail, UserPage
@@ -32,10 +34,6 @@ NAMES_PER_LOOKUP = 50
 
 MAX_LOOKUP_PAGES = 50
 """A cloud that goes on paging beyond this is not believed."""
-
-
-class Paused(Exception):
-    """Nothing was asked, because the cloud refuses the credentials."""
 
 
 class Cloud(Protocol):
@@ -61,8 +59,8 @@ class Operation:
     """Whom to ask in a round; those that cannot be asked it enters into the round itself."""
     ask: Callable[[Member], Awaitable[None]]
     log: FailureLog
+    pacer: Pacer
     rounds: Rounds = field(default_factory=Rounds)
-    pacer: Pacer = field(default_factory=Pacer)
 
 
 class Poller:
@@ -77,7 +75,7 @@ class Poller:
         self._poll = poll
         self._now = now
         self._slots = asyncio.Semaphore(poll.concurrency)
-        self._lookups = Pacer()
+        self._lookups = Pacer(Rate(poll.rate_limit))
         self._refusals = Refusals()
         self.sessions = Operation(
             LIST_SESSION_BY_USER_NAME,
@@ -85,6 +83,7 @@ class Poller:
             self._everyone,
             self._ask_sessions,
             FailureLog(project, LIST_SESSION_BY_USER_NAME),
+            Pacer(Rate(poll.rate_limit)),
         )
         self.accounts = Operation(
             LIST_USER_DETAIL,
@@ -92,6 +91,7 @@ class Poller:
             self._everyone_with_id,
             self._ask_account,
             FailureLog(project, LIST_USER_DETAIL),
+            Pacer(Rate(poll.rate_limit)),
         )
         self.operations = (self.sessions, self.accounts)
 
@@ -103,8 +103,8 @@ class Poller:
                 group.create_task(self._poll_rounds(operation))
 
     def interval(self, operation: Operation) -> float:
-        """Seconds that a round of this operation takes at the rate limit, or the configured ones if longer."""
-        return max(operation.configured_interval, len(self._fleet.members) * self._spacing)
+        """Seconds that a round of this operation takes at its present rate, or the configured ones if longer."""
+        return max(operation.configured_interval, len(self._fleet.members) * operation.pacer.rate.spacing)
 
     def fresh_since(self, operation: Operation) -> float:
         """The time of the oldest answer that still counts."""
@@ -115,27 +115,22 @@ class Poller:
             stale_after = max(self._poll.stale_after or 0, usual)
         return _steady() - stale_after
 
-    @property
-    def _spacing(self) -> float:
-        """Seconds between two calls of an operation at the rate limit."""
-        return 60 / self._poll.rate_limit
-
     async def _poll_rounds(self, operation: Operation) -> None:
         known = False
         while True:
             interval = self.interval(operation)
             next_round = _steady() + interval
-            # As fast as the limit allows as long as nothing is known, and evenly from then on, beginning at once.
-            spacing = interval / len(self._fleet.members) if known else self._spacing
-            answered = await self._poll_round(operation, spacing)
+            # As fast as the rate allows as long as nothing is known, and evenly from then on, beginning at once.
+            spacing = interval / len(self._fleet.members) if known else 0.0
+            answered = await self._poll_round(operation, spacing, next_round)
             if self._refusals.pausing:
                 await self._refusals.wait()
             elif known or not answered:
                 await asyncio.sleep(next_round - _steady())
             known = answered
 
-    async def _poll_round(self, operation: Operation, spacing: float) -> bool:
-        """Ask everybody once; whether there was any answer."""
+    async def _poll_round(self, operation: Operation, spacing: float, deadline: float) -> bool:
+        """Ask everybody, and again whom it is worth before the deadline; whether there was any answer."""
         round_ = operation.rounds.current = Round(users=len(self._fleet.members), started=self._now())
         began = _steady()
         members = await operation.members(round_)
@@ -143,7 +138,7 @@ class Poller:
             for asked, member in enumerate(members):
                 try:
                     async with self._admission(operation.pacer, spacing):
-                        call = calls.create_task(self._call(operation, round_, member))
+                        call = calls.create_task(self._call(operation, round_, member, deadline))
                         if not self._refusals.proven:
                             await asyncio.wait([call])
                 except Paused:
@@ -155,7 +150,7 @@ class Poller:
         return round_.answered > 0
 
     @asynccontextmanager
-    async def _admission(self, pacer: Pacer, spacing: float) -> AsyncIterator[None]:
+    async def _admission(self, pacer: Pacer, spacing: float = 0.0) -> AsyncIterator[None]:
         """Enter to make a call: when its turn has come, with a slot, which the call has to give back.
 
         Raises:
@@ -164,21 +159,43 @@ class Poller:
         async with self._refusals.alone():
             await pacer.turn(spacing)
             await self._slots.acquire()
-            if self._refusals.pausing:
+            try:
+                self._refusals.check()
+            except Paused:
                 self._slots.release()
-                raise Paused
+                raise
             yield
 
-    async def _call(self, operation: Operation, round_: Round, member: Member) -> None:
+    async def _call(self, operation: Operation, round_: Round, member: Member, deadline: float) -> None:
         try:
-            await operation.ask(member)
+            async for attempt in attempts(deadline):
+                with attempt:
+                    if attempt.num > 1:
+                        await operation.pacer.turn()
+                    self._refusals.check()
+                    with self._learning(operation.pacer):
+                        await operation.ask(member)
+        except Paused:
+            round_.failed[REFUSED] += 1
         except CloudError as error:
             self._failed(operation, round_, error)
         else:
             round_.answered += 1
-            self._refusals.accepted()
         finally:
             self._slots.release()
+
+    @contextmanager
+    def _learning(self, pacer: Pacer) -> Iterator[None]:
+        """Make of a call's end what there is to learn for the next ones."""
+        try:
+            yield
+        except CloudError as error:
+            if isinstance(error, Throttled):
+                pacer.rate.throttled(error.quota)
+            pacer.hold(min(error.retry_after or 0.0, LONGEST_RETRY_AFTER))
+            raise
+        pacer.rate.succeeded()
+        self._refusals.accepted()
 
     def _failed(self, operation: Operation, round_: Round, error: CloudError, users: int = 1) -> None:
         round_.failed[error.outcome] += users
@@ -221,12 +238,12 @@ class Poller:
         found: dict[str, str] = {}
         seen = 0
         for _ in range(MAX_LOOKUP_PAGES):
-            async with self._admission(self._lookups, self._spacing):
+            async with self._admission(self._lookups):
                 try:
-                    page = await self._cloud.list_users(names, seen)
+                    with self._learning(self._lookups):
+                        page = await self._cloud.list_users(names, seen)
                 finally:
                     self._slots.release()
-            self._refusals.accepted()
             users = page.users or ()
             found |= {name: user.id for user in users if (name := user.user_name) and name in names and user.id}
             seen += len(users)

@@ -11,6 +11,10 @@ FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 15 * 60.0
 
 
+class Paused(Exception):
+    """Nothing was asked, because the cloud refuses the credentials."""
+
+
 class Refusals:
     """Whether the cloud accepts a project's credentials. Times are the event loop's."""
 
@@ -25,6 +29,11 @@ class Refusals:
     def pausing(self) -> bool:
         """Whether a pause goes on."""
         return asyncio.get_running_loop().time() < self._resume_at
+
+    def check(self) -> None:
+        """Raise Paused while a pause goes on."""
+        if self.pausing:
+            raise Paused
 
     async def wait(self) -> None:
         """Wait for the end of a pause."""

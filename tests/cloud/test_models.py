@@ -355,3 +355,21 @@ def test_temporary_keys_are_not_shown() -> None:
     """The keys of the metadata service do not appear in a repr."""
     credential = {"access": "A", "secret": "hush-1", "securitytoken": "hush-2", "expires_at": "E"}
     assert "hush" not in repr(models.security_key(body({"credential": credential})))
+
+
+@pytest.mark.parametrize(
+    ("message", "quota"),
+    [
+        ("The throttling threshold has been reached: policy user over ratelimit,limit:200,time:1 minute", 200),
+        ("policy api over ratelimit,limit:10,time:1 second", 600),
+        ("policy api over ratelimit,limit:600,time:2 hour", 5),
+        ("policy api over ratelimit,limit:0,time:1 minute", None),
+        ("policy api over ratelimit,limit:200,time:0 minute", None),
+        ("too many requests", None),
+        ("x" * 5000 + "limit:200,time:1 minute", None),
+    ],
+)
+def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None) -> None:
+    """In calls a minute; None where the message names none, or none that can be."""
+    body = msgspec.json.encode({"error_code": "APIG.0308", "error_msg": message})
+    assert models.told_quota(body) == pytest.approx(quota)

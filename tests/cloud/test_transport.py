@@ -601,6 +601,29 @@ class TestTelemetry:
             time.tzset()
 
 
+RETRY_DATE = formatdate(NOW + 90, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("30", 30.0), ("0", 0.0), (RETRY_DATE, 90.0), (formatdate(NOW - 90, usegmt=True), 0.0)]
+    + [(odd, None) for odd in ("", "soon", "-5", "1.5", "\u0665".encode().decode("latin-1"))],
+)
+async def test_retry_after_is_read_in_seconds_and_as_a_date(header: str, seconds: float | None) -> None:
+    wire = Wire(http("503 Service Unavailable", Retry_After=header))
+    async with wire.serve() as url, transporting() as through:
+        error = await failure(through, get(url))
+    assert error.retry_after == seconds
+
+
+async def test_a_429_tells_its_quota() -> None:
+    body = b'{"error_code":"APIG.0308","error_msg":"policy user over ratelimit,limit:200,time:1 minute"}'
+    async with Wire(http("429 Too Many Requests", body)).serve() as url, transporting() as through:
+        error = await failure(through, get(url))
+    assert isinstance(error, Throttled)
+    assert error.quota == 200
+
+
 def settings(url: str, metadata: str = "http://169.254.169.254", **http_settings: str) -> config.Settings:
     """A project whose services are at one address, with a token for it."""
     project = {

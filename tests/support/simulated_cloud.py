@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from exporter.cloud import models
-from exporter.cloud.errors import refusal
+from exporter.cloud.errors import Throttled, refusal
 from exporter.simulator import Request, Simulator
 
 if TYPE_CHECKING:
@@ -42,5 +42,8 @@ class SimulatedCloud:
         )
         await asyncio.sleep(LATENCY)
         if response.status != 200:
-            raise refusal(operation, response.status, models.error_code(response.body), None)
+            error = refusal(operation, response.status, models.error_code(response.body), None)
+            if isinstance(error, Throttled):
+                error.quota = models.told_quota(response.body)
+            raise error
         return decode(response.body)

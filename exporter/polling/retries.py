@@ -1,0 +1,41 @@
+"""When a failed call is worth another try, and after which pause."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import stamina
+
+from exporter.cloud.errors import CloudError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ATTEMPTS = 4
+"""How often a call is tried in all."""
+
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds that a Retry-After is honoured; who asks for more is asked again then."""
+
+stamina.instrumentation.set_on_retry_hooks([])  # a line of log for each retry would be a flood
+
+
+def attempts(deadline: float) -> AsyncIterator[stamina.Attempt]:
+    """Attempts at one call, with growing, jittered pauses or those that the cloud asks for.
+
+    None begins after ``deadline``, a time of the event loop. What the last one raises is raised.
+    """
+
+    def another(error: Exception) -> bool | float:
+        if not (isinstance(error, CloudError) and error.passing):
+            return False
+        pause = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+        if asyncio.get_running_loop().time() + pause >= deadline:
+            return False
+        return pause or True
+
+    tries = stamina.retry_context(
+        on=another, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=8.0, wait_jitter=1.0
+    )
+    return aiter(tries)

@@ -1,0 +1,192 @@
+"""What is tried again, when, and how often, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fake_cloud import FakeCloud, refused
+from support.virtual_time import run_virtually, wall_clock
+
+from exporter import config
+from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable
+from exporter.cloud.models import Session
+from exporter.fleet import Fleet
+from exporter.polling.poller import Poller
+from exporter.polling.rate import Rate
+from exporter.polling.retries import ATTEMPTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SESSIONS = "ListSessionByUserName"
+
+
+def failing(*errors: CloudError | None) -> Callable[[str, str], None]:
+    """A fault that lets the first calls for sessions end in these errors, and all others succeed."""
+    left = list(errors)
+
+    def fault(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        error = left.pop(0) if operation == SESSIONS and left else None
+        if error:
+            raise error
+
+    return fault
+
+
+def poll(cloud: FakeCloud, users: int, seconds: float, **settings: float) -> Poller:
+    """Poll for so long."""
+    names = [f"user{number}" for number in range(users)]
+    for name in names:
+        cloud.add(name, Session(id=name, session_state="Active"))
+
+    async def main() -> Poller:
+        poll = config.Poll.model_validate(settings)
+        poller = Poller("berlin", Fleet((name, None) for name in names), cloud, poll, wall_clock)
+        running = asyncio.create_task(poller.run())
+        await asyncio.sleep(seconds)
+        running.cancel()
+        await asyncio.wait([running])
+        return poller
+
+    return run_virtually(main())
+
+
+PASSING = [
+    refused(SESSIONS, 429),
+    refused(SESSIONS, 500),
+    refused(SESSIONS, 503),
+    Unreachable(SESSIONS, "timeout"),
+    Unreachable(SESSIONS, "connection_error"),
+]
+LASTING = [
+    refused(SESSIONS, 400),
+    refused(SESSIONS, 403),
+    refused(SESSIONS, 301),
+    Unreachable(SESSIONS, "tls_error"),
+    InvalidResponse(SESSIONS, "invalid_response"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: error.outcome)
+def test_what_passes_is_tried_again_and_fails_no_round(error: CloudError) -> None:
+    cloud = FakeCloud(fault=failing(error, error))
+    poller = poll(cloud, users=1, seconds=20)
+    assert len(cloud.times(SESSIONS)) >= 3
+    assert poller.sessions.rounds.last
+    assert not poller.sessions.rounds.last.failed
+
+
+@pytest.mark.parametrize("error", LASTING, ids=lambda error: error.outcome)
+def test_what_lasts_is_not_tried_again_in_its_round(error: CloudError) -> None:
+    cloud = FakeCloud(fault=failing(*[error] * 99))
+    poller = poll(cloud, users=1, seconds=50)
+    assert len(cloud.times(SESSIONS)) == 1
+    assert poller.sessions.rounds.last
+    assert poller.sessions.rounds.last.failed == {error.outcome: 1}
+
+
+def test_a_call_is_tried_four_times_with_growing_pauses() -> None:
+    cloud = FakeCloud(fault=failing(*[refused(SESSIONS, 503)] * 99))
+    poll(cloud, users=1, seconds=50)
+    times = cloud.times(SESSIONS)
+    assert len(times) == ATTEMPTS == 4
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    for pause, least in zip(pauses, (0.5, 1.0, 2.0), strict=True):
+        assert least <= pause <= least + 1.5
+
+
+def test_nothing_is_tried_again_after_the_end_of_the_round() -> None:
+    """A round of five seconds has no time for the pause that the cloud asks for."""
+    error = refused(SESSIONS, 503)
+    error.retry_after = 30.0
+    cloud = FakeCloud(fault=failing(error))
+    poller = poll(cloud, users=1, seconds=4, interval=5.0)
+    assert len(cloud.times(SESSIONS)) == 1
+    assert poller.sessions.rounds.last
+    assert poller.sessions.rounds.last.failed == {"503": 1}
+
+
+def test_retry_after_is_honoured_for_the_whole_operation() -> None:
+    error = refused(SESSIONS, 429)
+    error.retry_after = 20.0
+    cloud = FakeCloud(fault=failing(None, None, error))
+    poll(cloud, users=9, seconds=40)
+    times = cloud.times(SESSIONS)
+    assert times[3] - times[2] >= 20.0
+
+
+def test_retries_count_against_the_rate_limit() -> None:
+    cloud = FakeCloud()
+    dice = Counter[str]()
+
+    def every_third(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        dice[operation] += 1
+        if dice[operation] % 3 == 0:
+            raise refused(operation, 500)
+
+    cloud.fault = every_third
+    poll(cloud, users=200, seconds=600)
+    times = cloud.times(SESSIONS)
+    assert max(sum(start <= time < start + 59.999 for time in times[i:]) for i, start in enumerate(times)) <= 180
+
+
+def test_a_429_slows_its_operation_down_and_successes_speed_it_up_again() -> None:
+    async def main() -> list[float]:
+        rate = Rate(180)
+        seen = [60 / rate.spacing]
+        rate.throttled(None)
+        seen.append(60 / rate.spacing)
+        for _ in range(1000):
+            rate.succeeded()
+        seen.append(60 / rate.spacing)
+        return seen
+
+    assert run_virtually(main()) == pytest.approx([180, 126, 180])
+
+
+def test_calls_that_were_under_way_together_slow_down_once() -> None:
+    async def main() -> float:
+        rate = Rate(180)
+        for _ in range(16):
+            rate.throttled(None)
+        return 60 / rate.spacing
+
+    assert run_virtually(main()) == pytest.approx(126)
+
+
+def test_a_quota_that_the_cloud_names_is_taken_at_its_word() -> None:
+    async def main() -> float:
+        rate = Rate(1000)
+        rate.throttled(200.0)
+        for _ in range(5000):
+            rate.succeeded()
+        return 60 / rate.spacing
+
+    assert run_virtually(main()) == pytest.approx(0.97 * 200)
+
+
+def test_no_retry_goes_out_while_the_credentials_are_refused() -> None:
+    """Sessions meet a passing trouble that is worth another try, and before it comes accounts are refused."""
+    cloud = FakeCloud(latency=0.3)
+    refusals: list[float] = []
+
+    def trouble(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        now = asyncio.get_running_loop().time()
+        if now > 100 and operation == SESSIONS:
+            raise refused(operation, 503)
+        if now > 100:
+            refusals.append(now)
+            raise refused(operation, 401)
+
+    cloud.fault = trouble
+    poll(cloud, users=150, seconds=150, user_interval=60.0)
+    assert refusals
+    assert [time for time, _, _ in cloud.calls if time > refusals[0]] == []
+
+
+def test_a_throttled_error_knows_the_quota_only_where_it_is_told() -> None:
+    assert Throttled(SESSIONS, "429").quota is None
