@@ -17,6 +17,7 @@ from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session, UserDetail
 from exporter.fleet import Counts, Fleet
 from exporter.polling.poller import Poller
+from exporter.polling.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -317,6 +318,19 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
     run_virtually(main())
     late = [time for time in cloud.times(SESSIONS) if time > 1000]
     assert late[1] - late[0] < 130, "a pause of 1 minute, not of 4"
+
+
+def test_a_call_that_was_under_way_does_not_prove_what_has_been_refused_since() -> None:
+    async def main() -> tuple[bool, bool]:
+        refusals = Refusals()
+        refusals.refused()
+        refusals.accepted()
+        during = refusals.proven
+        await refusals.wait()
+        refusals.accepted()
+        return during, refusals.proven
+
+    assert run_virtually(main()) == (False, True)
 
 
 def test_accepted_credentials_end_the_pauses() -> None:

@@ -119,6 +119,15 @@ def test_retry_after_is_honoured_for_the_whole_operation() -> None:
     assert times[3] - times[2] >= 20.0
 
 
+def test_one_user_s_retry_after_does_not_hold_up_the_others() -> None:
+    """Only a 429 speaks for a whole operation."""
+    error = refused(SESSIONS, 503)
+    error.retry_after = 20.0
+    cloud = FakeCloud(fault=failing(None, None, error))
+    poll(cloud, users=9, seconds=15)
+    assert len(cloud.times(SESSIONS)) >= 9
+
+
 def test_retries_count_against_the_rate_limit() -> None:
     cloud = FakeCloud()
     dice = Counter[str]()

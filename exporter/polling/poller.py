@@ -192,7 +192,7 @@ class Poller:
         except CloudError as error:
             if isinstance(error, Throttled):
                 pacer.rate.throttled(error.quota)
-            pacer.hold(min(error.retry_after or 0.0, LONGEST_RETRY_AFTER))
+                pacer.hold(min(error.retry_after or 0.0, LONGEST_RETRY_AFTER))
             raise
         pacer.rate.succeeded()
         self._refusals.accepted()

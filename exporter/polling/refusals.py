@@ -44,9 +44,10 @@ class Refusals:
         return nullcontext() if self.proven else self._unproven_call
 
     def accepted(self) -> None:
-        """A call got past the cloud's door."""
-        self.proven = True
-        self._pause = FIRST_PAUSE
+        """A call got past the cloud's door; one that ends during a pause began before it, and proves nothing."""
+        if not self.pausing:
+            self.proven = True
+            self._pause = FIRST_PAUSE
 
     def refused(self) -> float | None:
         """A call was answered 401: seconds of the pause that begins; None where one goes on already.
