@@ -24,6 +24,12 @@ REMEMBERED = 3600.0
 UNKNOWN = "unknown"
 """Stands for what the cloud does not say."""
 
+OTHER = "other"
+"""Stands for all values beyond a number of them."""
+
+MOST_VALUES = 1000
+"""Error codes, and server groups, that InitFail is counted by; a cloud that sends more costs no more memory."""
+
 T = TypeVar("T")
 
 
@@ -98,8 +104,13 @@ class InitFailures:
         """Count these sessions."""
         for session in sessions:
             self.total += 1
-            self.by_code[session.failed_code or UNKNOWN] += 1
-            self.by_server_group[session.app_server_group_id or UNKNOWN] += 1
+            _count(self.by_code, session.failed_code)
+            _count(self.by_server_group, session.app_server_group_id)
+
+
+def _count(counts: Counter[str], value: str | None) -> None:
+    value = value or UNKNOWN
+    counts[value if value in counts or len(counts) < MOST_VALUES else OTHER] += 1
 
 
 class Fleet:

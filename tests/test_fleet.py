@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cloud.models import Session, UserDetail
-from exporter.fleet import Fleet
+from exporter.fleet import MOST_VALUES, Fleet
 
 ALWAYS = {"sessions_since": 0.0, "accounts_since": 0.0}
 
@@ -104,6 +104,18 @@ def test_failed_sessions_that_are_gone_are_forgotten_after_an_hour() -> None:
         fleet.sessions_answered(a, (failed(str(minute)),), at=60 * minute)
     assert len(a.failed_sessions) <= 61
     assert fleet.init_failures.total == 24 * 60 - 1
+
+
+def test_a_flood_of_error_codes_costs_bounded_memory_and_loses_no_failure() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (), at=0)
+    sessions = tuple(failed(str(n), f"WKS.{n}", f"group-{n}") for n in range(5000))
+    fleet.sessions_answered(a, sessions, at=1)
+    for counts in (fleet.init_failures.by_code, fleet.init_failures.by_server_group):
+        assert len(counts) == MOST_VALUES + 1
+        assert counts["other"] == 5000 - MOST_VALUES
+        assert counts.total() == fleet.init_failures.total == 5000
 
 
 def test_a_session_without_an_id_is_never_counted_as_a_new_failure() -> None:

@@ -135,13 +135,12 @@ def test_the_rarest_versions_are_folded_into_other_and_the_states_stay() -> None
     assert samples(text, "sessions")["Active",] == 7
 
 
-def test_a_flood_of_new_states_and_of_endless_values_is_bounded() -> None:
-    sessions = tuple(Session(session_state=f"New{n:03}" + "x" * 1000) for n in range(100))
+def test_a_flood_of_new_states_is_bounded() -> None:
+    sessions = tuple(Session(session_state=f"New{n:03}") for n in range(100))
     text = exposition(status_of(fleet_with(("a", sessions, None))))
     found = samples(text, "sessions")
     assert len(found) == 5 + 20 + 1
     assert sum(found.values()) == sum(samples(text, "user_sessions").values()) == 100
-    assert max(len(state) for (state,) in found) == 128
 
 
 def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> None:

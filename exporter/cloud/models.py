@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+MOST_CHARACTERS = 128
+"""What is kept of each text of a session: real ones have a quarter of that, hostile ones must not fill the memory."""
+
+
 class Session(msgspec.Struct, frozen=True, gc=False):
     """A session of a user (AppSession in the reference of ListSessionByUserName)."""
 
@@ -143,7 +147,14 @@ def sessions(body: bytes) -> tuple[Session, ...]:
     found = _session_list(body).session_info_list
     if found is None and (code := error_code(body)):
         raise ErrorBody(code)
-    return tuple(found or ())
+    return tuple(map(_bounded, found or ()))
+
+
+def _bounded(session: Session) -> Session:
+    texts = msgspec.structs.astuple(session)
+    if all(text is None or len(text) <= MOST_CHARACTERS for text in texts):
+        return session
+    return Session(*(text and text[:MOST_CHARACTERS] for text in texts))
 
 
 def user_detail(body: bytes) -> UserDetail:

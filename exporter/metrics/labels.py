@@ -1,4 +1,4 @@
-"""Label values that stay few and short, whatever the cloud sends."""
+"""Label values that stay few, whatever the cloud sends; short they are from the start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter.fleet import OTHER
 from exporter.secrets import secret
 
 if TYPE_CHECKING:
@@ -16,18 +17,7 @@ if TYPE_CHECKING:
     from exporter import config
     from exporter.fleet import FreshUser
 
-OTHER = "other"
-"""Stands for all values beyond the configured number."""
-
-MAX_LENGTH = 128
-"""Characters of a label value; the rest is cut off."""
-
 _HASH_LENGTH = 16  # hex digits: 64 bits, so that a million users still hardly share one
-
-
-def cut(value: str) -> str:
-    """The value as far as it may be shown."""
-    return value[:MAX_LENGTH].encode("utf-8", "replace").decode()
 
 
 def commonest(weights: Iterable[tuple[str, int]], most: int) -> Callable[[str], str]:
@@ -40,9 +30,9 @@ def commonest(weights: Iterable[tuple[str, int]], most: int) -> Callable[[str], 
 
 
 def keeping(values: Iterable[str]) -> Callable[[str], str]:
-    """A folding that keeps these values, cut, and makes all others ``other``."""
-    kept = {value: cut(value) for value in values}
-    return lambda value: kept.get(value, OTHER)
+    """A folding that keeps these values and makes all others ``other``."""
+    kept = frozenset(values)
+    return lambda value: value if value in kept else OTHER
 
 
 @dataclass(frozen=True)

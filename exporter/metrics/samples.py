@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL, UNKNOWN
-from exporter.metrics.labels import commonest, cut, keeping
+from exporter.metrics.labels import commonest, keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -104,7 +104,7 @@ def _named_users(status: ProjectStatus, labelling: Labelling) -> Iterator[tuple[
     for user in status.counts.users:
         wanted = labelling.per_user == "all" or (labelling.per_user == "flagged" and _flagged(user, status.taken_at))
         if wanted and (name := labelling.user_label(user)) is not None:
-            yield cut(name), user
+            yield name, user
 
 
 def _flagged(user: FreshUser, now: float) -> bool:

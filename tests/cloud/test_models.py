@@ -373,3 +373,12 @@ def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None
     """In calls a minute; None where the message names none, or none that can be."""
     body = msgspec.json.encode({"error_code": "APIG.0308", "error_msg": message})
     assert models.told_quota(body) == pytest.approx(quota)
+
+
+def test_endless_texts_are_cut() -> None:
+    """A version of a megabyte would be kept as long as its session is."""
+    texts = {name: name + "x" * 1_000_000 for name in Session.__struct_fields__}
+    (session,) = models.sessions(msgspec.json.encode({"session_info_list": [texts]}))
+    assert {len(text) for text in msgspec.structs.astuple(session)} == {models.MOST_CHARACTERS}
+    assert session.client_version is not None
+    assert session.client_version.startswith("client_version")
