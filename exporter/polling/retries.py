@@ -24,7 +24,8 @@ stamina.instrumentation.set_on_retry_hooks([])  # a line of log for each retry w
 def attempts(deadline: float) -> AsyncIterator[stamina.Attempt]:
     """Attempts at one call, with growing, jittered pauses or those that the cloud asks for.
 
-    None begins after ``deadline``, a time of the event loop. What the last one raises is raised.
+    Another one is arranged before ``deadline`` only, a time of the event loop; its pause, of at most eight seconds, may
+    end a little behind it. What the last one raises is raised.
     """
 
     def another(error: Exception) -> bool | float:
