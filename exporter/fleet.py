@@ -69,6 +69,16 @@ class FreshUser:
     account: Answer[UserDetail] | None
 
     @property
+    def listed(self) -> tuple[Session, ...]:
+        """The user's sessions; none where no answer about them is fresh."""
+        return (self.sessions.value if self.sessions else None) or ()
+
+    @property
+    def detail(self) -> UserDetail | None:
+        """The user's account; None where no answer about it is fresh, or the cloud does not know the user."""
+        return self.account.value if self.account else None
+
+    @property
     def missing(self) -> bool:
         """Whether the cloud does not know the user."""
         return any(answer is not None and answer.value is None for answer in (self.sessions, self.account))
@@ -144,7 +154,7 @@ class Fleet:
             FreshUser(m.name, m.id, _since(sessions_since, m.sessions), _since(accounts_since, m.account))
             for m in self.members
         )
-        accounts = [user.account.value for user in users if user.account and user.account.value]
+        accounts = [user.detail for user in users if user.detail]
         return Counts(
             users=users,
             fresh_sessions=sum(user.sessions is not None for user in users),
@@ -156,8 +166,7 @@ class Fleet:
             sessions=Counter(
                 (s.session_state or UNKNOWN, s.client_version or UNKNOWN, s.agent_version or UNKNOWN)
                 for user in users
-                if user.sessions
-                for s in user.sessions.value or ()
+                for s in user.listed
             ),
         )
 

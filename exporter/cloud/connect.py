@@ -54,21 +54,16 @@ async def connected(
 def _endpoints(project: config.Project) -> Endpoints:
     given, region = project.endpoints, project.region
     return Endpoints(
-        sessions=_base(given.sessions or regions.sessions_endpoint(region or "")),
-        users=_base(given.users or regions.users_endpoint(region or "")),
+        sessions=given.sessions or regions.sessions_endpoint(region or ""),
+        users=given.users or regions.users_endpoint(region or ""),
     )
-
-
-def _base(url: str) -> str:
-    return url.rstrip("/")
 
 
 def _proxy(http: config.Http, project: config.Project) -> Callable[[str], str | None]:
     given = http.proxy.get_secret_value() if http.proxy else None
-    metadata_endpoint = _base(project.endpoints.metadata)
 
     def proxy_for(endpoint: str) -> str | None:
-        if endpoint == metadata_endpoint:  # link-local: nothing but the ECS itself reaches it
+        if endpoint == project.endpoints.metadata:  # link-local: nothing but the ECS itself reaches it
             return None
         return given or proxy_from_environment(endpoint)
 
@@ -91,7 +86,7 @@ def _credentials(project: config.Project, transport: Transport) -> Credentials:
 async def _last_resort(project: config.Project, transport: Transport) -> Lease:
     """Keys from the ECS's metadata service; where that fails, what most likely is wrong is said in so many words."""
     try:
-        return await metadata.lend(_base(project.endpoints.metadata), transport)
+        return await metadata.lend(project.endpoints.metadata, transport)
     except CloudError as error:
         detail = f"no auth is configured, the SDK's environment and file have no keys, and no ECS gives any ({error})"
         raise NoCredentials(error.operation, "no_credentials", detail=detail) from error
@@ -102,7 +97,7 @@ def _iam_user(project: config.Project) -> IamUser | None:
     password = secret(auth.password, auth.password_file)
     if not (auth.username and auth.domain and password):
         return None
-    endpoint = _base(project.endpoints.iam or regions.iam_endpoint(project.region or ""))
+    endpoint = project.endpoints.iam or regions.iam_endpoint(project.region or "")
     return IamUser(endpoint, auth.domain, auth.username, password, project.project_id)
 
 

@@ -172,26 +172,30 @@ async def _bounded_body(operation: str, response: aiohttp.ClientResponse) -> byt
 
 def _unreachable(operation: str, error: Exception) -> CloudError:
     match error:
-        case aiohttp.ClientConnectorError():
-            detail = str(error)
-        case aiohttp.ClientPayloadError():
-            detail = "the answer broke off"
-        case aiohttp.ServerDisconnectedError():
-            detail = "the connection was closed before an answer"
-        case _:
-            detail = type(error).__name__
-    match error:
         case TimeoutError():
             return Unreachable(operation, "timeout")
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Unreachable(operation, "tls_error", detail=detail)
+            return Unreachable(operation, "tls_error", detail=_detail(error))
         case aiohttp.ClientResponseError():  # what came was not HTTP
-            return InvalidResponse(operation, "invalid_response", detail=detail)
+            return InvalidResponse(operation, "invalid_response", detail=_detail(error))
+        case _:
+            return Unreachable(operation, "connection_error", detail=_detail(error))
+
+
+def _detail(error: Exception) -> str:
+    """What went wrong, in words that hold no address with a user's name in it."""
+    match error:
+        case aiohttp.ClientConnectorError():
+            return str(error)
+        case aiohttp.ClientPayloadError():
+            return "the answer broke off"
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed before an answer"
         case ValueError() if not isinstance(error, aiohttp.ClientError):
             # nothing was sent: a credential with a line break in it, or a host that cannot be a name
-            return Unreachable(operation, "connection_error", detail=str(error))
+            return str(error)
         case _:
-            return Unreachable(operation, "connection_error", detail=detail)
+            return type(error).__name__
 
 
 def _retry_after(header: str, now: float) -> float | None:

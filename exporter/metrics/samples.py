@@ -109,14 +109,13 @@ def _named_users(status: ProjectStatus, labelling: Labelling) -> Iterator[tuple[
 
 def _flagged(user: FreshUser, now: float) -> bool:
     """Whether there is something to report: missing, a flag, an end that is near, or a session that could not start."""
-    account = user.account.value if user.account else None
-    sessions = (user.sessions.value if user.sessions else None) or ()
+    account = user.detail
     expiry = _expiry(user)
     return (
         user.missing
         or (account is not None and bool(account.locked or account.user_expired or account.disabled))
         or (expiry is not None and expiry < now + EXPIRING_SOON)
-        or any(session.session_state == INIT_FAIL for session in sessions)
+        or any(session.session_state == INIT_FAIL for session in user.listed)
     )
 
 
@@ -132,7 +131,7 @@ def user_flag(name: str) -> Rule:
 
     def rule(status: ProjectStatus, labelling: Labelling) -> Samples:
         for label, user in _named_users(status, labelling):
-            flag = getattr(user.account.value, name) if user.account and user.account.value else None
+            flag = getattr(user.detail, name) if user.detail else None
             if flag is not None:
                 yield (label,), float(flag)
 
@@ -147,7 +146,7 @@ def user_expiries(status: ProjectStatus, labelling: Labelling) -> Samples:
 
 
 def _expiry(user: FreshUser) -> float | None:
-    milliseconds = (user.account.value.account_expires if user.account and user.account.value else None) or 0
+    milliseconds = (user.detail.account_expires if user.detail else None) or 0
     return milliseconds / 1000 if 0 < milliseconds < _YEAR_10000 * 1000 else None
 
 
@@ -155,8 +154,7 @@ def user_sessions(status: ProjectStatus, labelling: Labelling) -> Samples:
     """By user and state, only where there are any."""
     fold_state = _fold_state(state for state, _, _ in status.counts.sessions)
     for label, user in _named_users(status, labelling):
-        sessions = (user.sessions.value if user.sessions else None) or ()
-        for state, count in Counter(fold_state(session.session_state or UNKNOWN) for session in sessions).items():
+        for state, count in Counter(fold_state(session.session_state or UNKNOWN) for session in user.listed).items():
             yield (label, state), count
 
 

@@ -13,7 +13,7 @@ from exporter.polling.failure_log import FailureLog
 from exporter.polling.pacer import Pacer
 from exporter.polling.rate import Rate
 from exporter.polling.refusals import Paused, Refusals
-from exporter.polling.retries import LONGEST_RETRY_AFTER, attempts
+from exporter.polling.retries import asked_pause, attempts
 from exporter.polling.rounds import Round, Rounds
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Poller:
         except CloudError as error:
             if isinstance(error, Throttled):
                 pacer.rate.throttled(error.quota)
-                pacer.hold(min(error.retry_after or 0.0, LONGEST_RETRY_AFTER))
+                pacer.hold(asked_pause(error))
             raise
         pacer.rate.succeeded()
         self._refusals.accepted()

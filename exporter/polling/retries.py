@@ -21,6 +21,11 @@ LONGEST_RETRY_AFTER = 300.0
 stamina.instrumentation.set_on_retry_hooks([])  # a line of log for each retry would be a flood
 
 
+def asked_pause(error: CloudError) -> float:
+    """Seconds that the cloud asks to wait, as far as that is honoured; 0 where it does not ask."""
+    return min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+
+
 def attempts(deadline: float) -> AsyncIterator[stamina.Attempt]:
     """Attempts at one call, with growing, jittered pauses or those that the cloud asks for.
 
@@ -31,7 +36,7 @@ def attempts(deadline: float) -> AsyncIterator[stamina.Attempt]:
     def another(error: Exception) -> bool | float:
         if not (isinstance(error, CloudError) and error.passing):
             return False
-        pause = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER)
+        pause = asked_pause(error)
         if asyncio.get_running_loop().time() + pause >= deadline:
             return False
         return pause or True
