@@ -6,8 +6,10 @@ import asyncio
 import logging
 import os
 import platform
+import signal
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -18,20 +20,22 @@ from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 from exporter import __version__
-from exporter.cloud.transport import tls_context
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import collect
-from exporter.metrics.labels import Labelling
+from exporter.reload import Reload
+from exporter.setup import prepared
 from exporter.status import ProcessStatus, ProjectStatus
-from exporter.watch import Watch, watching
 from exporter.web.application import application
+from exporter.web.lifecycle import add_lifecycle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from prometheus_client.core import Metric
 
     from exporter import config
+    from exporter.setup import Setup
+    from exporter.watch import Watch
 
 PUBLISH_INTERVAL = 1.0
 """Seconds between two publishes; longer where one takes long."""
@@ -48,12 +52,12 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Exporter:
     """The projects under watch, and what was last published of them."""
 
-    def __init__(self, watches: Sequence[Watch], labelling: Labelling, now: Callable[[], float]) -> None:
+    def __init__(self, setup: Setup, now: Callable[[], float]) -> None:
         self.exposition = Exposition()
         self.statuses: tuple[ProjectStatus, ...] = ()
         """As last published."""
-        self._watches = watches
-        self._labelling = labelling
+        self.setup = setup
+        self._now = now
         self._process = ProcessStatus(
             version=__version__,
             revision=_revision(),
@@ -61,23 +65,56 @@ class Exporter:
             reload_successful=True,
             loaded_at=now(),
         )
+        self._polling: dict[Watch, asyncio.Task[None]] = {}
         self._own = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._own)
+        self.publish()
 
     def publish(self) -> None:
         """Make what is known now what is served."""
-        self.statuses = tuple(watch.status() for watch in self._watches)
+        self.statuses = tuple(watch.status() for watch in self.setup.watches)
         self.exposition.publish(self._families())
 
     async def run(self) -> None:
-        """Poll and publish until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for watch in self._watches:
-                group.create_task(watch.run())
+        """Poll and publish until cancelled, and let all connections go then."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._poll()
             while True:
                 pause = self._publish_timed()
                 await asyncio.sleep(pause)
+
+    async def aclose(self) -> None:
+        """Close all connections to the cloud."""
+        for watch in self.setup.watches:
+            await watch.connection.close()
+
+    def adopt(self, setup: Setup) -> None:
+        """Go on with another setup, in one step. Only while :meth:`run` runs."""
+        self.setup = setup
+        self._poll()
+        self.reloaded(successful=True)
+
+    def reloaded(self, *, successful: bool) -> None:
+        """Tell in the metrics how a reload ended."""
+        loaded_at = self._now() if successful else self._process.loaded_at
+        self._process = replace(self._process, reload_successful=successful, loaded_at=loaded_at)
+        self._publish_timed()
+
+    def _poll(self) -> None:
+        """Start the polling of what is new, and end that of what is gone."""
+        for watch in [watch for watch in self._polling if watch not in self.setup.watches]:
+            task = self._polling.pop(watch)
+            task.cancel()
+            self._tasks.create_task(self._let_go(watch, task))
+        for watch in self.setup.watches:
+            if watch not in self._polling:
+                self._polling[watch] = self._tasks.create_task(watch.run())
+
+    async def _let_go(self, gone: Watch, task: asyncio.Task[None]) -> None:
+        await asyncio.wait([task])
+        if all(watch.connection is not gone.connection for watch in self.setup.watches):
+            await gone.connection.close()
 
     def _publish_timed(self) -> float:
         """Publish, and say after how many seconds to do it again. A mistake of our own leaves nothing published."""
@@ -91,40 +128,49 @@ class Exporter:
         return max(PUBLISH_INTERVAL, (time.perf_counter() - began) / _PUBLISH_SHARE)
 
     def _families(self) -> Iterator[Metric]:
-        yield from collect(self.statuses, self._labelling, self._process)
+        yield from collect(self.statuses, self.setup.labelling, self._process)
         yield from self._own.collect()
+
+
+@dataclass(frozen=True)
+class Running:
+    """An exporter at work."""
+
+    exporter: Exporter
+    address: str
+    """Where it is served, as a URL."""
+    reload: Reload
 
 
 @asynccontextmanager
 async def exporting(
-    settings: config.Settings, now: Callable[[], float] = time.time
-) -> AsyncIterator[tuple[Exporter, str]]:
-    """An exporter that polls and serves as long as the context lasts, with the address that it is served at.
+    settings: config.Settings,
+    load: Callable[[], config.Settings] | None = None,
+    now: Callable[[], float] = time.time,
+) -> AsyncIterator[Running]:
+    """An exporter that polls and serves as long as the context lasts; ``load`` reads the settings anew.
 
     Raises:
+        ConfigError: a file that the settings rely on is of no use.
         OSError: the address cannot be listened on.
     """
-    tls = tls_context(settings.http.ca_file)
-    async with AsyncExitStack() as stack:
-        watches = [
-            await stack.enter_async_context(watching(project, settings, tls, now)) for project in settings.projects
-        ]
-        exporter = Exporter(watches, Labelling.of(settings.metrics), now)
-        exporter.publish()
-        address = await stack.enter_async_context(_served(exporter, settings.web))
-        _logger.info("listening", address=address)
-        stack.callback(_logger.info, "stopped")
-        async with asyncio.TaskGroup() as group:
+    async with aclosing(Exporter(prepared(settings, now), now)) as exporter:
+        reload = Reload(exporter, load or (lambda: settings), now)
+        async with _served(exporter, reload) as address, asyncio.TaskGroup() as group:
+            _logger.info("listening", address=address)
             running = group.create_task(exporter.run())
             try:
-                yield exporter, address
+                yield Running(exporter, address, reload)
             finally:
                 running.cancel()
+                _logger.info("stopped")
 
 
 @asynccontextmanager
-async def _served(exporter: Exporter, settings: config.Web) -> AsyncIterator[str]:
-    app = application(settings.telemetry_path, exporter.exposition, lambda: exporter.statuses)
+async def _served(exporter: Exporter, reload: Reload) -> AsyncIterator[str]:
+    settings = exporter.setup.settings.web
+    app = application(lambda: exporter.setup.settings.web, exporter.exposition, lambda: exporter.statuses)
+    add_lifecycle(app, lambda: exporter.setup.settings.web, reload, lambda: signal.raise_signal(signal.SIGTERM))
     runner = AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     await runner.setup()

@@ -8,9 +8,8 @@ import contextlib
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
-
-import structlog
 
 from exporter import __version__, config, demo, logs
 from exporter.app import exporting
@@ -18,9 +17,7 @@ from exporter.cloud import chain
 from exporter.simulator import command as simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
-
-_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +45,7 @@ def _run(namespace: argparse.Namespace) -> int:
         case _ if namespace.check:
             sys.stdout.write(f"{_summary(_load(flags))}\n")
         case _:
-            asyncio.run(_until_signalled(_serve(_load(flags))))
+            asyncio.run(_until_signalled(_serve(partial(_load, flags))))
     return 0
 
 
@@ -105,12 +102,17 @@ def _summary(settings: config.Settings) -> str:
     return f"The configuration is valid: {projects}."
 
 
-async def _serve(settings: config.Settings) -> None:
+async def _serve(load: Callable[[], config.Settings]) -> None:
+    settings = load()
     logs.configure(settings.log)
-    # This version cannot reload, and must not die of being asked to.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _logger.warning, "reload_not_supported")
-    async with exporting(settings):
-        await asyncio.Event().wait()
+    hangup = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+    async with exporting(settings, load) as running:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            with contextlib.suppress(config.ConfigError):  # which is in the log
+                await running.reload()
 
 
 async def _until_signalled(work: Coroutine[None, None, None]) -> None:

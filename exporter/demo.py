@@ -66,11 +66,15 @@ async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
     async with cloud.serve() as url:
         demo_settings = settings(url, list(cloud.population.names()), flags)
         logs.configure(demo_settings.log)
-        async with exporting(demo_settings) as (exporter, address):
-            out.write(introduction(address, url))
+        async with exporting(demo_settings) as running:
+            out.write(introduction(running.address, url))
             for line in itertools.count():
                 try:
-                    out.write(_EVENTS.get(line, "") + ("" if line % _LINES_A_HEADER else header()) + progress(exporter))
+                    out.write(
+                        _EVENTS.get(line, "")
+                        + ("" if line % _LINES_A_HEADER else header())
+                        + progress(running.exporter)
+                    )
                     out.flush()
                 except BrokenPipeError:  # nobody reads any more
                     return

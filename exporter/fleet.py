@@ -30,15 +30,15 @@ OTHER = "other"
 MOST_VALUES = 1000
 """Error codes, and server groups, that InitFail is counted by; a cloud that sends more costs no more memory."""
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(Generic[T_co]):
     """What the cloud last said about a user, and when; ``value`` is None where it does not know the user."""
 
     at: float
-    value: T | None
+    value: T_co | None
 
 
 @dataclass(slots=True)
@@ -126,10 +126,14 @@ def _count(counts: Counter[str], value: str | None) -> None:
 class Fleet:
     """The configured users of one project."""
 
-    def __init__(self, users: Iterable[tuple[str, str | None]]) -> None:
-        """``users`` are names, each with its id where that is known."""
-        self.members = tuple(Member(name, user_id) for name, user_id in users)
-        self.init_failures = InitFailures()
+    def __init__(self, users: Iterable[tuple[str, str | None]], before: Fleet | None = None) -> None:
+        """``users`` are names, each with its id where that is given.
+
+        Who was in the fleet ``before`` is known already, and its count of failures goes on.
+        """
+        known = {member.name: member for member in before.members} if before else {}
+        self.members: tuple[Member, ...] = tuple(_member(name, user_id, known.get(name)) for name, user_id in users)
+        self.init_failures: InitFailures = before.init_failures if before else InitFailures()
 
     def sessions_answered(self, member: Member, sessions: tuple[Session, ...] | None, at: float) -> None:
         """Take in what the cloud says of a user's sessions; None if it does not know the user.
@@ -171,5 +175,14 @@ class Fleet:
         )
 
 
-def _since(oldest: float, answer: Answer[T] | None) -> Answer[T] | None:
+def _member(name: str, given_id: str | None, known: Member | None) -> Member:
+    if known is None:
+        return Member(name, given_id)
+    if known.given_id == given_id:
+        return known
+    account = known.account if given_id == known.id else None  # another id is another account
+    return Member(name, given_id, None, known.sessions, account, known.failed_sessions)
+
+
+def _since(oldest: float, answer: Answer[T_co] | None) -> Answer[T_co] | None:
     return answer if answer and answer.at >= oldest else None

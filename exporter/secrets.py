@@ -22,12 +22,18 @@ def secret(value: SecretStr | str | None, file: Path | None) -> Callable[[], str
             return value.get_secret_value
 
 
+def version(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written or replaced. Raises OSError."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
 class ChangingFile:
     """A small text file whose content may be replaced at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._version: tuple[int, int, int] | None = None
+        self._version: object = None
         self._content: str | None = None
 
     def read(self) -> str:
@@ -40,13 +46,12 @@ class ChangingFile:
             ValueError: it is no UTF-8 text.
         """
         try:
-            status = self._path.stat()
-            version = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if version != self._version:
+            present = version(self._path)
+            if present != self._version:
                 content = self._path.read_text("utf-8-sig").strip()
                 if content or self._content is None:
                     self._content = content
-                self._version = version
+                self._version = present
         except OSError:
             if self._content is None:
                 raise

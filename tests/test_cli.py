@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 from support.exporters import get, until
 
@@ -63,6 +64,10 @@ async def line_with(stream: asyncio.StreamReader | None, pattern: str) -> re.Mat
             if found := re.search(pattern, line):
                 return found
     raise AssertionError(f"no line matches {pattern}")
+
+
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
 
 
 @pytest.fixture
@@ -156,12 +161,29 @@ async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
     assert "Traceback" not in errors.decode()
 
 
-async def test_it_does_not_die_of_being_asked_to_reload(configuration: Path) -> None:
+async def test_sighup_reloads_and_a_broken_file_changes_nothing(configuration: Path) -> None:
     async with command("--config.file", str(configuration)) as process:
         found = await line_with(process.stderr, "event=listening address=(.*)")
+        rewrite(configuration, CONFIGURATION + "shard: {index: one}\n")
         process.send_signal(signal.SIGHUP)
-        await line_with(process.stderr, "event=reload_not_supported")
-        assert (await get(f"{found[1]}/-/healthy"))[0] == 200
+        refused = await line_with(process.stderr, "event=reload_refused mistakes=(.*)")
+        assert f"{configuration}: shard.index: must be a whole number" in refused[1]
+        assert "last_reload_successful 0.0" in (await get(f"{found[1]}/metrics"))[1]
+        rewrite(configuration, CONFIGURATION.replace("users: [", "users: [another, "))
+        process.send_signal(signal.SIGHUP)
+        await line_with(process.stderr, "event=reloaded projects=1 users=2")
+        text = await until(lambda text: "last_reload_successful 1.0" in text, f"{found[1]}/metrics")
+        assert "_exporter_config_last_reload_success_timestamp_seconds" in text
+
+
+async def test_quit_ends_it_as_a_signal_does(configuration: Path) -> None:
+    async with command("--config.file", str(configuration), "--web.enable-lifecycle") as process:
+        found = await line_with(process.stderr, "event=listening address=(.*)")
+        async with aiohttp.ClientSession() as session, session.post(f"{found[1]}/-/quit") as response:
+            assert response.status == 200
+        async with asyncio.timeout(5):
+            await process.communicate()
+    assert process.returncode == 0
 
 
 async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:

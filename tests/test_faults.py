@@ -156,7 +156,6 @@ WRONG: dict[str, object] = {
 BROKEN = "connection_error"
 INVALID = "invalid_response"
 LIMIT = transport.MAX_BODY_BYTES
-TLS = transport.tls_context(None)  # takes long, and nothing here is TLS
 AWAY = "{elsewhere}/v1/p"
 """An address at another server, which must see nothing."""
 
@@ -364,7 +363,6 @@ async def healthy(**poll: float) -> AsyncIterator[Scene]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No pauses before retries, news at once, and a limit of bodies that is soon reached."""
     monkeypatch.setattr(app, "PUBLISH_INTERVAL", 0.05)
-    monkeypatch.setattr(app, "tls_context", lambda _: TLS)
     monkeypatch.setattr(transport, "MAX_BODY_BYTES", 2 * 1024 * 1024)
     with stamina.set_testing(True, attempts=4):
         yield

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.fake_cloud import FakeCloud, refused
+from support.fake_cloud import FakeCloud, refused, unjudged
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config
@@ -17,7 +17,6 @@ from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session, UserDetail
 from exporter.fleet import Counts, Fleet
 from exporter.polling.poller import Poller
-from exporter.polling.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -35,7 +34,7 @@ class Polled:
 
     def __init__(self, cloud: FakeCloud, names: Sequence[str], settings: dict[str, Any]) -> None:
         self.fleet = Fleet((name, None) for name in names)
-        self.poller = Poller("berlin", self.fleet, cloud, config.Poll(**settings), wall_clock)
+        self.poller = Poller(self.fleet, cloud, config.Poll(**settings), wall_clock, unjudged("berlin"))
 
     def counts(self) -> Counts:
         return self.fleet.counts(
@@ -322,12 +321,12 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
 
 def test_a_call_that_was_under_way_does_not_prove_what_has_been_refused_since() -> None:
     async def main() -> tuple[bool, bool]:
-        refusals = Refusals()
-        refusals.refused()
-        refusals.accepted()
+        refusals = unjudged("berlin")
+        refusals.refused("the key")
+        refusals.accepted("the key")
         during = refusals.proven
         await refusals.wait()
-        refusals.accepted()
+        refusals.accepted("the key")
         return during, refusals.proven
 
     assert run_virtually(main()) == (False, True)

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from support.fake_cloud import unjudged
 from support.simulated_cloud import SimulatedCloud
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
@@ -26,7 +27,9 @@ def poll(users: int, **settings: float) -> Calls:
     async def main() -> Calls:
         simulator = Simulator(SimulatorOptions(users=users, quota=200), clock=wall_clock)
         fleet = Fleet((name, None) for name in simulator.population.names())
-        poller = Poller("sim", fleet, SimulatedCloud(simulator), config.Poll.model_validate(settings), wall_clock)
+        poller = Poller(
+            fleet, SimulatedCloud(simulator), config.Poll.model_validate(settings), wall_clock, unjudged("sim")
+        )
         running = asyncio.create_task(poller.run())
         await asyncio.sleep(MINUTES * 60)
         running.cancel()

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fake_cloud import FakeCloud, refused
+from support.fake_cloud import FakeCloud, refused, unjudged
 from support.virtual_time import run_virtually, wall_clock
 
 from exporter import config
@@ -45,7 +45,7 @@ def poll(cloud: FakeCloud, users: int, seconds: float, **settings: float) -> Pol
 
     async def main() -> Poller:
         poll = config.Poll.model_validate(settings)
-        poller = Poller("berlin", Fleet((name, None) for name in names), cloud, poll, wall_clock)
+        poller = Poller(Fleet((name, None) for name in names), cloud, poll, wall_clock, unjudged("berlin"))
         running = asyncio.create_task(poller.run())
         await asyncio.sleep(seconds)
         running.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from support.fake_cloud import FakeCloud
+from support.fake_cloud import FakeCloud, unjudged
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config
@@ -17,18 +17,25 @@ from exporter.cloud.models import Session
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet
 from exporter.polling.poller import Poller
-from exporter.watch import Watch
+from exporter.watch import Plan, Watch
 
 if TYPE_CHECKING:
     from exporter.cloud.client import Client
+    from exporter.cloud.connect import Terms
     from exporter.status import ProjectStatus
+
+
+async def nothing_to_close() -> None:
+    pass
 
 
 def watch_of(cloud: FakeCloud, *names: str, **poll: float) -> Watch:
     fleet = Fleet((name, None) for name in names)
-    poller = Poller("berlin", fleet, cloud, config.Poll.model_validate(poll), wall_clock)
-    connection = Connection(cast("Client", cloud), Kept(lambda: Token("t")), Telemetry())
-    return Watch("berlin", connection, fleet, poller, wall_clock)
+    settings = config.Poll.model_validate(poll)
+    poller = Poller(fleet, cloud, settings, wall_clock, unjudged("berlin"))
+    connection = Connection(cast("Client", cloud), Kept(lambda: Token("t")), Telemetry(), nothing_to_close)
+    project = config.Project(project_id="berlin")
+    return Watch(Plan(project, settings, cast("Terms", None)), connection, fleet, poller, wall_clock)
 
 
 async def statuses(watch: Watch, *times: float) -> list[ProjectStatus]:

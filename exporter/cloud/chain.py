@@ -19,7 +19,7 @@ class Link:
     """What one link of the chain offers: a way to read the keys, and a project id where it names one."""
 
     source: str
-    read: Callable[[], AccessKey] = field(repr=False)
+    read: Callable[[], AccessKey] = field(repr=False, compare=False)
     project_id: str | None
 
 

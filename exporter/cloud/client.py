@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,6 +50,8 @@ class Client:
         self._endpoints = endpoints
         self._credentials = credentials
         self._transport = transport
+        self._second_chance = asyncio.Lock()
+        self._refused: Auth | None = None
 
     async def list_session_by_user_name(self, user_name: str) -> tuple[models.Session, ...]:
         """The sessions of one user."""
@@ -83,10 +86,19 @@ class Client:
         try:
             return await self._send(request, auth, decode)
         except Unauthorized:
-            renewed = await self._credentials.renewed(auth)
-            if renewed == auth:
-                raise
+            # One at a time, lest what was renewed be refused as often as there are calls under way.
+            async with self._second_chance:
+                renewed = await self._credentials.renewed(auth)
+                if renewed in (auth, self._refused):
+                    raise
+                return await self._send_renewed(request, renewed, decode)
+
+    async def _send_renewed(self, request: Request, renewed: Auth, decode: Callable[[bytes], T]) -> T:
+        try:
             return await self._send(request, renewed, decode)
+        except Unauthorized:
+            self._refused = renewed
+            raise
 
     async def _send(self, request: Request, auth: Auth, decode: Callable[[bytes], T]) -> T:
         headers = auth.headers(request, self._transport.now())

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter import config
 from exporter.cloud import chain, metadata, regions
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.client import Client, Endpoints
@@ -18,37 +19,76 @@ from exporter.secrets import secret
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from exporter import config
     from exporter.cloud.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
+class Terms:
+    """All that a connection follows from: where they are equal, a connection may stay as it is."""
+
+    project: config.Project
+    """Without its users."""
+    http: config.Http
+    timeout: float
+    concurrency: int
+    tls: ssl.SSLContext
+    link: chain.Link | None
+    """Where the keys come from when the project names none; None where that is left to the ECS."""
+
+    @classmethod
+    def of(cls, project: config.Project, settings: config.Settings, tls: ssl.SSLContext) -> Terms:
+        """The terms for a project. Raises ValueError and OSError where the SDK's credentials file is of no use."""
+        return cls(
+            project=project.model_copy(update={"users": (), "users_file": None}),
+            http=settings.http,
+            timeout=settings.poll.timeout,
+            concurrency=settings.poll.concurrency,
+            tls=tls,
+            link=chain.first_link(os.environ) if project.auth == config.Auth() else None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Connection:
     """A project's line to the cloud, with what there is to know about it."""
 
     client: Client
     credentials: Credentials
     telemetry: Telemetry
+    close: Callable[[], Awaitable[None]]
+
+
+def connect(terms: Terms, now: Callable[[], float], telemetry: Telemetry | None = None) -> Connection:
+    """A connection, which its owner has to close. Nothing is asked before the first call.
+
+    ``telemetry`` is counted on; a new one where there is none.
+    """
+    transport = Transport(
+        timeout=terms.timeout,
+        connections=terms.concurrency,
+        proxy_for=_proxy(terms.http, terms.project),
+        tls=terms.tls,
+        now=now,
+    )
+    if telemetry:
+        transport.telemetry = telemetry
+    credentials = _credentials(terms, transport)
+    client = Client(terms.project.project_id, _endpoints(terms.project), credentials, transport)
+    return Connection(client, credentials, transport.telemetry, transport.close)
 
 
 @asynccontextmanager
 async def connected(
     project: config.Project, settings: config.Settings, tls: ssl.SSLContext, now: Callable[[], float]
 ) -> AsyncIterator[Connection]:
-    """A connection for as long as the context lasts. Nothing is asked before the first call."""
-    transport = Transport(
-        timeout=settings.poll.timeout,
-        connections=settings.poll.concurrency,
-        proxy_for=_proxy(settings.http, project),
-        tls=tls,
-        now=now,
-    )
-    async with transport:
-        credentials = _credentials(project, transport)
-        client = Client(project.project_id, _endpoints(project), credentials, transport)
-        yield Connection(client, credentials, transport.telemetry)
+    """A connection for as long as the context lasts. Raises ValueError and OSError as :meth:`Terms.of` does."""
+    connection = connect(Terms.of(project, settings, tls), now)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _endpoints(project: config.Project) -> Endpoints:
@@ -70,16 +110,16 @@ def _proxy(http: config.Http, project: config.Project) -> Callable[[str], str | 
     return proxy_for
 
 
-def _credentials(project: config.Project, transport: Transport) -> Credentials:
-    auth = project.auth
+def _credentials(terms: Terms, transport: Transport) -> Credentials:
+    project, auth = terms.project, terms.project.auth
     if token := secret(auth.token, auth.token_file):
         return Kept(lambda: Token(token()))
     if user := _iam_user(project):
-        return Leased(lambda: user.lend(transport), transport.now)
+        return Leased(lambda: user.lend(transport), transport.now, user.password)
     if key := _access_key(auth):
         return Kept(key)
-    if link := chain.first_link(os.environ):
-        return Kept(link.read)
+    if terms.link:
+        return Kept(terms.link.read)
     return Leased(lambda: _last_resort(project, transport), transport.now)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,9 @@ class Credentials(Protocol):
     def expires_at(self) -> float | None:
         """When the present authentication ends, in seconds since 1970; None where unknown."""
 
+    def fingerprint(self) -> object:
+        """What tells these credentials from others, as they stand now: something else once they have been replaced."""
+
     async def current(self) -> Auth:
         """What to authenticate with now. Raises CloudError where it cannot be had."""
 
@@ -48,6 +52,12 @@ class Kept:
 
     read: Callable[[], Auth]
     expires_at: None = None
+
+    def fingerprint(self) -> object:
+        """See Credentials."""
+        with suppress(OSError, ValueError):
+            return self.read()
+        return None
 
     async def current(self) -> Auth:
         """See Credentials."""
@@ -72,16 +82,24 @@ class Lease:
 class Leased:
     """Authentication that the cloud lends for a while: renewed ahead of its end, and when it is refused.
 
-    A renewal that failed is not tried again for a while, ever longer, so that no account gets locked.
+    A renewal that failed is not tried again for a while, ever longer, so that no account gets locked; unless what it
+    is lent for has been replaced, which ``secret`` reads.
     """
 
-    def __init__(self, lend: Callable[[], Awaitable[Lease]], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        lend: Callable[[], Awaitable[Lease]],
+        now: Callable[[], float],
+        secret: Callable[[], object] = lambda: None,
+    ) -> None:
         self._lend = lend
         self._now = now
+        self._secret = secret
         self._lease: Lease | None = None
         self._renew_at = 0.0
         self._renewing = asyncio.Lock()
         self._failure: CloudError | None = None
+        self._failed_with: object = None
         self._pause = 0.0
         self._retry_at = 0.0
 
@@ -89,6 +107,12 @@ class Leased:
     def expires_at(self) -> float | None:
         """See Credentials."""
         return self._lease.expires_at if self._lease else None
+
+    def fingerprint(self) -> object:
+        """See Credentials."""
+        with suppress(OSError, ValueError):
+            return self._secret()
+        return None
 
     async def current(self) -> Auth:
         """See Credentials."""
@@ -113,7 +137,8 @@ class Leased:
             return self._lease.auth
 
     async def _renew(self) -> Lease:
-        if self._failure and self._now() < self._retry_at:
+        secret = self.fingerprint()
+        if self._failure and self._now() < self._retry_at and secret == self._failed_with:
             raise self._failure.with_traceback(None)
         try:
             lease = await self._lend()
@@ -121,7 +146,7 @@ class Leased:
             first_pause = _PAUSE_REFUSED if isinstance(error, Refused) else _PAUSE_UNREACHABLE
             self._pause = min(max(self._pause * 2, first_pause), _LONGEST_PAUSE)
             self._retry_at = self._now() + self._pause
-            self._failure = error
+            self._failure, self._failed_with = error, secret
             raise
         now = self._now()
         life = lease.expires_at - now

@@ -19,6 +19,7 @@ from exporter import __version__
 from exporter.cloud import models
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable, refusal
 from exporter.cloud.telemetry import Telemetry
+from exporter.secrets import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,6 +105,10 @@ class Transport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
         await self._session.close()
 
     async def send(self, request: Request, read: Callable[[Answer], T]) -> T:
@@ -223,5 +228,13 @@ def proxy_from_environment(endpoint: str) -> str | None:
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """What servers are verified with: the system's authorities, or those of ``ca_file``. Takes about 13 ms."""
+    """What servers are verified with: the system's authorities, or those of ``ca_file``.
+
+    The same one again as long as the file stays as it is. Takes about 13 ms. Raises OSError.
+    """
+    return _tls_context(ca_file, version(ca_file) if ca_file else None)
+
+
+@lru_cache(maxsize=1)
+def _tls_context(ca_file: Path | None, _: object) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)

@@ -151,9 +151,7 @@ class Web(Section):
     config_file: Annotated[File | None, AfterValidator(supported(None))] = Field(
         None, description="File for TLS and basic auth; not supported by this version."
     )
-    enable_lifecycle: Annotated[Switch, AfterValidator(supported(False))] = Field(
-        False, description="POST /-/reload and POST /-/quit; this version supports only `false`."
-    )
+    enable_lifecycle: Switch = Field(False, description="Whether POST /-/reload and POST /-/quit are answered.")
 
     @property
     def host(self) -> str | None:

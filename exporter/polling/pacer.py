@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import math
 
-if TYPE_CHECKING:
-    from exporter.polling.rate import Rate
+from exporter.polling.rate import Rate
 
 
 class Pacer:
@@ -17,8 +16,17 @@ class Pacer:
 
     def __init__(self, rate: Rate) -> None:
         self.rate = rate
+        self._last = -math.inf
         self._next = 0.0
         self._held_until = 0.0
+
+    def going_on(self, per_minute: float) -> Pacer:
+        """One that goes on after the last turn taken, with what has been learned if the rate's limit stays the same."""
+        same = per_minute == self.rate.configured
+        other = Pacer(self.rate if same else Rate(per_minute))
+        other._next = max(self._last + other.rate.spacing, self._held_until)
+        other._held_until = self._held_until
+        return other
 
     async def turn(self, spacing: float = 0.0) -> None:
         """Wait for the next turn; the one after it comes ``spacing`` seconds later, or as the rate allows if longer."""
@@ -28,6 +36,8 @@ class Pacer:
         await asyncio.sleep(turn - clock())
         if clock() < self._held_until:  # it was called off while it was waited for
             await self.turn(spacing)
+        else:
+            self._last = max(self._last, turn)
 
     def hold(self, seconds: float) -> None:
         """Hand out no turn for so long."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +13,7 @@ from exporter.cloud.errors import CloudError, InvalidResponse, NotFound, Throttl
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.pacer import Pacer
 from exporter.polling.rate import Rate
-from exporter.polling.refusals import Paused, Refusals
+from exporter.polling.refusals import Paused
 from exporter.polling.retries import asked_pause, attempts
 from exporter.polling.rounds import Round, Rounds
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from exporter import config
     from exporter.cloud.models import Session, UserDetail, UserPage
-    from exporter.fleet import Fleet, Member
+    from exporter.fleet import Answer, Fleet, Member
+    from exporter.polling.refusals import Refusals
 
 STALE_ROUNDS = 3
 """An answer counts for so many of its rounds, unless the configuration says how long."""
@@ -58,6 +60,8 @@ class Operation:
     members: Callable[[Round], Awaitable[Sequence[Member]]]
     """Whom to ask in a round; those that cannot be asked it enters into the round itself."""
     ask: Callable[[Member], Awaitable[None]]
+    answer: Callable[[Member], Answer[object] | None]
+    """The last answer about somebody."""
     log: FailureLog
     pacer: Pacer
     rounds: Rounds = field(default_factory=Rounds)
@@ -69,20 +73,23 @@ class Poller:
     Steady times are the event loop's; ``now`` gives the wall clock's, in seconds since 1970.
     """
 
-    def __init__(self, project: str, fleet: Fleet, cloud: Cloud, poll: config.Poll, now: Callable[[], float]) -> None:
+    def __init__(
+        self, fleet: Fleet, cloud: Cloud, poll: config.Poll, now: Callable[[], float], refusals: Refusals
+    ) -> None:
+        self.refusals = refusals
         self._fleet = fleet
         self._cloud = cloud
         self._poll = poll
         self._now = now
         self._slots = asyncio.Semaphore(poll.concurrency)
         self._lookups = Pacer(Rate(poll.rate_limit))
-        self._refusals = Refusals()
         self.sessions = Operation(
             LIST_SESSION_BY_USER_NAME,
             poll.interval,
             self._everyone,
             self._ask_sessions,
-            FailureLog(project, LIST_SESSION_BY_USER_NAME),
+            lambda member: member.sessions,
+            FailureLog(refusals.project, LIST_SESSION_BY_USER_NAME),
             Pacer(Rate(poll.rate_limit)),
         )
         self.accounts = Operation(
@@ -90,10 +97,19 @@ class Poller:
             poll.user_interval,
             self._everyone_with_id,
             self._ask_account,
-            FailureLog(project, LIST_USER_DETAIL),
+            lambda member: member.account,
+            FailureLog(refusals.project, LIST_USER_DETAIL),
             Pacer(Rate(poll.rate_limit)),
         )
         self.operations = (self.sessions, self.accounts)
+
+    def go_on_from(self, before: Poller) -> None:
+        """Take over the rounds and the pace of a poller that ends, with what it has learned of the cloud."""
+        self.refusals.go_on_from(before.refusals)
+        self._lookups = before._lookups.going_on(self._poll.rate_limit)
+        for operation, earlier in zip(self.operations, before.operations, strict=True):
+            operation.log, operation.rounds = earlier.log, earlier.rounds
+            operation.pacer = earlier.pacer.going_on(self._poll.rate_limit)
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -116,30 +132,30 @@ class Poller:
         return _steady() - stale_after
 
     async def _poll_rounds(self, operation: Operation) -> None:
-        known = False
         while True:
+            known = operation.rounds.known
             interval = self.interval(operation)
             next_round = _steady() + interval
-            # As fast as the rate allows as long as nothing is known, and evenly from then on, beginning at once.
-            spacing = interval / len(self._fleet.members) if known else 0.0
-            answered = await self._poll_round(operation, spacing, next_round)
-            if self._refusals.pausing:
-                await self._refusals.wait()
-            elif known or not answered:
+            await self._poll_round(operation, interval / max(len(self._fleet.members), 1), next_round)
+            if self.refusals.pausing:
+                await self.refusals.wait()
+            elif known or not operation.rounds.known:  # the first answers of all are followed by the next round at once
                 await asyncio.sleep(next_round - _steady())
-            known = answered
 
-    async def _poll_round(self, operation: Operation, spacing: float, deadline: float) -> bool:
-        """Ask everybody, and again whom it is worth before the deadline; whether there was any answer."""
+    async def _poll_round(self, operation: Operation, spacing: float, deadline: float) -> None:
+        """Ask everybody, and again whom it is worth before the deadline.
+
+        First come those without an answer, as fast as the rate allows; then, evenly spaced, who has waited longest.
+        """
         round_ = operation.rounds.current = Round(users=len(self._fleet.members), started=self._now())
         began = _steady()
-        members = await operation.members(round_)
+        members = sorted(await operation.members(round_), key=lambda member: _answered_at(operation.answer(member)))
         async with asyncio.TaskGroup() as calls:
             for asked, member in enumerate(members):
                 try:
-                    async with self._admission(operation.pacer, spacing):
+                    async with self._admission(operation.pacer, spacing if operation.answer(member) else 0.0):
                         call = calls.create_task(self._call(operation, round_, member, deadline))
-                        if not self._refusals.proven:
+                        if not self.refusals.proven:
                             await asyncio.wait([call])
                 except Paused:
                     round_.failed[REFUSED] += len(members) - asked
@@ -147,7 +163,6 @@ class Poller:
         duration = _steady() - began
         operation.rounds.finish(duration, self._now())
         operation.log.finished(round_, duration)
-        return round_.answered > 0
 
     @asynccontextmanager
     async def _admission(self, pacer: Pacer, spacing: float = 0.0) -> AsyncIterator[None]:
@@ -156,11 +171,11 @@ class Poller:
         Raises:
             Paused: on entering, the credentials have been refused.
         """
-        async with self._refusals.alone():
+        async with self.refusals.alone():
             await pacer.turn(spacing)
             await self._slots.acquire()
             try:
-                self._refusals.check()
+                self.refusals.check()
             except Paused:
                 self._slots.release()
                 raise
@@ -172,8 +187,8 @@ class Poller:
                 with attempt:
                     if attempt.num > 1:
                         await operation.pacer.turn()
-                    self._refusals.check()
-                    with self._learning(operation.pacer):
+                    self.refusals.check()
+                    with self._learning(operation.pacer, operation.log):
                         await operation.ask(member)
         except Paused:
             round_.failed[REFUSED] += 1
@@ -185,23 +200,26 @@ class Poller:
             self._slots.release()
 
     @contextmanager
-    def _learning(self, pacer: Pacer) -> Iterator[None]:
+    def _learning(self, pacer: Pacer, log: FailureLog) -> Iterator[None]:
         """Make of a call's end what there is to learn for the next ones."""
+        credentials = self.refusals.present()
         try:
             yield
-        except CloudError as error:
-            if isinstance(error, Throttled):
-                pacer.rate.throttled(error.quota)
-                pacer.hold(asked_pause(error))
+        except Throttled as error:
+            pacer.rate.throttled(error.quota)
+            pacer.hold(asked_pause(error))
+            raise
+        except Unauthorized as error:
+            log.failed(error)
+            if pause := self.refusals.refused(credentials):
+                log.paused(pause)
             raise
         pacer.rate.succeeded()
-        self._refusals.accepted()
+        self.refusals.accepted(credentials)
 
     def _failed(self, operation: Operation, round_: Round, error: CloudError, users: int = 1) -> None:
         round_.failed[error.outcome] += users
         operation.log.failed(error)
-        if isinstance(error, Unauthorized) and (pause := self._refusals.refused()):
-            operation.log.paused(pause)
 
     async def _everyone(self, round_: Round) -> Sequence[Member]:  # noqa: ARG002 - nobody has to be left out
         return self._fleet.members
@@ -240,7 +258,7 @@ class Poller:
         for _ in range(MAX_LOOKUP_PAGES):
             async with self._admission(self._lookups):
                 try:
-                    with self._learning(self._lookups):
+                    with self._learning(self._lookups, self.accounts.log):
                         page = await self._cloud.list_users(names, seen)
                 finally:
                     self._slots.release()
@@ -260,6 +278,10 @@ class Poller:
             account = None
             member.found_id = None  # the name may have got another id
         self._fleet.account_answered(member, account, _steady())
+
+
+def _answered_at(answer: Answer[object] | None) -> float:
+    return answer.at if answer else -math.inf
 
 
 def _steady() -> float:

@@ -21,7 +21,7 @@ class Rate:
     """Calls a minute of one operation. Times are the event loop's."""
 
     def __init__(self, configured: float) -> None:
-        self._configured = configured
+        self.configured = configured
         self._ceiling = configured
         self._per_minute = configured
         self._settled_at = 0.0
@@ -34,7 +34,7 @@ class Rate:
     def throttled(self, quota: float | None) -> bool:
         """The cloud answered 429, and perhaps named its quota, in calls a minute. Tells whether the rate went down."""
         if quota is not None:
-            self._ceiling = min(self._configured, SHARE_OF_QUOTA * quota)
+            self._ceiling = min(self.configured, SHARE_OF_QUOTA * quota)
             self._per_minute = min(self._per_minute, self._ceiling)
         now = asyncio.get_running_loop().time()
         if now < self._settled_at:
@@ -45,4 +45,4 @@ class Rate:
 
     def succeeded(self) -> None:
         """A call went through."""
-        self._per_minute = min(self._per_minute + _RECOVERY * self._configured, self._ceiling)
+        self._per_minute = min(self._per_minute + _RECOVERY * self.configured, self._ceiling)

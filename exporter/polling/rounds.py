@@ -44,6 +44,11 @@ class Rounds:
     """Wall time at which a round last ended without any failed call."""
 
     @property
+    def known(self) -> bool:
+        """Whether the last round has brought any answer."""
+        return self.last is not None and self.last.answered > 0
+
+    @property
     def up(self) -> bool:
         """Whether the round under way, or else the last finished one, has got an answer."""
         return any(r.got_through for r in (self.current, self.last) if r)

@@ -14,24 +14,27 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
+    from exporter import config
     from exporter.status import ProjectStatus
 
 
 def application(
-    telemetry_path: str, exposition: Exposition, statuses: Callable[[], Sequence[ProjectStatus]]
+    settings: Callable[[], config.Web], exposition: Exposition, statuses: Callable[[], Sequence[ProjectStatus]]
 ) -> web.Application:
-    """The web application. ``statuses`` gives the projects as they stand."""
+    """The web application. ``settings`` gives those in force, ``statuses`` the projects as they stand."""
     app = web.Application()
-    app.router.add_get(telemetry_path, _metrics(exposition))
-    app.router.add_get("/", _landing_page(telemetry_path, statuses))
+    app.router.add_get("/", _landing_page(settings, statuses))
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready(statuses))
+    app.router.add_get("/{path:(?!-/).+}", _metrics(settings, exposition))
     app.on_response_prepare.append(_name_nothing)
     return app
 
 
-def _metrics(exposition: Exposition) -> Handler:
+def _metrics(settings: Callable[[], config.Web], exposition: Exposition) -> Handler:
     async def metrics(request: web.Request) -> web.Response:
+        if request.path != settings().telemetry_path:  # which a reload may change
+            raise web.HTTPNotFound
         wanted = negotiated(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         rendered = exposition.get(wanted)
         headers = {hdrs.CONTENT_TYPE: wanted.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
@@ -51,9 +54,9 @@ def _is_zero(quality: str) -> bool:
     return quality.startswith("q=") and not quality.strip("q=0.")
 
 
-def _landing_page(telemetry_path: str, statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
+def _landing_page(settings: Callable[[], config.Web], statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
     async def landing_page(_: web.Request) -> web.Response:
-        return web.Response(text=page.render(telemetry_path, statuses()), content_type="text/html")
+        return web.Response(text=page.render(settings().telemetry_path, statuses()), content_type="text/html")
 
     return landing_page
 

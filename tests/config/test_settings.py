@@ -239,7 +239,6 @@ def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
     [
         ("poll", {"source": "bulk"}),
         ("web", {"config_file": "/web.yml"}),
-        ("web", {"enable_lifecycle": True}),
         ("shard", {"index": 1}),
         ("shard", {"total": 2}),
     ],

@@ -42,8 +42,8 @@ def settings(*projects: dict[str, Any], **sections: Any) -> config.Settings:
 @asynccontextmanager
 async def running(wanted: config.Settings) -> AsyncIterator[str]:
     """The address of a running exporter."""
-    async with exporting(wanted) as (_, address):
-        yield address
+    async with exporting(wanted) as at_work:
+        yield at_work.address
 
 
 async def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from exporter.cloud.errors import CloudError, refusal
 from exporter.cloud.models import Session, User, UserDetail, UserPage
+from exporter.polling.refusals import Refusals, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 def refused(operation: str, status: int) -> CloudError:
     """The error that an answer with this status becomes."""
     return refusal(operation, status, "WKS.00000404" if status == 404 else "WKS.1", "request-1")
+
+
+def unjudged(project: str) -> Refusals:
+    """How credentials stand with a cloud that has not judged them yet."""
+    return Refusals(project, lambda: "the key", Standing())
 
 
 @dataclass

@@ -1,0 +1,374 @@
+"""A new configuration comes into force as a whole, or not at all, and nobody notices who is in both."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from support.exporters import get, project, settings, until
+from support.fake_cloud import FakeCloud, unjudged
+from support.virtual_time import run_virtually, wall_clock
+
+from exporter import app, config
+from exporter.app import exporting
+from exporter.cloud.models import Session, UserDetail
+from exporter.fleet import Fleet, Member
+from exporter.polling.poller import Poller
+from exporter.simulator import DEMO_ACCESS_KEY, DEMO_SECRET_KEY, Simulator, SimulatorOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from exporter.app import Running
+
+SESSIONS = "ListSessionByUserName"
+
+
+class Configured:
+    """A running exporter, and what its configuration says now."""
+
+    def __init__(self, first: config.Settings) -> None:
+        self.settings = first
+        self.running: Running
+
+    def load(self) -> config.Settings:
+        return self.settings
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[Configured]:
+        async with exporting(self.settings, self.load) as self.running:
+            yield self
+
+    async def reload(self, changed: config.Settings) -> None:
+        self.settings = changed
+        await self.running.reload()
+
+    async def scraped(self) -> str:
+        code, text, _ = await get(f"{self.running.address}/metrics")
+        assert code == 200
+        return text
+
+    async def until(self, *samples: str) -> str:
+        """The metrics as soon as they have all these lines."""
+        return await until(lambda text: all(f"\n{line}\n" in text for line in samples), f"{self.address}/metrics")
+
+    @property
+    def address(self) -> str:
+        return self.running.address
+
+
+def frozen(**options: Any) -> Simulator:
+    return Simulator(SimulatorOptions(speed=0, quota=0, **options))
+
+
+def covered(name: str) -> str:
+    return f'huaweicloud_workspace_poll_coverage_ratio{{operation="{SESSIONS}",project="{name}"}} 1.0'
+
+
+def counters(text: str) -> dict[tuple[str, ...], float]:
+    """Every counter of the exporter's own."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in parse_text(text)
+        for sample in family.samples
+        if family.type == "counter" and family.name.startswith("huaweicloud")
+    }
+
+
+@pytest.fixture(autouse=True)
+def _news_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PUBLISH_INTERVAL", 0.05)
+
+
+async def test_users_come_and_go_and_who_stays_keeps_the_numbers() -> None:
+    """Nobody who stays is asked again before the numbers count, and no counter begins anew."""
+    simulator = frozen(users=6)
+    names = list(simulator.population.names())
+    async with simulator.serve() as url:
+        slow = {"poll": {"interval": 3600, "user_interval": 3600, "rate_limit": 60_000}}
+        first = settings(project(simulator, url, users=names[:4]), **slow)
+        async with Configured(first).at_work() as exporter:
+            before = await exporter.until(covered("sim"))
+            await exporter.reload(settings(project(simulator, url, users=names[2:]), **slow))
+            text = await exporter.scraped()
+            assert 'huaweicloud_workspace_users{project="sim"} 4.0' in text
+            assert 'poll_coverage_ratio{operation="ListSessionByUserName",project="sim"} 0.5' in text
+            for name in names[:2]:
+                assert f'user_name="{name}"' not in text
+            for name in names[2:4]:
+                assert f'user_locked{{project="sim",user_name="{name}"}}' in text
+            after = await exporter.until(covered("sim"))
+    news = {key: value - counters(before)[key] for key, value in counters(after).items() if key in counters(before)}
+    assert min(news.values()) >= 0
+    assert counters(before).keys() <= counters(after).keys()
+
+
+async def test_who_is_gone_is_let_go() -> None:
+    simulator = frozen(users=3)
+    names = list(simulator.population.names())
+    async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
+        await exporter.until(covered("sim"))
+        assert remembered(names[0])
+        await exporter.reload(settings(project(simulator, url, users=names[1:])))
+        await exporter.until(covered("sim"))
+        async with asyncio.timeout(20):
+            while remembered(names[0]):  # noqa: ASYNC110 - a call under way may still hold it
+                await asyncio.sleep(0.05)
+
+
+def remembered(name: str) -> bool:
+    """Whether anything in the process still stands for a user."""
+    gc.collect()
+    return any(isinstance(each, Member) and each.name == name for each in gc.get_objects())
+
+
+async def test_a_project_that_has_not_changed_is_not_disturbed() -> None:
+    simulator = frozen(users=3)
+    async with simulator.serve() as url:
+        same = project(simulator, url, name="same")
+        async with Configured(settings(same, project(simulator, url, name="old"))).at_work() as exporter:
+            await exporter.until(covered("same"), covered("old"))
+            watch, _ = exporter.running.exporter.setup.watches
+            await exporter.reload(settings(project(simulator, url, name="new"), same))
+            text = await exporter.until(covered("same"), covered("new"))
+            assert exporter.running.exporter.setup.watches[1] is watch
+            assert 'project="old"' not in text
+
+
+async def test_a_refused_configuration_changes_nothing_and_says_why() -> None:
+    simulator = frozen(users=3)
+    async with simulator.serve() as url:
+        good = settings(project(simulator, url), web={"listen_address": "127.0.0.1:0", "enable_lifecycle": True})
+        exporter = Configured(good)
+
+        def broken() -> config.Settings:
+            raise config.ConfigError([config.Mistake("workspace.yml", "poll.interval", "must be a duration")])
+
+        with structlog.testing.capture_logs() as log:
+            async with exporter.at_work():
+                before = exporter.running.exporter.setup
+                await exporter.until(covered("sim"))
+                exporter.load = broken  # type: ignore[method-assign] # the file is broken from here on
+                exporter.running.reload._load = broken  # noqa: SLF001 - the same
+                code, text = await post(f"{exporter.address}/-/reload")
+                assert code == 400
+                assert "workspace.yml: poll.interval: must be a duration\n" in text
+                assert exporter.running.exporter.setup is before
+                told = await exporter.scraped()
+                assert "huaweicloud_workspace_exporter_config_last_reload_successful 0.0" in told
+                assert covered("sim") in told
+                exporter.running.reload._load = lambda: good  # noqa: SLF001 - mended
+                assert (await post(f"{exporter.address}/-/reload"))[0] == 200
+                assert "huaweicloud_workspace_exporter_config_last_reload_successful 1.0" in await exporter.scraped()
+    [refused] = [event for event in log if event["event"] == "reload_refused"]
+    assert refused["mistakes"] == ["workspace.yml: poll.interval: must be a duration"]
+
+
+async def post(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.post(url) as response:
+        return response.status, await response.text()
+
+
+@pytest.mark.parametrize("path", ["/-/reload", "/-/quit"])
+async def test_the_lifecycle_is_for_nobody_unless_it_is_enabled(path: str) -> None:
+    simulator = frozen(users=1)
+    async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
+        code, text = await post(exporter.address + path)
+        assert code == 403
+        assert "web.enable_lifecycle" in text
+        assert (await get(exporter.address + path))[0] == 405
+
+
+async def test_the_time_of_the_last_accepted_configuration_is_told() -> None:
+    simulator = frozen(users=1)
+    times = iter(range(1000, 2000))
+    async with simulator.serve() as url:
+        wanted = settings(project(simulator, url))
+        async with exporting(wanted, lambda: wanted, lambda: float(next(times))) as running:
+            name = "huaweicloud_workspace_exporter_config_last_reload_success_timestamp_seconds"
+
+            async def told() -> float:
+                _, text, _ = await get(f"{running.address}/metrics")
+                return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+
+            first = await told()
+            await running.reload()
+            assert await told() > first
+
+
+async def test_paths_and_labels_change_with_a_reload() -> None:
+    simulator = frozen(users=2)
+    names = list(simulator.population.names())
+    async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
+        await exporter.until(covered("sim"))
+        web = {"listen_address": "127.0.0.1:0", "telemetry_path": "/other"}
+        await exporter.reload(settings(project(simulator, url), web=web, metrics={"per_user": "none"}))
+        assert (await get(f"{exporter.address}/metrics"))[0] == 404
+        code, text, _ = await get(f"{exporter.address}/other")
+        assert code == 200
+        assert not any(name in text for name in names)
+        assert 'href="/other"' in (await get(f"{exporter.address}/"))[1]
+
+
+async def test_a_wrong_key_goes_on_pausing_over_reloads_and_a_new_one_is_tried_at_once(tmp_path: Path) -> None:
+    """So that not even a reload in a loop gets the key locked."""
+    simulator = frozen(users=3)
+    key = tmp_path / "sk"
+    key.write_text("wrong")
+    auth = {"access_key": DEMO_ACCESS_KEY, "secret_key_file": key}
+    async with simulator.serve() as url:
+
+        def changed(interval: float) -> config.Settings:
+            poll = {"interval": interval, "user_interval": 0.2, "rate_limit": 60_000}
+            return settings(project(simulator, url, auth=auth), poll=poll)
+
+        with structlog.testing.capture_logs() as log:
+            async with Configured(changed(0.2)).at_work() as exporter:
+                await paused(log)
+                for number in range(20):
+                    await exporter.reload(changed(0.2 + number / 100))
+                refused = sum(n for (_, code, *_), n in calls(await exporter.scraped()) if code == "401")
+                assert refused == 1
+                key.write_text(DEMO_SECRET_KEY)
+                await exporter.reload(changed(0.2))
+                await exporter.until(covered("sim"))
+
+
+async def paused(log: list[Any]) -> None:
+    async with asyncio.timeout(20):
+        while not any(event["event"] == "calls_paused" for event in log):  # noqa: ASYNC110 - the log tells nobody
+            await asyncio.sleep(0.02)
+
+
+def calls(text: str) -> Iterator[tuple[tuple[str, str], float]]:
+    for family in parse_text(text):
+        for sample in family.samples:
+            if sample.name == "huaweicloud_workspace_api_requests_total":
+                yield (sample.labels["operation"], sample.labels["code"]), sample.value
+
+
+async def test_reload_in_a_loop_under_load_loses_no_scrape() -> None:
+    """While users, pace and connections change many times a second, every scrape has everybody."""
+    simulator = frozen(users=30)
+    names = list(simulator.population.names())
+    async with simulator.serve() as url:
+        polls: list[dict[str, float]] = [
+            {"interval": 0.5, "user_interval": 0.5, "rate_limit": 60_000},
+            {"interval": 0.4, "user_interval": 0.5, "rate_limit": 50_000},
+            {"interval": 0.5, "user_interval": 9, "rate_limit": 60_000, "timeout": 9},
+        ]
+        variants = [
+            settings(
+                project(simulator, url, users=names[:20] + names[20 + n : 21 + n]), poll={**poll, "stale_after": 60}
+            )
+            for n, poll in enumerate(polls)
+        ]
+        async with Configured(variants[0]).at_work() as exporter:
+            await exporter.until(covered("sim"))
+            tasks = len(asyncio.all_tasks())
+            scrapes: list[bool] = []
+
+            async def scrape() -> None:
+                while True:
+                    text = await exporter.scraped()
+                    present = [f'user_missing{{project="sim",user_name="{name}"}}' in text for name in names[:20]]
+                    scrapes.append(all(present))
+
+            scraping = [asyncio.create_task(scrape()) for _ in range(4)]
+            before = counters(await exporter.scraped())
+            for number in range(60):
+                await exporter.reload(variants[number % 3])
+                after = counters(await exporter.scraped())
+                assert all(after[key] >= value for key, value in before.items())
+                before = after
+            for task in scraping:
+                task.cancel()
+            ended = await asyncio.gather(*scraping, return_exceptions=True)
+            assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+            assert len(scrapes) > 60
+            assert all(scrapes)
+            async with asyncio.timeout(20):
+                # Calls of the present, none of the past.
+                while len(asyncio.all_tasks()) > tasks + 20:  # noqa: ASYNC110 - nothing tells of the end of tasks
+                    await asyncio.sleep(0.05)
+
+
+class Restarted:
+    """A poller that is replaced by one which goes on from it, as a reload does."""
+
+    def __init__(self, cloud: FakeCloud) -> None:
+        self._cloud = cloud
+        self.fleet = Fleet([])
+        self._poller: Poller | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def restart(self, names: Iterable[str], poll: Mapping[str, float]) -> None:
+        self.fleet = Fleet(((name, None) for name in names), self.fleet)
+        poller = Poller(self.fleet, self._cloud, config.Poll.model_validate(poll), wall_clock, unjudged("berlin"))
+        if self._poller:
+            poller.go_on_from(self._poller)
+        self.stop()
+        self._poller, self._running = poller, asyncio.create_task(poller.run())
+
+    def stop(self) -> None:
+        if self._running:
+            self._running.cancel()
+
+
+def test_reloads_neither_break_the_rate_limit_nor_let_anybody_starve() -> None:
+    """With a change every two seconds, rounds never end, and yet everybody is asked in turn."""
+    cloud = FakeCloud()
+    names = [f"user{n:03}" for n in range(100)]
+    for name in names:
+        cloud.add(name, Session(id=name, session_state="Active"))
+
+    async def main() -> list[float]:
+        restarted = Restarted(cloud)
+        for number in range(300):
+            restarted.restart(names, {"interval": 60.0 + number % 2})
+            await asyncio.sleep(2)
+        now = asyncio.get_running_loop().time()
+        restarted.stop()
+        return [now - member.sessions.at for member in restarted.fleet.members if member.sessions]
+
+    ages = run_virtually(main())
+    assert len(ages) == 100
+    assert max(ages) < 90
+    times = cloud.times(SESSIONS)
+    assert max(sum(start <= time < start + 59.9 for time in times) for start in times) <= 181
+
+
+def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_again() -> None:
+    fleet = Fleet([("a", "id-1"), ("b", None)])
+    for member in fleet.members:
+        fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
+        fleet.account_answered(member, UserDetail(locked=True), at=1)
+    fleet.members[1].found_id = "id-b"
+    later = Fleet([("a", "id-2"), ("b", "id-b")], fleet)
+    counts = later.counts(sessions_since=0, accounts_since=0)
+    assert (counts.fresh_sessions, counts.fresh_accounts, counts.locked) == (2, 1, 1)
+    assert [member.id for member in later.members] == ["id-2", "id-b"]
+
+
+def test_a_failed_log_in_that_was_counted_before_a_reload_is_not_counted_again() -> None:
+    fleet = Fleet([("a", None)])
+    (a,) = fleet.members
+    failed = Session(id="1", session_state="InitFail")
+    fleet.sessions_answered(a, (), at=1)
+    fleet.sessions_answered(a, (failed,), at=2)
+    later = Fleet([("a", "id"), ("b", None)], fleet)
+    a, b = later.members
+    later.sessions_answered(a, (failed,), at=3)
+    later.sessions_answered(b, (replace_id(failed),), at=3)
+    assert later.init_failures.total == 1
+
+
+def replace_id(session: Session) -> Session:
+    return Session(id=f"{session.id}-b", session_state=session.session_state)
