@@ -89,7 +89,7 @@ def test_the_cloud_s_answers_become_the_expected_exposition(case: str) -> None:
     users = (
         (
             name,
-            models.sessions(answers[f"{name}.{SESSIONS}.json"]),
+            models.session_list(answers[f"{name}.{SESSIONS}.json"]).sessions,
             models.user_detail(answers[f"{name}.{DETAIL}.json"]),
         )
         for name in names
@@ -141,6 +141,20 @@ def test_a_flood_of_new_states_is_bounded() -> None:
     found = samples(text, "sessions")
     assert len(found) == 5 + 20 + 1
     assert sum(found.values()) == sum(samples(text, "user_sessions").values()) == 100
+
+
+def test_it_is_told_how_many_values_of_a_label_are_not_told_apart() -> None:
+    sessions = [Session(session_state=f"New{n}", client_version=str(n), agent_version="1") for n in range(25)]
+    failed = tuple(Session(id=str(n), session_state="InitFail", failed_code=str(n)) for n in range(7))
+    fleet = fleet_with(("a", (), None))
+    fleet.sessions_answered(fleet.members[0], (*sessions, *failed), at=2)
+    assert samples(exposition(status_of(fleet), max_label_values=5), "label_values_folded") == {
+        ("session_state",): 5,
+        ("client_version",): 21,  # with the failed ones' unknown
+        ("agent_version",): 0,
+        ("failed_code",): 2,
+        ("app_server_group_id",): 0,
+    }
 
 
 def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> None:

@@ -61,7 +61,9 @@ class Client:
             f"/v1/{self._project_id}/session/user-session-info",
             [("user_name", user_name)],
         )
-        return await self._ask(request, models.sessions)
+        answer = await self._ask(request, models.session_list)
+        self._transport.telemetry.texts_cut += answer.cut
+        return answer.sessions
 
     async def list_user_detail(self, user_id: str) -> models.UserDetail:
         """The flags of one account."""

@@ -7,7 +7,7 @@ personal data above all.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -50,11 +50,12 @@ class User(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Body(msgspec.Struct, frozen=True):
-    """What every body may carry: an error code, under the service's, the gateway's or IAM's name for it."""
+    """What every body may carry: an error code, under the service's or the gateway's name for it or as IAM nests it."""
 
     error_code: str | int | None = None
     errorCode: str | int | None = None  # noqa: N815 - the gateway's spelling
     code: str | int | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _SessionList(_Body, frozen=True):
@@ -126,7 +127,7 @@ def _decoder(kind: type[B]) -> Callable[[bytes], B]:
 
     def checked(body: bytes) -> B:
         answer = decode(body)
-        if code := _code_of(answer):
+        if code := _code_of(answer) or (answer.error and _code_in(answer.error)):
             raise ErrorBody(code)
         return answer
 
@@ -142,19 +143,29 @@ _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _user_page = _decoder(UserPage)
 
 
-def sessions(body: bytes) -> tuple[Session, ...]:
+class SessionList(NamedTuple):
+    """An answer of ListSessionByUserName."""
+
+    sessions: tuple[Session, ...]
+    cut: int
+    """Texts that were longer than what is kept of them."""
+
+
+def session_list(body: bytes) -> SessionList:
     """The sessions in an answer of ListSessionByUserName; an absent list is an empty one."""
     found = _session_list(body).session_info_list
     if found is None and (code := error_code(body)):
         raise ErrorBody(code)
-    return tuple(map(_bounded, found or ()))
+    cut = sum(map(_too_long, found or ()))
+    return SessionList(tuple(map(_bounded, found or ()) if cut else found or ()), cut)
+
+
+def _too_long(session: Session) -> int:
+    return sum(text is not None and len(text) > MOST_CHARACTERS for text in msgspec.structs.astuple(session))
 
 
 def _bounded(session: Session) -> Session:
-    texts = msgspec.structs.astuple(session)
-    if all(text is None or len(text) <= MOST_CHARACTERS for text in texts):
-        return session
-    return Session(*(text and text[:MOST_CHARACTERS] for text in texts))
+    return Session(*(text and text[:MOST_CHARACTERS] for text in msgspec.structs.astuple(session)))
 
 
 def user_detail(body: bytes) -> UserDetail:

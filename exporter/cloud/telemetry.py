@@ -31,6 +31,8 @@ class Telemetry:
     """By operation and outcome: the status, or what went wrong instead of one."""
     latencies: dict[str, Latencies] = field(default_factory=dict)
     """By operation, of the attempts that brought a whole answer."""
+    texts_cut: int = 0
+    """Texts of sessions that were longer than what is kept of them."""
     clock_skew: float | None = None
     """The last answer's ``Date`` less our clock, in seconds; None before the first."""
 

@@ -197,6 +197,20 @@ FAMILIES: tuple[Family, ...] = (
         lambda status, _: status.telemetry.attempts.items(),
     ),
     Family(
+        "label_values_folded",
+        "gauge",
+        "How many values of a label are beyond its limit, and counted together as `other`.",
+        ("label",),
+        samples.folded,
+    ),
+    Family(
+        "label_values_cut_total",
+        "counter",
+        "Texts of sessions that were longer than a label may be, and cut.",
+        (),
+        samples.single(lambda status: status.telemetry.texts_cut),
+    ),
+    Family(
         "credentials_expiry_timestamp_seconds",
         "gauge",
         "When the present credentials end; absent where unknown.",

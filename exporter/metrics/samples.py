@@ -68,6 +68,21 @@ def failures_by(counts: Counter[str], labelling: Labelling) -> Samples:
     return (((value,), n) for value, n in folded.items())
 
 
+def folded(status: ProjectStatus, labelling: Labelling) -> Samples:
+    """By label, how many values are not told apart."""
+    states, clients, agents = ({labels[i] for labels in status.counts.sessions} for i in range(3))
+    most = labelling.max_values
+    failures = status.init_failures
+    beyond = {
+        "session_state": len(states - set(DOCUMENTED_STATES)) - MAX_NEW_STATES,
+        "client_version": len(clients) - most,
+        "agent_version": len(agents) - most,
+        "failed_code": len(failures.by_code) - most,
+        "app_server_group_id": len(failures.by_server_group) - most,
+    }
+    return (((label,), max(n, 0)) for label, n in beyond.items())
+
+
 def of_accounts(count: Callable[[ProjectStatus], int]) -> Rule:
     """One number that follows from the accounts; none as long as no account is fresh."""
     return lambda status, _: [((), count(status))] if status.accounts_known else []

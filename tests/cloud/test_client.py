@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter import config
-from exporter.cloud import metadata, regions
+from exporter.cloud import metadata, models, regions
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
 from exporter.cloud.connect import Connection, connected
@@ -564,8 +564,9 @@ class TestHosts:
         """Each service's address is the configured one, or else the region's; sessions and users go to their own."""
         called = []
 
-        async def note(_: object, request: Any, __: object) -> None:
+        async def note(_: object, request: Any, __: object) -> models.SessionList:
             called.append(request.url.removeprefix("https://"))
+            return models.SessionList((), 0)
 
         monkeypatch.setattr(Transport, "send", note)
         project = {

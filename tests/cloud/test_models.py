@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ANSWERS = Path(__file__).with_name("answers")
 
 DECODERS: dict[str, Callable[[bytes], object]] = {
-    "sessions": models.sessions,
+    "sessions": models.session_list,
     "user_detail": models.user_detail,
     "user_page": models.user_page,
     "security_key": models.security_key,
@@ -69,7 +69,7 @@ def refused_with(decode: Callable[[bytes], object], raw: bytes) -> str | None:
 
 def test_the_documented_sessions() -> None:
     """The reference's example: two sessions, the first without a server group."""
-    assert models.sessions(answer("ListSessionByUserName")) == (
+    assert models.session_list(answer("ListSessionByUserName")).sessions == (
         Session(
             id="a7db732e1ad511edaf56fa163ed8e03f",
             session_state="AppcInit",
@@ -118,7 +118,7 @@ def test_the_end_of_a_token() -> None:
 @pytest.mark.parametrize("session", [{}, dict.fromkeys(Session.__struct_fields__)], ids=["absent", "null"])
 def test_fields_of_a_session_may_be_missing(session: dict[str, Any]) -> None:
     """Absent or null, a field is None."""
-    assert models.sessions(body({"session_info_list": [session]})) == (Session(),)
+    assert models.session_list(body({"session_info_list": [session]})).sessions == (Session(),)
 
 
 @pytest.mark.parametrize("flags", [{}, dict.fromkeys(UserDetail.__struct_fields__)], ids=["absent", "null"])
@@ -130,14 +130,14 @@ def test_flags_of_a_user_may_be_missing(flags: dict[str, Any]) -> None:
 def test_unknown_fields_are_skipped() -> None:
     """New fields of any shape change nothing, at the top and inside."""
     new = {"new": {"deep": [1, {"er": None}]}, "newer": [[]], "": 1e300}
-    assert models.sessions(body({"session_info_list": [{"id": "1", **new}], **new})) == (Session(id="1"),)
+    assert models.session_list(body({"session_info_list": [{"id": "1", **new}], **new})).sessions == (Session(id="1"),)
     assert models.user_detail(body({"user_detail": {"locked": True, **new}, **new})) == UserDetail(locked=True)
     assert models.user_page(body({"users": [{"id": "1", **new}], **new})).users == [User("1")]
 
 
 def test_unknown_values_are_kept() -> None:
     """A state that the reference does not know yet is a state like any other."""
-    assert models.sessions(body({"session_info_list": [{"session_state": "Hibernating"}]})) == (
+    assert models.session_list(body({"session_info_list": [{"session_state": "Hibernating"}]})).sessions == (
         Session(session_state="Hibernating"),
     )
 
@@ -145,7 +145,7 @@ def test_unknown_values_are_kept() -> None:
 @pytest.mark.parametrize("raw", [b"{}", b'{"session_info_list": null}', b'{"session_info_list": []}', b" { }\n"])
 def test_no_list_is_no_sessions(raw: bytes) -> None:
     """A user without sessions may be shown in three ways."""
-    assert models.sessions(raw) == ()
+    assert models.session_list(raw).sessions == ()
 
 
 @pytest.mark.parametrize("decode", [each for name, each in DECODERS.items() if name != "sessions"])
@@ -177,10 +177,17 @@ def test_an_error_under_a_status_of_success(decode: Callable[[bytes], object], e
     assert models.error_code(body(error)) == "WKS.1"
 
 
-def test_an_error_beside_a_list_is_an_error() -> None:
+@pytest.mark.parametrize("error", [{"error_code": "WKS.1"}, {"error": {"code": "WKS.1"}}])
+@pytest.mark.parametrize("listed", [[], [{"id": "1"}]])
+def test_an_error_beside_a_list_is_an_error(listed: list[object], error: dict[str, object]) -> None:
     """An error code counts even where the expected list is there, too."""
-    raw = body({"session_info_list": [], "error_code": "WKS.1"})
-    assert refused_with(models.sessions, raw) == "WKS.1"
+    assert refused_with(models.session_list, body({"session_info_list": listed, **error})) == "WKS.1"
+    assert refused_with(models.user_page, body({"users": listed, **error})) == "WKS.1"
+
+
+@pytest.mark.parametrize("error", [None, "", "none", [], {}, {"code": 0}])
+def test_an_error_without_a_code_beside_a_list_is_none(error: object) -> None:
+    assert models.session_list(body({"session_info_list": [], "error": error})).sessions == ()
 
 
 @pytest.mark.parametrize("code", [401, -1])
@@ -194,14 +201,14 @@ def test_codes_may_be_numbers(code: int) -> None:
 def test_some_codes_mean_success(name: str, code: object) -> None:
     """A code that says that all is well is no error."""
     raw = body({"session_info_list": [{"id": "1"}], name: code})
-    assert models.sessions(raw) == (Session(id="1"),)
+    assert models.session_list(raw).sessions == (Session(id="1"),)
     assert models.error_code(raw) is None
 
 
 def test_failed_sessions_are_no_error_bodies() -> None:
     """A session's failed_code is data."""
     raw = body({"session_info_list": [{"failed_code": "WKS.00010001"}]})
-    assert models.sessions(raw) == (Session(failed_code="WKS.00010001"),)
+    assert models.session_list(raw).sessions == (Session(failed_code="WKS.00010001"),)
     assert models.error_code(raw) is None
 
 
@@ -258,7 +265,7 @@ def test_what_is_no_answer(decode: Callable[[bytes], object], raw: bytes) -> Non
 def test_sessions_of_the_wrong_type(raw: object) -> None:
     """One wrong type spoils the answer as a whole: no half of it is taken for all."""
     with pytest.raises(msgspec.ValidationError):
-        models.sessions(body(raw))
+        models.session_list(body(raw))
 
 
 @pytest.mark.parametrize(
@@ -292,8 +299,8 @@ def test_half_a_key_is_none(missing: str) -> None:
 def test_invalid_utf8_in_what_is_read() -> None:
     """Text that is no UTF-8 is an error where it is used, and skipped with its field elsewhere."""
     with pytest.raises(models.UNDECODABLE):
-        models.sessions(b'{"session_info_list": [{"id": "\xff"}]}')
-    assert models.sessions(b'{"session_info_list": [{"client_name": "\xff"}]}') == (Session(),)
+        models.session_list(b'{"session_info_list": [{"id": "\xff"}]}')
+    assert models.session_list(b'{"session_info_list": [{"client_name": "\xff"}]}').sessions == (Session(),)
 
 
 @pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "1e400", "-1", "1e300"])
@@ -330,7 +337,9 @@ def test_damaged_answers_raise_nothing_else(data: st.DataObject) -> None:
 
 def test_documented_personal_data_is_not_read() -> None:
     """Of the reference's examples, no name, address, mail or login is in the decoded values."""
-    shown = repr((models.sessions(answer("ListSessionByUserName")), models.user_detail(answer("ListUserDetail"))))
+    shown = repr(
+        (models.session_list(answer("ListSessionByUserName")).sessions, models.user_detail(answer("ListUserDetail")))
+    )
     [first, second] = json.loads(answer("ListSessionByUserName"))["session_info_list"]
     detail = json.loads(answer("ListUserDetail"))["user_detail"]
     personal = ["client_ip", "client_mac", "client_name", "login_user", "vm_ip", "machine_sid", "session_stamp"]
@@ -347,7 +356,11 @@ def test_simulated_personal_data_is_not_read() -> None:
     users = [body({"user_detail": user}) for user in simulator.users()]
     page = body({"users": simulator.users(), "total_count": 1})
     assert all(mark in (sessions + b"".join(users)).decode() for mark in PERSONAL_MARKS)
-    decoded = (models.sessions(sessions), [models.user_detail(user) for user in users], models.user_page(page))
+    decoded = (
+        models.session_list(sessions).sessions,
+        [models.user_detail(user) for user in users],
+        models.user_page(page),
+    )
     assert [mark for mark in PERSONAL_MARKS if mark in repr(decoded)] == []
 
 
@@ -378,7 +391,17 @@ def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None
 def test_endless_texts_are_cut() -> None:
     """A version of a megabyte would be kept as long as its session is."""
     texts = {name: name + "x" * 1_000_000 for name in Session.__struct_fields__}
-    (session,) = models.sessions(msgspec.json.encode({"session_info_list": [texts]}))
+    (session,) = models.session_list(msgspec.json.encode({"session_info_list": [texts]})).sessions
     assert {len(text) for text in msgspec.structs.astuple(session)} == {models.MOST_CHARACTERS}
     assert session.client_version is not None
     assert session.client_version.startswith("client_version")
+
+
+def test_texts_that_are_too_long_are_cut_and_counted() -> None:
+    long = {"client_version": "9" * 129, "agent_version": "8" * 1000, "failed_code": "7" * 128}
+    found = models.session_list(body({"session_info_list": [long, {"id": "1"}]}))
+    assert found.cut == 2
+    assert found.sessions == (
+        Session(client_version="9" * 128, agent_version="8" * 128, failed_code="7" * 128),
+        Session(id="1"),
+    )

@@ -27,7 +27,7 @@ class SimulatedCloud:
 
     async def list_session_by_user_name(self, user_name: str) -> tuple[models.Session, ...]:
         target = f"/v1/{self._project}/session/user-session-info?{urlencode({'user_name': user_name})}"
-        return await self._get("ListSessionByUserName", target, models.sessions)
+        return (await self._get("ListSessionByUserName", target, models.session_list)).sessions
 
     async def list_user_detail(self, user_id: str) -> models.UserDetail:
         return await self._get("ListUserDetail", f"/v2/{self._project}/users/{user_id}", models.user_detail)
