@@ -1,0 +1,206 @@
+"""A week of polling with everything that changes in a week, in virtual time: right numbers, flat memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from support.virtual_time import run_virtually, wall_clock
+
+from exporter import app, config, watch
+from exporter.app import Exporter
+from exporter.cloud.auth import Token
+from exporter.cloud.connect import Connection
+from exporter.cloud.credentials import Kept
+from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unauthorized, Unreachable, refusal
+from exporter.cloud.models import Session, User, UserDetail, UserPage
+from exporter.cloud.telemetry import Telemetry
+from exporter.metrics.exposition import OPENMETRICS, TEXT
+from exporter.setup import prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from exporter.cloud.client import Client
+    from exporter.cloud.connect import Terms
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+AT_A_TIME = 6
+"""Users that are configured at any time; in a week many more come and go."""
+PREFIX = "huaweicloud_workspace_"
+STATES = ("Active", "Disconnected", "AppcInit", "SignedOut", "InitFail")
+
+
+@dataclass
+class World:
+    """A cloud in memory whose users, versions, sessions and troubles follow from the time alone."""
+
+    asked: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    """Failed calls by outcome."""
+
+    def sessions(self, name: str, now: float) -> tuple[Session, ...]:
+        """They change every quarter of an hour, with versions that roll by the hour, and error codes that never end."""
+        quarter = int(now / (15 * MINUTE))
+        dice = random.Random(f"{name} {quarter}")  # noqa: S311 - not for secrets
+        version = f"24.{int(now / HOUR)}"
+        return tuple(
+            Session(
+                id=f"{name}-{quarter}-{number}",
+                session_state=state,
+                client_version=version,
+                agent_version=f"{version}.{number}",
+                failed_code=f"WKS.{quarter}.{name}" if state == "InitFail" else None,
+                app_server_group_id=f"group-{quarter % 2000}",
+            )
+            for number, state in enumerate(dice.choices(STATES, k=dice.randrange(4)))
+        )
+
+    def trouble(self, operation: str, now: float) -> CloudError | None:
+        """Each hour has a trouble of its own in its second quarter; the rest of it is quiet."""
+        if not 15 * MINUTE <= now % HOUR < 30 * MINUTE:
+            return None
+        kind = int(now / HOUR) % 7
+        if kind == 0:
+            return None
+        if kind == 1:
+            return Unauthorized(operation, "401") if now % HOUR < 20 * MINUTE else None
+        if self.asked % 10 >= 3:  # from here on it meets three calls of ten
+            return None
+        if kind == 2:
+            throttled = refusal(operation, 429, None, None)
+            assert isinstance(throttled, Throttled)
+            throttled.quota = 200.0
+            return throttled
+        return (
+            Unreachable(operation, "timeout"),
+            Unreachable(operation, "connection_error"),
+            InvalidResponse(operation, "invalid_response"),
+            refusal(operation, 503, "WKS.1", f"request-{self.asked}"),
+        )[kind - 3]
+
+    async def _call(self, operation: str) -> float:
+        self.asked += 1
+        await asyncio.sleep(0.05)
+        now = asyncio.get_running_loop().time()
+        if error := self.trouble(operation, now):
+            self.failed[error.outcome] += 1
+            raise error
+        return now
+
+    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
+        return self.sessions(user_name, await self._call("ListSessionByUserName"))
+
+    async def list_user_detail(self, user_id: str) -> UserDetail:
+        now = await self._call("ListUserDetail")
+        return UserDetail(locked=hash_of(user_id, int(now / HOUR)) % 3 == 0, user_expired=False, disabled=False)
+
+    async def list_users(self, user_names: Sequence[str], offset: int) -> UserPage:
+        await self._call("ListUsers")
+        users = [User(id=f"id-of-{name}", user_name=name) for name in user_names]
+        return UserPage(users=users[offset:], total_count=len(users))
+
+
+def hash_of(*parts: object) -> int:
+    return random.Random(repr(parts)).getrandbits(32)  # noqa: S311 - not for secrets
+
+
+def configured(now: float) -> config.Settings:
+    """Every three hours a user goes and another comes; a second project is there every other day."""
+    first = int(now / (3 * HOUR))
+    names = [f"user{number}" for number in range(first, first + AT_A_TIME)]
+    projects = [{"name": "berlin", "project_id": "b", "region": "eu-west-101", "auth": {"token": "t"}, "users": names}]
+    if int(now / DAY) % 2:
+        projects.append({**projects[0], "name": "paris", "project_id": "p", "users": names[:2]})
+    return config.build(config.Layer("soak", {"projects": projects}))
+
+
+def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    for family in parse_text(text):
+        for sample in family.samples:
+            if sample.name.startswith(PREFIX):
+                yield sample.name.removeprefix(PREFIX), dict(sample.labels), sample.value
+
+
+def check_truth(text: str, world: World, settings: config.Settings, now: float) -> None:
+    """In a quiet quarter everybody is covered, and the numbers are the world's."""
+    told = list(samples(text))
+    for project in settings.projects:
+        sessions = [s for user in project.users for s in world.sessions(user.name, now)]
+        meant = Counter(dict.fromkeys(STATES, 0)) + Counter(str(s.session_state) for s in sessions)
+        of_project = [(name, labels, value) for name, labels, value in told if labels.get("project") == project.name]
+        states = {labels["session_state"]: value for name, labels, value in of_project if name == "sessions"}
+        assert {state: n for state, n in states.items() if n} == meant
+        assert {n for name, _, n in of_project if name == "poll_coverage_ratio"} == {1.0}
+        assert [n for name, _, n in of_project if name == "up"] == [1.0]
+
+
+async def soak(world: World, exporter: Exporter) -> list[int]:
+    """Let a week pass; the interpreter's blocks of memory at the end of each day."""
+    loop = asyncio.get_running_loop()
+    blocks = []
+    counted: dict[tuple[str, str], float] = {}
+    running = asyncio.create_task(exporter.run())
+    await asyncio.sleep(0)
+    while loop.time() < WEEK:
+        settings = configured(loop.time())
+        exporter.adopt(prepared(settings, wall_clock, exporter.setup))
+        await asyncio.sleep(HOUR - 1 * MINUTE - loop.time() % HOUR)  # in the last, quiet quarter
+        exporter.publish()
+        text = exporter.exposition.get(TEXT).body.decode()
+        exporter.exposition.get(OPENMETRICS)
+        check_truth(text, world, settings, loop.time())
+        total = {
+            (labels["project"], name): value
+            for name, labels, value in samples(text)
+            if name == "session_init_failures_total"
+        }
+        kept = counted.keys() & total.keys()
+        assert all(total[key] >= counted[key] for key in kept), "counters go on over reloads"
+        counted = total
+        await asyncio.sleep(2 * MINUTE)
+        if loop.time() % DAY < HOUR:
+            gc.collect()
+            blocks.append(sys.getallocatedblocks())
+    running.cancel()
+    await asyncio.wait([running])
+    await exporter.aclose()
+    return blocks
+
+
+@pytest.mark.timeout(300)
+def test_a_week_with_everything_that_changes_in_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users come and go, versions roll, faults come and go: numbers are right each hour, and memory stays flat."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    world = World()
+
+    async def nothing_to_close() -> None:
+        pass
+
+    def connect(_: Terms, __: object, telemetry: Telemetry | None = None) -> Connection:
+        credentials = Kept(lambda: Token("t"))
+        return Connection(cast("Client", world), credentials, telemetry or Telemetry(), nothing_to_close)
+
+    monkeypatch.setattr(watch, "connect", connect)
+    monkeypatch.setattr(app, "PUBLISH_INTERVAL", 10 * MINUTE)
+
+    async def main() -> list[int]:
+        return await soak(world, Exporter(prepared(configured(0.0), wall_clock), wall_clock))
+
+    blocks = run_virtually(main())
+    assert len(blocks) == 7
+    assert world.asked > AT_A_TIME * WEEK / MINUTE
+    assert world.failed.keys() == {"401", "429", "timeout", "connection_error", "invalid_response", "503"}
+    assert max(blocks[2:]) - min(blocks[2:]) < 0.02 * blocks[2], blocks
