@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from exporter import __version__, config, demo, logs
+from exporter import __version__, config, demo, doctor, logs
 from exporter.app import exporting
 from exporter.cloud import chain
 from exporter.simulator import command as simulate
@@ -19,13 +19,15 @@ from exporter.simulator import command as simulate
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+T = TypeVar("T")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; returns the exit code."""
     parser = _parser()
     namespace = parser.parse_args(arguments)
     if namespace.command and namespace.check:
-        parser.error(f"--config.check checks the configuration of a real cloud, and {namespace.command} has none")
+        parser.error(f"--config.check asks nobody, and does not go with {namespace.command}")
     try:
         return _run(namespace)
     except config.ConfigError as error:
@@ -42,6 +44,8 @@ def _run(namespace: argparse.Namespace) -> int:
             asyncio.run(_until_signalled(simulate.run(namespace)))
         case "demo":
             asyncio.run(_until_signalled(demo.run(flags)))
+        case "doctor":
+            return 0 if asyncio.run(_until_signalled(doctor.run(_load(flags)))) else 1
         case _ if namespace.check:
             sys.stdout.write(f"{_summary(_load(flags))}\n")
         case _:
@@ -65,7 +69,15 @@ def _parser() -> argparse.ArgumentParser:
         help="Read the whole configuration, ask nobody, and end with every mistake named.",
     )
     config.add_flags(parser)
-    commands = parser.add_subparsers(dest="command", metavar="demo|simulate", title="instead of watching a real cloud")
+    commands = parser.add_subparsers(dest="command", metavar="doctor|demo|simulate", title="instead of watching")
+    doctor_parser = commands.add_parser(
+        "doctor",
+        help="Ask the configured cloud once, and say line by line what works and what to do.",
+        description="Asks each configured endpoint once: name and TLS, clock, credentials, every IAM permission, one "
+        "user's answer and the call budget. Exit code 0 if nothing failed. Changes nothing, and names no user.",
+        allow_abbrev=False,
+    )
+    config.add_flags(doctor_parser)
     demo_parser = commands.add_parser(
         "demo",
         help="Watch a simulated cloud: no account, no configuration file, no network.",
@@ -115,11 +127,12 @@ async def _serve(load: Callable[[], config.Settings]) -> None:
                 await running.reload()
 
 
-async def _until_signalled(work: Coroutine[None, None, None]) -> None:
-    """Run until SIGTERM or SIGINT, and let the work end its own way then."""
+async def _until_signalled(work: Coroutine[None, None, T]) -> T | None:
+    """What the work comes to; on SIGTERM or SIGINT it ends its own way, and comes to None."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        await task
+        return await task
+    return None

@@ -84,7 +84,15 @@ async def test_the_version_is_the_package_s() -> None:
 async def test_help_names_the_commands_and_every_flag() -> None:
     code, text, _ = await outcome("--help")
     assert code == 0
-    for word in ("demo", "simulate", "--config.file", "--config.check", "--web.listen-address", "--poll.interval"):
+    for word in (
+        "demo",
+        "simulate",
+        "doctor",
+        "--config.file",
+        "--config.check",
+        "--web.listen-address",
+        "--poll.interval",
+    ):
         assert word in text
 
 
@@ -108,10 +116,11 @@ async def test_every_mistake_is_told_with_file_path_and_reason(tmp_path: Path) -
     assert any(line.startswith("flag --log.level: ") for line in told)
 
 
-async def test_only_the_configuration_of_a_real_cloud_can_be_checked() -> None:
-    code, _, errors = await outcome("--config.check", "demo")
+@pytest.mark.parametrize("name", ["demo", "simulate", "doctor"])
+async def test_the_check_that_asks_nobody_goes_with_no_command(name: str) -> None:
+    code, _, errors = await outcome("--config.check", name)
     assert code == 2
-    assert "demo has none" in errors
+    assert f"asks nobody, and does not go with {name}" in errors
 
 
 async def test_without_a_configuration_it_says_what_is_missing() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.cloud import models
+from exporter.cloud.credentials import Kept
 from exporter.cloud.errors import Unauthorized
 from exporter.cloud.signer import encoded, query_string
 from exporter.cloud.transport import Request, Transport
@@ -28,6 +29,9 @@ IAM_ACTIONS = {
 }
 """The permission that each operation needs."""
 
+QUOTA = 200.0
+"""Calls a minute of one operation that the reference documents for all that an account runs."""
+
 PAGE_SIZE = 100
 """Entries asked for on a page of ListUsers."""
 
@@ -47,17 +51,21 @@ class Client:
 
     def __init__(self, project_id: str, endpoints: Endpoints, credentials: Credentials, transport: Transport) -> None:
         self._project_id = project_id
-        self._endpoints = endpoints
+        self.endpoints = endpoints
         self._credentials = credentials
         self._transport = transport
         self._second_chance = asyncio.Lock()
         self._refused: Auth | None = None
 
+    def sending(self, auth: Auth) -> Client:
+        """The same client, which sends this authentication whatever comes of it, and renews nothing."""
+        return Client(self._project_id, self.endpoints, Kept(lambda: auth), self._transport)
+
     async def list_session_by_user_name(self, user_name: str) -> tuple[models.Session, ...]:
         """The sessions of one user."""
         request = self._request(
             LIST_SESSION_BY_USER_NAME,
-            self._endpoints.sessions,
+            self.endpoints.sessions,
             f"/v1/{self._project_id}/session/user-session-info",
             [("user_name", user_name)],
         )
@@ -68,14 +76,14 @@ class Client:
     async def list_user_detail(self, user_id: str) -> models.UserDetail:
         """The flags of one account."""
         request = self._request(
-            LIST_USER_DETAIL, self._endpoints.users, f"/v2/{self._project_id}/users/{encoded(user_id)}", []
+            LIST_USER_DETAIL, self.endpoints.users, f"/v2/{self._project_id}/users/{encoded(user_id)}", []
         )
         return await self._ask(request, models.user_detail)
 
     async def list_users(self, user_names: Sequence[str], offset: int) -> models.UserPage:
         """A page of the users that the cloud finds for these names, from ``offset`` on; it may find others besides."""
         parameters = [("user_names", ",".join(user_names)), ("limit", str(PAGE_SIZE)), ("offset", str(offset))]
-        request = self._request(LIST_USERS, self._endpoints.users, f"/v2/{self._project_id}/users", parameters)
+        request = self._request(LIST_USERS, self.endpoints.users, f"/v2/{self._project_id}/users", parameters)
         return await self._ask(request, models.user_page)
 
     def _request(self, operation: str, endpoint: str, path: str, parameters: list[tuple[str, str]]) -> Request:

@@ -68,7 +68,7 @@ def connect(terms: Terms, now: Callable[[], float], telemetry: Telemetry | None 
     transport = Transport(
         timeout=terms.timeout,
         connections=terms.concurrency,
-        proxy_for=_proxy(terms.http, terms.project),
+        proxy_for=proxy_for(terms.http, terms.project),
         tls=terms.tls,
         now=now,
     )
@@ -99,15 +99,16 @@ def _endpoints(project: config.Project) -> Endpoints:
     )
 
 
-def _proxy(http: config.Http, project: config.Project) -> Callable[[str], str | None]:
+def proxy_for(http: config.Http, project: config.Project) -> Callable[[str], str | None]:
+    """The proxy to an endpoint, with its password if it has one; None where there is none."""
     given = http.proxy.get_secret_value() if http.proxy else None
 
-    def proxy_for(endpoint: str) -> str | None:
+    def proxy_to(endpoint: str) -> str | None:
         if endpoint == project.endpoints.metadata:  # link-local: nothing but the ECS itself reaches it
             return None
         return given or proxy_from_environment(endpoint)
 
-    return proxy_for
+    return proxy_to
 
 
 def _credentials(terms: Terms, transport: Transport) -> Credentials:
