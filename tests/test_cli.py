@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from support.exporters import get, until
+from support.diagnosis import answering
+from support.exporters import get, project, until
 
 import exporter
+from exporter.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -202,6 +205,37 @@ async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
     assert code == 1
     assert "Address already in use; choose another address with --web.listen-address" in errors
     assert "Traceback" not in errors
+
+
+async def test_the_doctor_tells_by_its_exit_code_whether_all_works(tmp_path: Path) -> None:
+    """It reads the configuration as the exporter does, flags before the command included; errors stay empty."""
+    simulator = Simulator(SimulatorOptions(users=3))
+    async with simulator.serve() as url:
+        file = tmp_path / "workspace.yml"
+        file.write_text(json.dumps({"projects": [project(simulator, url)]}))
+        named = ("--config.file", str(file))
+        sound = await outcome("doctor", *named)
+        simulator.tokens.revoke_all()
+        refused = await outcome(*named, "doctor")
+        mistaken = await outcome("doctor", *named, "--poll.interval", "soon")
+    assert (sound[0], sound[2]) == (0, "")
+    assert sound[1].splitlines()[-1] == "summary: 8 ok, 1 warn, 0 FAIL, 0 skip"
+    assert (refused[0], refused[2]) == (1, "")
+    assert "FAIL  credentials" in refused[1]
+    assert (mistaken[0], mistaken[1]) == (1, "")
+    assert mistaken[2].startswith("flag --poll.interval: ")
+
+
+async def test_the_doctor_ends_on_a_signal_with_exit_code_1() -> None:
+    """What it has found by then it has said already."""
+    async with answering(b"") as url:
+        projects = json.dumps([{"project_id": "p", "endpoints": {"sessions": url, "users": url}, "users": ["anna"]}])
+        environ = {"WORKSPACE_EXPORTER_PROJECTS": projects, "HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s"}
+        async with command("doctor", "--poll.timeout", "1h", **environ, PYTHONUNBUFFERED="") as process:
+            await line_with(process.stdout, "project p")
+            process.send_signal(signal.SIGINT)
+            _, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"")
 
 
 async def test_the_demo_serves_right_numbers_and_shows_them() -> None:

@@ -31,7 +31,12 @@ def judge(skew: float | None, *, signing: bool) -> Finding:
     if abs(skew) <= TOLERANCE:
         return warn(CLOCK, f"{text}; beyond {format_duration(TOLERANCE)} signatures are refused", _REMEDY)
     if signing:
-        return fail(CLOCK, f"{text}; signatures are refused beyond {format_duration(TOLERANCE)}", _REMEDY)
+        return fail(
+            CLOCK,
+            f"{text}; signatures are refused beyond {format_duration(TOLERANCE)}, "
+            "so that what follows is asked with the cloud's time",
+            _REMEDY,
+        )
     return warn(CLOCK, f"{text}; tokens work all the same, but are renewed at the wrong time", _REMEDY)
 
 

@@ -134,6 +134,7 @@ class TestCredentials:
             said = await diagnose(*same)
         assert not said.healthy
         assert authenticated(simulator) == 1
+        assert simulator.calls.total("unknown") == 1, "the endpoint that both have is looked at once"
         assert f"the cloud refuses {names} (ListSessionByUserName: 401 APIGW.0301, request_id " in said.only("FAIL")
         assert f"{names}: not tried, the same credentials are refused in project one" in said.text
         assert len(said.lines("skip")) == 9
@@ -175,6 +176,13 @@ class TestCredentials:
         assert "refused in project one" in said.text
         assert simulator.calls.total("KeystoneCreateUserTokenByPassword") == 2
         assert simulator.calls.total("ListSessionByUserName") == 1
+
+    async def test_a_lent_token_that_is_refused(self) -> None:
+        """It is not renewed, as the exporter would do: one token, one call."""
+        simulator = frozen(faults=parse_faults("ListSessionByUserName:401=1"))
+        said = await diagnosis_of(simulator, iam(simulator))
+        assert "IAM gave a token that the service does not take" in said.only("FAIL")
+        assert authenticated(simulator) == 2
 
     async def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         """A file of secrets that was there when the configuration was read."""
