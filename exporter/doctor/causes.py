@@ -40,6 +40,9 @@ def explain(error: CloudError) -> Cause:
     match error:
         case Refused():
             return _refused(error)
+        case InvalidResponse() if error.error_code:
+            what = f"the cloud answers with an error under a status of success ({facts(error)})"
+            return Cause(what, "look the code up in the Workspace reference; Huawei's support asks for the request_id")
         case InvalidResponse():
             what = f"an answer came that is not the cloud's ({facts(error)})"
             return Cause(what, "check endpoints, and the proxy or portal on the way")
@@ -55,7 +58,7 @@ def explain_forbidden(error: Forbidden, action: str) -> Cause:
         what = f"{action} is not allowed, or these credentials are for another project ({facts(error)})"
         return Cause(what, "check project_id and region; if they are right, give the IAM user the policy in the README")
     what = f"{action} is missing ({facts(error)})"
-    return Cause(what, "give the IAM user the policy in the README (Credentials); it takes effect within minutes")
+    return Cause(what, "give the IAM user the policy in the README (Credentials)")
 
 
 def facts(error: CloudError) -> str:

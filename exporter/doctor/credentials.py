@@ -28,14 +28,14 @@ _REMEDY_REFUSED: dict[Kind, str] = {
     "a clock more than 15m off is refused, too. More than 5 wrong signatures lock a key for 5 minutes: stop the "
     "exporter and whatever else uses a wrong one, and wait",
     "token": "write a new one: a token lives for 24 hours, ends when the user's password or permissions change, "
-    "and is for one region and project",
+    "and is for one project",
     "iam": "IAM gave a token that the service does not take: check that endpoints and region belong together",
     "metadata": "look at the agency of this ECS, and check that region and endpoints are those of the ECS's account",
 }
 
 _REMEDY_IAM = (
     "check username, password, and domain, which is the account's name; also project_id. A few wrong passwords lock "
-    "the user for 15 minutes"
+    "the user for a while"
 )
 _REMEDY_UNREADABLE = "check that the file is there, that the exporter's user may read it, and that it is text"
 _REMEDY_ENDS = "it ends within 24 hours of its issue: put it into a file that is kept up to date, or use an access key"

@@ -187,4 +187,7 @@ def _proxy_refuses(outcome: Outcome, status: int) -> tuple[str, str]:
     what = f"is not reached: the proxy {_at(outcome)} refuses to pass to it ({status})"
     if status == _PROXY_WANTS_PASSWORD:
         return what, "the proxy wants a user and password: http://user:password@host:port in http.proxy"
-    return what, "have the proxy allow this host, or except it with NO_PROXY if it is reached directly"
+    return (
+        what,
+        "have the proxy allow and reach this host; where it is reached without a proxy, except it with NO_PROXY",
+    )

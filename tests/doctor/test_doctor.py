@@ -233,7 +233,7 @@ class TestPermissions:
             ("503=1", "the cloud is in trouble (503 WKS.00010503", "support the request_id"),
             ("garbage=1", "an answer came that is not the cloud's (invalid_response", "proxy or portal"),
             ("400=1", "does not understand the call", "project_id"),
-            ("200=1", "(invalid_response WKS.00010109", "check endpoints"),
+            ("200=1", "an error under a status of success (invalid_response WKS.00010109", "the request_id"),
             ("reset=1", "the connection failed (connection_error, the answer broke off", "firewall and proxy"),
         ],
     )
@@ -352,7 +352,9 @@ class TestEndpoints:
         assert "the proxy 127.0.0.1:1 refuses the connection" in said.only("FAIL")
         assert "http.proxy" in said.only("FAIL")
 
-    @pytest.mark.parametrize(("status", "remedy"), [("407 Who", "user and password"), ("403 No", "allow this host")])
+    @pytest.mark.parametrize(
+        ("status", "remedy"), [("407 Who", "user and password"), ("403 No", "allow and reach this host")]
+    )
     async def test_a_proxy_that_refuses(self, status: str, remedy: str) -> None:
         async with answering(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()) as proxy:
             said = await diagnosis_at("https://cloud.invalid", http={"proxy": proxy})
