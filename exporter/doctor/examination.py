@@ -15,8 +15,8 @@ from exporter.cloud.connect import connected, proxy_for
 from exporter.cloud.errors import CloudError, Unauthorized
 from exporter.doctor import answers, clock, credentials, endpoints
 from exporter.doctor.findings import CREDENTIALS, Finding, fail, skip
-from exporter.doctor.interview import REFUSED, UNREACHED, Interview, NotAsked
-from exporter.doctor.probe import Answered, Outcome, Unanswered, probe
+from exporter.doctor.interview import REFUSED, SILENT, TIMEOUT, UNREACHED, Interview, NotAsked
+from exporter.doctor.probe import Outcome, Unanswered, probe
 
 if TYPE_CHECKING:
     import ssl
@@ -47,6 +47,8 @@ class Surroundings:
     now: Callable[[], float]
     tasks: asyncio.TaskGroup
     probes: dict[tuple[str, str | None], asyncio.Task[Outcome]] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
+    """Endpoints that are not to be asked any more, with the reason: what hangs is waited for only once."""
 
     def probe(self, project: config.Project, endpoint: str) -> asyncio.Task[Outcome]:
         """The question to an endpoint, which is asked once, however many projects it serves."""
@@ -61,36 +63,39 @@ async def examine(project: config.Project, trust: Trust, surroundings: Surroundi
     """Tell every finding about a project's line to the cloud."""
     try:
         link = chain.first_link(os.environ) if project.auth == config.Auth() else None
-        way = credentials.way_of(project, link)
-        corrected = clock.CorrectedClock(surroundings.now)
-        async with connected(project, surroundings.settings, surroundings.tls, corrected) as connection:
-            closed, skew = await _examine_endpoints(project, way, connection, surroundings, tell)
-            tell(clock.judge(skew, signing=way.signing))
-            corrected.correct(skew)
-            async with trust.asking:
-                interview = Interview(connection.client, project.users, closed)
-                await _introduce(interview, way, trust, connection.credentials, tell)
-                await _examine_answers(interview, way, connection.credentials.expires_at, tell)
-                if interview.barred == REFUSED:
-                    trust.refused_in = project.name
     except (OSError, ValueError) as error:  # the SDK's credentials file, which was right a moment ago
         tell(fail(CREDENTIALS, str(error), "see Credentials in the README"))
+        return
+    way = credentials.way_of(project, link)
+    corrected = clock.CorrectedClock(surroundings.now)
+    async with connected(project, surroundings.settings, surroundings.tls, corrected) as connection:
+        skew = await _examine_endpoints(project, way, connection, surroundings, tell)
+        tell(clock.judge(skew, signing=way.signing))
+        corrected.correct(skew)
+        async with trust.asking:
+            interview = Interview(connection.client, project.users, surroundings.closed)
+            await _introduce(interview, way, trust, connection.credentials, tell)
+            await _examine_answers(interview, way, connection.credentials.expires_at, tell)
+            if interview.barred == REFUSED:
+                trust.refused_in = project.name
 
 
 async def _examine_endpoints(
     project: config.Project, way: Way, connection: Connection, surroundings: Surroundings, tell: Tell
-) -> tuple[dict[str, str], float | None]:
-    """Tell how each endpoint is reached: which are closed, with the reason, and the cloud's clock less ours."""
+) -> float | None:
+    """Tell how each endpoint is reached; the cloud's clock less ours, in seconds, where any tells the time."""
     purposes = endpoints.used(connection.client.endpoints, way.lenders)
     probes = {endpoint: surroundings.probe(project, endpoint) for endpoint in purposes}
     own_authorities = surroundings.settings.http.ca_file is not None
-    outcomes = {}
+    skew = None
     for endpoint, asked in probes.items():
-        outcomes[endpoint] = outcome = await asked
+        outcome = await asked
+        if isinstance(outcome, Unanswered):
+            surroundings.closed[endpoint] = UNREACHED
+        elif skew is None:
+            skew = outcome.skew
         tell(endpoints.judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=surroundings.now()))
-    closed = {endpoint: UNREACHED for endpoint, outcome in outcomes.items() if isinstance(outcome, Unanswered)}
-    skews = [outcome.skew for outcome in outcomes.values() if isinstance(outcome, Answered)]
-    return closed, next((skew for skew in skews if skew is not None), None)
+    return skew
 
 
 async def _introduce(interview: Interview, way: Way, trust: Trust, offered: Credentials, tell: Tell) -> None:
@@ -98,14 +103,16 @@ async def _introduce(interview: Interview, way: Way, trust: Trust, offered: Cred
     if trust.refused_in is not None:
         interview.barred = f"the same credentials are refused in project {trust.refused_in}"
         tell(skip(CREDENTIALS, f"{way.source}: not tried, {interview.barred}"))
-    elif any(lender in interview.closed for lender in way.lenders.values()):
+    elif reasons := [interview.closed[lender] for lender in way.lenders.values() if lender in interview.closed]:
         interview.barred = "there are no credentials"
-        tell(skip(CREDENTIALS, f"{way.source}: not asked for, {UNREACHED}"))
+        tell(skip(CREDENTIALS, f"{way.source}: not asked for, {reasons[0]}"))
     else:
         try:
             interview.client = interview.client.sending(await offered.current())
         except CloudError as error:
             interview.barred = REFUSED if isinstance(error, Unauthorized) else "there are no credentials"
+            if error.outcome == TIMEOUT:
+                interview.closed.update(dict.fromkeys(way.lenders.values(), SILENT))
             tell(credentials.not_obtained(way, error))
 
 

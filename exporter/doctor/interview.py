@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.cloud.errors import CloudError, NotFound, Unauthorized, Unreachable
+from exporter.cloud.errors import CloudError, NotFound, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +21,9 @@ MOST_USERS_TRIED = 3
 
 NOBODY = "0" * 32
 """An id that nobody has; that the cloud does not know it is an answer, too."""
+
+TIMEOUT = "timeout"
+"""The outcome of a call without an answer in time."""
 
 REFUSED = "the credentials are refused"
 UNREACHED = "the endpoint is not reached"
@@ -39,7 +42,7 @@ class Interview:
     """Asks one call after another, about the user at ``position`` of the list; the first is 1.
 
     Once the credentials are refused nothing more is asked, lest the key be locked; and nothing more of an endpoint
-    that is not reached or keeps silent, lest it take long.
+    that is not reached or has kept silent, lest it take long.
     """
 
     client: Client
@@ -83,6 +86,6 @@ class Interview:
         except CloudError as error:
             if isinstance(error, Unauthorized):
                 self.barred = REFUSED
-            if isinstance(error, Unreachable):
+            if error.outcome == TIMEOUT:
                 self.closed[endpoint] = SILENT
             return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,10 @@ async def diagnose(*projects: dict[str, Any], **sections: Any) -> Diagnosis:
     return await diagnosis_by(settings(*projects, **{"poll": {"timeout": "5s"}, **sections}))
 
 
-async def diagnosis_by(wanted: config.Settings) -> Diagnosis:
-    """What the doctor says; never a secret or a name."""
+async def diagnosis_by(wanted: config.Settings, now: Callable[[], float] = time.time) -> Diagnosis:
+    """What the doctor says on a machine with this clock; never a secret or a name."""
     out = io.StringIO()
-    healthy = await doctor.run(wanted, out)
+    healthy = await doctor.run(wanted, out, now)
     text = out.getvalue()
     for secret in (HUSH, DEMO_TOKEN, DEMO_SECRET_KEY, DEMO_PASSWORD):
         assert secret not in text
