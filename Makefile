@@ -42,11 +42,14 @@ wheel: .venv/dev
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 
 # What tests need besides Python comes from the system's packages, where there are such and we may install them.
+TOOLS := prometheus promtool openssl chromium
+PACKAGES := prometheus openssl chromium
+
 tools:
-	@{ command -v promtool && command -v prometheus && command -v openssl; } >/dev/null || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends prometheus openssl; } \
-		|| echo "Prometheus or openssl is not installed: the tests that need them will be skipped."
+	@command -v $(TOOLS) | wc -l | grep -qx $(words $(TOOLS)) || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(PACKAGES); } \
+		|| echo "Not all of $(TOOLS) are installed: the tests that need them will be skipped."
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from exporter.cloud.telemetry import Telemetry
     from exporter.fleet import Counts, InitFailures
+    from exporter.polling.failure_log import Trouble
     from exporter.polling.rounds import Rounds
 
 
@@ -22,6 +23,8 @@ class OperationStatus:
     """Seconds that a round takes at the present rate limit, or the configured interval if longer."""
     fresh: int
     """Users with a fresh answer."""
+    troubles: tuple[Trouble, ...] = ()
+    """What fails at present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class ProjectStatus:
     operations: Mapping[str, OperationStatus]
     up: bool
     """Whether the cloud answers; what counts is the operation that sessions come from."""
+    paused: bool
+    """Whether nothing is asked at present, because the cloud refuses the credentials."""
+    rate_limit: float
+    """Calls a minute and operation, as configured."""
     telemetry: Telemetry
     credentials_expire_at: float | None
 

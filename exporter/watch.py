@@ -77,11 +77,16 @@ class Watch:
             init_failures=self.fleet.init_failures,
             operations={
                 operation.name: OperationStatus(
-                    deepcopy(operation.rounds), poller.interval(operation), fresh[operation.name]
+                    deepcopy(operation.rounds),
+                    poller.interval(operation),
+                    fresh[operation.name],
+                    operation.log.troubles,
                 )
                 for operation in poller.operations
             },
             up=poller.sessions.rounds.up and (counts.fresh_sessions > 0 or nobody_to_ask),
+            paused=poller.refusals.pausing,
+            rate_limit=self.plan.poll.rate_limit,
             telemetry=self.connection.telemetry,
             credentials_expire_at=self.connection.credentials.expires_at,
         )

@@ -67,7 +67,7 @@ def test_a_traceback_stays_on_its_line(capsys: pytest.CaptureFixture[str], log_f
 
 def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(config.Log.model_validate({}))
-    log = FailureLog("berlin", "ListSessionByUserName")
+    log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)
     for _ in range(3):
         round_ = Round(users=100, started=0)
         for status in [500] * 60 + [503] * 40:
@@ -83,5 +83,5 @@ def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytes
 
 def test_a_missing_permission_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(config.Log.model_validate({}))
-    FailureLog("berlin", "ListUserDetail").failed(refusal("ListUsers", 403, None, None))
+    FailureLog("berlin", "ListUserDetail", lambda: 0.0).failed(refusal("ListUsers", 403, None, None))
     assert "operation=ListUsers code=403 missing_iam_action=workspace:users:list" in capsys.readouterr().err

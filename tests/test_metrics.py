@@ -52,6 +52,8 @@ def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
         init_failures=fleet.init_failures,
         operations={name: OperationStatus(Rounds(), 60.0, n) for name, n in fresh.items()},
         up=True,
+        paused=False,
+        rate_limit=180.0,
         telemetry=Telemetry(),
         credentials_expire_at=None,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from exporter.cloud.causes import explain
 from exporter.cloud.client import IAM_ACTIONS, LIST_USERS
 from exporter.cloud.errors import CloudError, Forbidden, NotFound
 from exporter.cloud.models import UserDetail, UserPage
-from exporter.doctor.causes import explain, explain_forbidden
 from exporter.doctor.findings import ONE_USER, PERMISSION, Finding, fail, ok, skip, warn
 from exporter.doctor.interview import NotAsked
 from exporter.fleet import DOCUMENTED_STATES, OTHER
@@ -30,10 +30,10 @@ def permission(operation: str, answer: object, *, needed: bool = True) -> Findin
         case NotAsked():
             return skip(PERMISSION, f"{action}: not known, {answer.reason}")
         case Forbidden() if not needed:
-            what, remedy = explain_forbidden(answer, action)
+            what, remedy = explain(answer)
             return warn(PERMISSION, f"{what}; not needed as long as every user has an id", remedy)
         case Forbidden():
-            return fail(PERMISSION, *explain_forbidden(answer, action))
+            return fail(PERMISSION, *explain(answer))
         case CloudError() if not isinstance(answer, NotFound) or operation == LIST_USERS:
             what, remedy = explain(answer)
             return fail(PERMISSION, f"{action} is unknown: {what}", remedy)

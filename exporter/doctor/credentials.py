@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from exporter.cloud import regions
+from exporter.cloud.causes import explain, facts
 from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
-from exporter.doctor.causes import explain, facts
 from exporter.doctor.endpoints import METADATA
 from exporter.doctor.findings import CREDENTIALS, Finding, fail, ok, skip, warn
 from exporter.doctor.interview import NotAsked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,29 +11,50 @@ from exporter.cloud.client import IAM_ACTIONS
 from exporter.cloud.errors import Forbidden
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.cloud.errors import CloudError
     from exporter.polling.rounds import Round
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-class FailureLog:
-    """One line when a kind of failure begins and one when it is over, for the rounds of one operation."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A kind of failure that goes on."""
 
-    def __init__(self, project: str, operation: str) -> None:
+    error: CloudError
+    """The first of its kind."""
+    since: float
+    """Wall time."""
+
+
+class FailureLog:
+    """One line when a kind of failure begins and one when it is over, for the rounds of one operation.
+
+    ``now`` gives the wall clock, in seconds since 1970.
+    """
+
+    def __init__(self, project: str, operation: str, now: Callable[[], float]) -> None:
         self._log = _logger.bind(project=project, operation=operation)
-        self._told: set[tuple[str, str]] = set()
+        self._now = now
+        self._troubles: dict[tuple[str, str], Trouble] = {}
         """Kinds of failure, by operation and outcome, that have begun and are not over."""
         self._seen: set[tuple[str, str]] = set()
         """Those of the round under way."""
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What fails at present, in the order in which it began."""
+        return tuple(self._troubles.values())
 
     def failed(self, error: CloudError) -> None:
         """A call of the round under way failed, perhaps one that a call needed, such as for a token."""
         kind = (error.operation, error.outcome)
         self._seen.add(kind)
-        if kind in self._told:
+        if kind in self._troubles:
             return
-        self._told.add(kind)
+        self._troubles[kind] = Trouble(error, self._now())
         facts = {
             "operation": error.operation,
             "code": error.outcome,
@@ -49,9 +71,11 @@ class FailureLog:
 
     def finished(self, round_: Round, duration: float) -> None:
         """A round ended after ``duration`` seconds; what no longer fails in it is told."""
-        for operation, outcome in sorted(self._told - self._seen):
+        for kind in sorted(self._troubles.keys() - self._seen):
+            operation, outcome = kind
             self._log.info("calls_recovered", operation=operation, code=outcome)
-        self._told, self._seen = self._seen, set()
+            del self._troubles[kind]
+        self._seen = set()
         self._log.debug(
             "round_finished",
             users=round_.users,

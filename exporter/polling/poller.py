@@ -89,7 +89,7 @@ class Poller:
             self._everyone,
             self._ask_sessions,
             lambda member: member.sessions,
-            FailureLog(refusals.project, LIST_SESSION_BY_USER_NAME),
+            FailureLog(refusals.project, LIST_SESSION_BY_USER_NAME, now),
             Pacer(Rate(poll.rate_limit)),
         )
         self.accounts = Operation(
@@ -98,7 +98,7 @@ class Poller:
             self._everyone_with_id,
             self._ask_account,
             lambda member: member.account,
-            FailureLog(refusals.project, LIST_USER_DETAIL),
+            FailureLog(refusals.project, LIST_USER_DETAIL, now),
             Pacer(Rate(poll.rate_limit)),
         )
         self.operations = (self.sessions, self.accounts)
@@ -136,8 +136,10 @@ class Poller:
             known = operation.rounds.known
             interval = self.interval(operation)
             next_round = _steady() + interval
+            operation.rounds.next_at = self._now() + interval
             await self._poll_round(operation, interval / max(len(self._fleet.members), 1), next_round)
             if self.refusals.pausing:
+                operation.rounds.next_at = self._now() + self.refusals.rest
                 await self.refusals.wait()
             elif known or not operation.rounds.known:  # the first answers of all are followed by the next round at once
                 await asyncio.sleep(next_round - _steady())

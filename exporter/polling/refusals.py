@@ -63,9 +63,14 @@ class Refusals:
         return not self._on_trial and self.standing.accepted == self.present()
 
     @property
+    def rest(self) -> float:
+        """Seconds until a pause ends by itself; 0 or less where there is none."""
+        return max(self._resume_at, self.standing.resume_at) - asyncio.get_running_loop().time()
+
+    @property
     def pausing(self) -> bool:
         """Whether a pause goes on."""
-        return self._rest() > 0 and self.standing.refused == self.present()
+        return self.rest > 0 and self.standing.refused == self.present()
 
     def check(self) -> None:
         """Raise Paused while a pause goes on."""
@@ -75,7 +80,7 @@ class Refusals:
     async def wait(self) -> None:
         """Wait for the end of a pause."""
         while self.pausing:  # noqa: ASYNC110 - nothing tells of a file that has been replaced
-            await asyncio.sleep(min(self._rest(), _LOOK_INTERVAL))
+            await asyncio.sleep(min(self.rest, _LOOK_INTERVAL))
 
     def alone(self) -> AbstractAsyncContextManager[object]:
         """A room for one, as long as the credentials are unproven, lest a wrong key be refused many times at once."""
@@ -105,6 +110,3 @@ class Refusals:
         if len(standing.refused_for) >= SEVERAL:  # so it is not for one project's sake that they are refused
             standing.resume_at = self._resume_at
         return pause
-
-    def _rest(self) -> float:
-        return max(self._resume_at, self.standing.resume_at) - asyncio.get_running_loop().time()

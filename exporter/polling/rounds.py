@@ -40,8 +40,12 @@ class Rounds:
     last: Round | None = None
     """The last finished one."""
     last_duration: float | None = None
+    last_ended: float | None = None
+    """Wall time."""
     last_success: float | None = None
     """Wall time at which a round last ended without any failed call."""
+    next_at: float | None = None
+    """Wall time at which the next round is to begin."""
 
     @property
     def known(self) -> bool:
@@ -58,4 +62,4 @@ class Rounds:
         assert self.current
         if not self.current.failed:
             self.last_success = ended
-        self.last, self.last_duration, self.current = self.current, duration, None
+        self.last, self.last_duration, self.last_ended, self.current = self.current, duration, ended, None

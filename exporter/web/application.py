@@ -56,7 +56,11 @@ def _is_zero(quality: str) -> bool:
 
 def _landing_page(settings: Callable[[], config.Web], statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
     async def landing_page(_: web.Request) -> web.Response:
-        return web.Response(text=page.render(settings().telemetry_path, statuses()), content_type="text/html")
+        return web.Response(
+            text=page.render(settings().telemetry_path, statuses()),
+            content_type="text/html",
+            headers={"Content-Security-Policy": page.CONTENT_SECURITY_POLICY},
+        )
 
     return landing_page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from exporter.cloud.client import IAM_ACTIONS
 from exporter.cloud.errors import CloudError, Forbidden, InvalidResponse, Refused, Unreachable
 
 _REDIRECTS = range(300, 400)
@@ -36,8 +37,10 @@ _BY_STATUS = {
 
 
 def explain(error: CloudError) -> Cause:
-    """The cause of an error that is not about a missing permission, which :func:`explain_forbidden` tells."""
+    """The cause of an error."""
     match error:
+        case Forbidden():
+            return _forbidden(error)
         case Refused():
             return _refused(error)
         case InvalidResponse() if error.error_code:
@@ -52,20 +55,20 @@ def explain(error: CloudError) -> Cause:
             return Cause(f"nothing was asked ({facts(error)})", "see Credentials in the README")
 
 
-def explain_forbidden(error: Forbidden, action: str) -> Cause:
-    """The cause of a 403 to a call that needs an IAM action."""
-    if error.error_code is None or error.error_code.startswith(_GATEWAY):
-        what = f"{action} is not allowed, or these credentials are for another project ({facts(error)})"
-        return Cause(what, "check project_id and region; if they are right, give the IAM user the policy in the README")
-    what = f"{action} is missing ({facts(error)})"
-    return Cause(what, "give the IAM user the policy in the README (Credentials)")
-
-
 def facts(error: CloudError) -> str:
     """Status, code and request id: what the cloud's support asks for."""
     code = error.error_code if error.error_code != error.outcome else None  # IAM's codes are its statuses
     request_id = error.request_id and f"request_id {error.request_id}"
     return ", ".join(filter(None, [" ".join(filter(None, [error.outcome, code])), error.detail, request_id]))
+
+
+def _forbidden(error: Forbidden) -> Cause:
+    action = IAM_ACTIONS.get(error.operation, error.operation)
+    if error.error_code is None or error.error_code.startswith(_GATEWAY):
+        what = f"{action} is not allowed, or these credentials are for another project ({facts(error)})"
+        return Cause(what, "check project_id and region; if they are right, give the IAM user the policy in the README")
+    what = f"{action} is missing ({facts(error)})"
+    return Cause(what, "give the IAM user the policy in the README (Credentials)")
 
 
 def _refused(error: Refused) -> Cause:
@@ -86,7 +89,11 @@ def _unreachable(error: Unreachable) -> Cause:
             return Cause(what, "ask again; if it stays so, raise poll.timeout, or look at the network and the proxy")
         case "tls_error":
             return Cause(
-                f"TLS failed ({facts(error)})", "see endpoint above; name your own authorities in http.ca_file"
+                f"TLS failed ({facts(error)})",
+                "name your own authorities in http.ca_file; doctor says which certificate came",
             )
         case _:
-            return Cause(f"the connection failed ({facts(error)})", "see endpoint above, and check firewall and proxy")
+            return Cause(
+                f"the connection failed ({facts(error)})",
+                "check endpoints, firewall and proxy; doctor says how far it comes",
+            )
