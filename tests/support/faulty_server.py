@@ -13,11 +13,15 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from support.ledger import LEDGER
+
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 TOKEN = "hush-token"
-DRIP_PAUSE = 0.05
+DRIP_PAUSE = 0.1
 """Seconds between two bytes of an answer that drips."""
 
 
@@ -35,96 +39,138 @@ class Fault:
 
     answer: bytes = b""
     then: Literal["keep", "close", "reset", "hang", "flood", "drip"] = "keep"
+    kind: str = "unnamed"
+    """What the fault is called in the figures."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is asked: the operation, and the names of the users it is about."""
+
+    project_id: str
+    operation: str
+    users: tuple[str, ...]
 
 
 @dataclass
 class FaultyServer:
     """Every project has the same users; a user's id is ``id-of-<name>``.
 
-    The fault, if any, is what the calls of ListSessionByUserName get that ``hits`` is true of.
+    ``spoil`` gets every call with the body of its good answer, and says what is sent instead; None for the good answer.
     """
 
     sessions: Mapping[str, Sequence[Mapping[str, Any]]]
     """By the user's name."""
     accounts: Mapping[str, Mapping[str, Any]]
     """By the user's name."""
-    hits: Callable[[str, str], bool] = lambda _project_id, _user_name: True
-    fault: Fault | None = None
-    faulty: Counter[str] = field(default_factory=Counter)
-    """Faulty answers begun, by project."""
+    spoil: Callable[[Call, bytes], Fault | None] = lambda _call, _body: None
+    faulty: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Faulty answers begun, by project and operation."""
     good: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Good answers about sessions, by project and user."""
+    """Good answers, by project and operation."""
     connections: int = 0
+    """Connections that were ever made."""
+    _port: int = 0
+    _listener: asyncio.Server | None = None
+    _handling: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that neither side has closed."""
+        return len(self._handling)
 
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
         """Serve on a free port while the context lasts; entered with the base URL."""
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            self.connections += 1
-            try:
-                while await self._answer(await reader.readuntil(b"\r\n\r\n"), writer):
-                    pass
-            except (asyncio.IncompleteReadError, ConnectionError):
-                pass  # the client has hung up
-            finally:
-                writer.close()
-
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        await self._open()
         try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield f"http://127.0.0.1:{self._port}"
         finally:
-            server.close()
-            ending = list(tasks)
-            for task in ending:
-                task.cancel()
-            await asyncio.gather(*ending, return_exceptions=True)
+            await self._close()
 
-    async def _answer(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
+    @contextlib.asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Refuse connections while the context lasts; the old ones are closed."""
+        await self._close()
+        try:
+            yield
+        finally:
+            await self._open()
+
+    async def _open(self) -> None:
+        self._listener = await asyncio.start_server(self._handle, "127.0.0.1", self._port)
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        assert self._listener
+        self._listener.close()
+        ending = list(self._handling)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._handling.add(task)
+        self.connections += 1
+        try:
+            while await self._answer(await reader.readuntil(b"\r\n\r\n"), reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has hung up
+        finally:
+            self._handling.discard(task)
+            writer.close()
+
+    async def _answer(self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer a request; whether the connection can be used again."""
-        project_id, about, names = self._asked(request)
+        call = _asked(request)
+        status, body = self._truth(call)
         if f"X-Auth-Token: {TOKEN}" not in request.decode():
             writer.write(http("401 Unauthorized"))
-        elif about == "session" and self.fault and self.hits(project_id, names[0]):
-            self.faulty[project_id] += 1
-            return await _send(self.fault, writer)
+        elif fault := self.spoil(call, body):
+            self.faulty[call.project_id, call.operation] += 1
+            LEDGER.faults[fault.kind] += 1
+            return await _send(fault, reader, writer)
         else:
-            if about == "session":
-                self.good[project_id, names[0]] += 1
-            body = json.dumps(self._truth(about, names)).encode()
-            writer.write(http(body=body, Content_Type="application/json", Date=formatdate(usegmt=True)))
+            self.good[call.project_id, call.operation] += 1
+            writer.write(http(status, body, Content_Type="application/json", Date=formatdate(usegmt=True)))
         await writer.drain()
         return True
 
-    def _asked(self, request: bytes) -> tuple[str, str, list[str]]:
-        """The project's id, ``session``, ``users`` or ``user``, and the names of those it is about."""
-        url = urlsplit(request.split()[1].decode())
-        query = parse_qs(url.query)
-        match url.path.split("/")[2:]:
-            case [project_id, "session", "user-session-info"]:
-                return project_id, "session", query["user_name"]
-            case [project_id, "users"]:
-                return project_id, "users", query["user_names"][0].split(",")
-            case [project_id, "users", user_id]:
-                return project_id, "user", [user_id.removeprefix("id-of-")]
-            case other:
-                raise AssertionError(other)
-
-    def _truth(self, about: str, names: Sequence[str]) -> dict[str, Any]:
-        if about == "session":
-            return {"session_info_list": list(self.sessions[names[0]])}
-        if about == "user":
-            return {"user_detail": dict(self.accounts[names[0]])}
-        users = [{"id": f"id-of-{name}", "user_name": name} for name in names if name in self.accounts]
-        return {"users": users, "total_count": len(users)}
+    def _truth(self, call: Call) -> tuple[str, bytes]:
+        """Status and body of the good answer."""
+        known = [name for name in call.users if name in self.accounts]
+        match call.operation:
+            case "ListUsers":
+                users = [{"id": f"id-of-{name}", "user_name": name} for name in known]
+                answer: dict[str, Any] = {"users": users, "total_count": len(users)}
+            case _ if not known:
+                return "404 Not Found", b'{"error_code":"WKS.00010404","error_msg":"no such user"}'
+            case "ListUserDetail":
+                answer = {"user_detail": dict(self.accounts[known[0]])}
+            case _:
+                answer = {"session_info_list": list(self.sessions[known[0]])}
+        return "200 OK", json.dumps(answer).encode()
 
 
-async def _send(fault: Fault, writer: asyncio.StreamWriter) -> bool:
+def _asked(request: bytes) -> Call:
+    url = urlsplit(request.split()[1].decode())
+    query = parse_qs(url.query)
+    match url.path.split("/")[2:]:
+        case [project_id, "session", "user-session-info"]:
+            return Call(project_id, LIST_SESSION_BY_USER_NAME, tuple(query["user_name"]))
+        case [project_id, "users"]:
+            return Call(project_id, LIST_USERS, tuple(query["user_names"][0].split(",")))
+        case [project_id, "users", user_id]:
+            return Call(project_id, LIST_USER_DETAIL, (user_id.removeprefix("id-of-"),))
+        case other:
+            raise AssertionError(other)
+
+
+async def _send(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Send a faulty answer; whether the connection can be used again."""
     pieces = [fault.answer]
     if fault.then == "drip":
         pieces = [fault.answer[i : i + 1] for i in range(len(fault.answer))]
@@ -138,7 +184,7 @@ async def _send(fault: Fault, writer: asyncio.StreamWriter) -> bool:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
         case "hang":
-            await asyncio.Event().wait()
+            await reader.read()  # until the client gives up
         case "flood":
             while True:
                 writer.write(bytes(65536))
