@@ -6,7 +6,7 @@ import gzip
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from faults.truth import ACCOUNTS, SESSIONS, Account, Sessions
 from support.faulty_server import Fault, http
@@ -16,8 +16,8 @@ from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, L
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Bend = Callable[[bytes], Fault]
-    """What is sent instead of an answer with this body."""
+Bend: TypeAlias = "Callable[[bytes], Fault]"
+"""What is sent instead of an answer with this body."""
 
 OPERATIONS = (LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS)
 

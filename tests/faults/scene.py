@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,21 @@ class Scene:
     address: str
     log: list[Any] = field(default_factory=list)
 
+    @property
+    def connections(self) -> int:
+        """Connections to the cloud that are open."""
+        return self.server.open_connections + self.well.open_connections
+
+    @property
+    def tasks(self) -> int:
+        """Tasks in this process that are not the cloud's."""
+        return len(asyncio.all_tasks()) - self.connections
+
+    @property
+    def unpaired_files(self) -> int:
+        """Open files of this process that are no end of an open connection to the cloud."""
+        return len(os.listdir("/dev/fd")) - 2 * self.connections
+
     def begin(self, row: Row) -> None:
         """Let every call meet the fault that can."""
 
@@ -102,12 +118,15 @@ class Scene:
         return now
 
     async def until(
-        self, condition: Callable[[dict[str, Told]], bool], always: Callable[[dict[str, Told]], bool] = bool
+        self,
+        condition: Callable[[dict[str, Told]], bool],
+        always: Callable[[dict[str, Told]], bool] = bool,
+        patience: float = PATIENCE,
     ) -> dict[str, Told]:
         """What is told as soon as it fulfils a condition; ``always`` must hold on the way."""
         now: dict[str, Told] = {}
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 while True:
                     now = await self.scrape()
                     assert always(now), now
@@ -115,7 +134,7 @@ class Scene:
                         return now
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AssertionError(f"not within {PATIENCE} s: {now}, {self.server.faulty}") from None
+            raise AssertionError(f"not within {patience} s: {now}, {self.server.faulty}") from None
 
     async def recovered(self) -> dict[str, Told]:
         """What is told when the fault is over and rounds have gone by since without any failure."""
@@ -145,6 +164,7 @@ def assert_untouched(now: Told) -> None:
 @asynccontextmanager
 async def scene(**poll: float) -> AsyncIterator[Scene]:
     """An exporter that tells the truth of a cloud in order, and still lives in the end."""
+    asyncio.get_running_loop().set_debug(False)  # a stack trace for each future is most of a flood's cost
     server, well, trap = (FaultyServer(SESSIONS, ACCOUNTS) for _ in range(3))
     async with server.serve() as url, well.serve() as well_url, trap.serve() as elsewhere:
         projects = [_project(place, well_url if place == WELL else url) for place in PLACES]

@@ -51,7 +51,7 @@ def _shows(row: Row, place: str, now: Told, before: Told) -> bool:
         news = now.news(before, operation)
         usual = {"200", "404"} if operation == OPERATIONS[0] else {"200"}
         assert news.keys() <= usual | ({row.code} if hit[operation] else set()), (place, operation, news)
-        enough &= news[row.code if hit[operation] else "200"] >= 1 + len(hit[operation])
+        enough &= news[row.code if hit[operation] else "200"] >= max(1, len(hit[operation]))
     down = not row.believed and len(hit[OPERATIONS[0]]) == len(USERS)
     return enough and now.numbers == meant(row, place) and now.up == float(not down)
 

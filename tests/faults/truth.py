@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Numbers = dict[str, dict[tuple[str, ...], float]]
 """The samples about users and sessions by the metric's name and the labels' values."""
@@ -71,12 +71,12 @@ def of_accounts(accounts: Mapping[str, Account]) -> Numbers:
     return told
 
 
-def of_missing(*missing: str) -> Numbers:
-    """What is to be told of the users as such, where the cloud does not know some of them."""
+def of_users(missing: Sequence[str], fresh: Sequence[str] = USERS) -> Numbers:
+    """What is to be told of the users as such, where the cloud does not know some, and answers about some are fresh."""
     return {
         "users": {(): len(USERS)},
         "users_missing": {(): len(missing)},
-        "user_missing": {(user,): float(user in missing) for user in USERS},
+        "user_missing": {(user,): float(user in missing) for user in fresh},
     }
 
 
@@ -85,7 +85,7 @@ NO_NEW_FAILURE: Numbers = {"session_init_failures_total": {(): 0}}
 
 def numbers(sessions: Mapping[str, Sessions], accounts: Mapping[str, Account]) -> Numbers:
     """All that is to be told where ann and bob are known and nothing is stale."""
-    return of_missing("zoe") | NO_NEW_FAILURE | of_sessions(sessions) | of_accounts(accounts)
+    return of_users(["zoe"]) | NO_NEW_FAILURE | of_sessions(sessions) | of_accounts(accounts)
 
 
 HEALTHY = numbers(COUNTED, ACCOUNTS)

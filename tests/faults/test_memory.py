@@ -1,0 +1,116 @@
+"""What the worst answers leave behind: no memory, no task, no file."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from dataclasses import dataclass
+from itertools import count, cycle
+from typing import TYPE_CHECKING
+
+import pytest
+from faults.rows import (
+    BOMB,
+    BREAKS,
+    DEEP,
+    LIST_SESSION_BY_USER_NAME,
+    LONG,
+    NO_ANSWERS,
+    NO_BODIES,
+    ONE,
+    STATUSES,
+    Bend,
+    Row,
+    listing,
+    ok,
+)
+from faults.rows import always as whatever_was_asked
+from faults.scene import PLACES, Scene, scene
+from support.faulty_server import Call, Fault, http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT = 512 * 1024
+"""Bytes that may stay: caches that fill once, and what is under way at the moment."""
+
+_numbers = count()
+
+
+def _versions(_: bytes) -> Fault:
+    """Two versions that nobody has ever had, one of them 1 MB long."""
+    n = str(next(_numbers))
+    return Fault(http(body=listing(ONE | {"client_version": n + LONG, "agent_version": n})))
+
+
+def _sessions() -> bytes:
+    """10,000 sessions that nobody has ever had."""
+    news = [str(next(_numbers)) for _ in range(10_000)]
+    return http(body=listing(*({"id": n, "client_version": n[-3:]} for n in news)))
+
+
+_many = cycle([_sessions() for _ in range(3)])
+_each = cycle([*STATUSES, *BREAKS, *NO_BODIES, *NO_ANSWERS])
+
+
+
+@dataclass(frozen=True)
+class Worst:
+    """What is sent in place of answers about sessions, how often, and in which projects."""
+
+    name: str
+    times: int
+    bend: Bend
+    places: tuple[str, ...] = tuple(PLACES)
+
+
+WORST = (
+    Worst("10,000 sessions at a time", 10, lambda _: Fault(next(_many)), places=("bob",)),
+    Worst("1 MB versions by the thousand", 1000, _versions),
+    Worst("endless bodies", 50, whatever_was_asked(Fault(http(Content_Length=str(10**12)), "flood"))),
+    Worst("gzip bombs", 50, ok(BOMB, Content_Encoding="gzip")),
+    Worst("deep nesting", 50, ok(DEEP)),
+    Worst("one fault after another", 200, lambda body: next(_each).fault(body)),
+)
+
+
+@pytest.fixture
+def _traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("_traced")
+async def test_what_the_worst_answers_cost_is_given_back(subtests: pytest.Subtests) -> None:
+    """Whatever came, afterwards as much memory, as many tasks and as many files are in use as before."""
+    async with scene(user_interval=1) as stage:
+        for worst in WORST:
+            await _suffer(stage, worst, 3)  # what is kept for good is kept from then on
+        await stage.recovered()
+        for worst in WORST:
+            with subtests.test(worst.name):
+                memory, tasks, files = _memory(), stage.tasks, stage.unpaired_files
+                await _suffer(stage, worst, worst.times)
+                await stage.recovered()
+                stage.log.clear()
+                async with asyncio.timeout(20):
+                    while stage.tasks > tasks or stage.unpaired_files > files or _memory() > memory + KEPT:
+                        await asyncio.sleep(0.05)
+
+
+async def _suffer(stage: Scene, worst: Worst, times: int) -> None:
+    row = Row(worst.name, "", worst.bend)
+
+    def spoil(call: Call, body: bytes) -> Fault | None:
+        hit = call.operation == LIST_SESSION_BY_USER_NAME and call.project_id in worst.places
+        return stage.sent(row, body) if hit else None
+
+    stage.begin_spoiling(spoil)
+    await stage.until(lambda _: stage.server.faulty.total() >= times, patience=60)
+
+
+def _memory() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
