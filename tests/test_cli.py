@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 from support.diagnosis import answering
 from support.exporters import get, project, until
+from support.promises import Promise
 
 import exporter
 from exporter.simulator import Simulator, SimulatorOptions
@@ -154,6 +155,7 @@ async def test_a_broken_credentials_file_of_the_sdk_is_a_mistake_where_it_is_nee
     assert (await outcome("--config.file", str(configuration), "--config.check", **named))[0] == 0
 
 
+@pytest.mark.promise(Promise.SIGTERM)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
     configuration: Path, number: signal.Signals

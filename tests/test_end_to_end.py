@@ -7,9 +7,11 @@ import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.exporters import get, project, running, settings, until
+from support.promises import Promise
 
 from exporter import app, config, logs
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
@@ -17,7 +19,6 @@ from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, pars
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
 
 NOW = 1_790_000_000.0
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -109,6 +110,7 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
     assert simulator.options.account.token not in told
 
 
+@pytest.mark.bad_input
 async def test_what_is_no_http_is_answered_400_and_not_logged(capfd: pytest.CaptureFixture[str]) -> None:
     """A header that is not allowed may hold a password, and a port scanner could fill the disk."""
     simulator = frozen(users=1)
@@ -148,6 +150,7 @@ async def test_ready_is_said_after_the_first_round_and_healthy_at_once() -> None
             assert await until(lambda text: text == "Ready.\n", f"{address}/-/ready")
 
 
+@pytest.mark.promise(Promise.APART)
 async def test_projects_are_independent() -> None:
     """A project whose cloud is away has no numbers; the other's are whole."""
     simulator = frozen(users=5)

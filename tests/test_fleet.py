@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.promises import Promise
 
 from exporter.cloud.models import Session, UserDetail
 from exporter.fleet import MOST_VALUES, Fleet
@@ -21,6 +23,7 @@ def fleet_of(*names: str) -> Fleet:
     return Fleet((name, None) for name in names)
 
 
+@pytest.mark.promise(Promise.ONCE)
 def test_a_user_counts_once_with_the_last_answer() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
@@ -29,6 +32,7 @@ def test_a_user_counts_once_with_the_last_answer() -> None:
     assert fleet.counts(**ALWAYS).sessions == {("SignedOut", "unknown", "unknown"): 1}
 
 
+@pytest.mark.promise(Promise.STALE)
 def test_a_stale_user_drops_out_of_every_count() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
@@ -140,6 +144,7 @@ sessions = st.lists(
 )
 
 
+@pytest.mark.promise(Promise.ONCE)
 @given(st.lists(st.tuples(st.integers(0, 2), sessions | st.none()), max_size=30), st.integers(0, 30))
 def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[Session] | None]], oldest: int) -> None:
     fleet = fleet_of("a", "b", "c")

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 import structlog
+from support.promises import Promise
 
 from exporter import config, logs
 from exporter.cloud.errors import refusal
@@ -81,6 +82,7 @@ def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytes
     assert "code=500 error_code=WKS.1 request_id=request-500" in told[0]
 
 
+@pytest.mark.promise(Promise.NAMED)
 def test_a_missing_permission_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(config.Log.model_validate({}))
     FailureLog("berlin", "ListUserDetail", lambda: 0.0).failed(refusal("ListUsers", 403, None, None))

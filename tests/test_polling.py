@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.fake_cloud import FakeCloud, refused, unjudged
+from support.promises import Promise
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config
@@ -130,6 +131,7 @@ def test_with_a_single_call_in_flight_no_operation_waits_for_the_other_s_turn() 
     assert len(cloud.times(DETAIL)) >= 5 * 3
 
 
+@pytest.mark.promise(Promise.AT_ONCE)
 def test_an_answer_counts_while_its_round_goes_on() -> None:
     cloud, names = cloud_of(60)
 
@@ -142,6 +144,7 @@ def test_an_answer_counts_while_its_round_goes_on() -> None:
     assert run_virtually(main()) == 31
 
 
+@pytest.mark.promise(Promise.LASTING)
 def test_the_last_good_answer_counts_until_it_is_stale_and_returns_with_the_cloud() -> None:
     cloud, names = cloud_of(10)
 
@@ -168,6 +171,7 @@ def test_the_last_good_answer_counts_until_it_is_stale_and_returns_with_the_clou
     assert recovered == (10, 10)
 
 
+@pytest.mark.promise(Promise.LASTING, Promise.STALE)
 def test_stale_after_says_how_long_an_answer_about_sessions_counts() -> None:
     cloud, names = cloud_of(1)
 
@@ -210,6 +214,7 @@ def test_ids_are_looked_up_by_name_once_a_few_names_a_call() -> None:
     assert counts.fresh_accounts == 120
 
 
+@pytest.mark.promise(Promise.MISSING)
 def test_a_user_that_the_cloud_does_not_know_is_missing_and_fails_no_round() -> None:
     cloud, names = cloud_of(3)
 
@@ -264,6 +269,7 @@ def test_one_failing_user_fails_alone() -> None:
     assert run_virtually(main()) == (9, Counter({"500": 1}), None)
 
 
+@pytest.mark.promise(Promise.PAUSED)
 def test_refused_credentials_are_tried_one_at_a_time_with_growing_pauses() -> None:
     cloud, names = cloud_of(100)
 
@@ -281,6 +287,7 @@ def test_refused_credentials_are_tried_one_at_a_time_with_growing_pauses() -> No
     assert times == [0, 1, 3, 7, 15, 30, 45], "pauses of 1, 2, 4, 8 and then 15 minutes"
 
 
+@pytest.mark.promise(Promise.PAUSED)
 def test_no_call_goes_out_during_a_pause() -> None:
     """Not even one whose turn was waited for when the credentials were revoked."""
     cloud, names = cloud_of(5)
@@ -332,6 +339,7 @@ def test_a_call_that_was_under_way_does_not_prove_what_has_been_refused_since() 
     assert run_virtually(main()) == (False, True)
 
 
+@pytest.mark.promise(Promise.RESUMED)
 def test_accepted_credentials_end_the_pauses() -> None:
     cloud, names = cloud_of(10)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fake_cloud import FakeCloud, refused, unjudged
+from support.promises import Promise
 from support.virtual_time import run_virtually, wall_clock
 
 from exporter import config
@@ -71,6 +72,7 @@ LASTING = [
 ]
 
 
+@pytest.mark.promise(Promise.RETRIED)
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.outcome)
 def test_what_passes_is_tried_again_and_fails_no_round(error: CloudError) -> None:
     cloud = FakeCloud(fault=failing(error, error))
@@ -80,6 +82,7 @@ def test_what_passes_is_tried_again_and_fails_no_round(error: CloudError) -> Non
     assert not poller.sessions.rounds.last.failed
 
 
+@pytest.mark.promise(Promise.FORBIDDEN)
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: error.outcome)
 def test_what_lasts_is_not_tried_again_in_its_round(error: CloudError) -> None:
     cloud = FakeCloud(fault=failing(*[error] * 99))
@@ -89,6 +92,7 @@ def test_what_lasts_is_not_tried_again_in_its_round(error: CloudError) -> None:
     assert poller.sessions.rounds.last.failed == {error.outcome: 1}
 
 
+@pytest.mark.promise(Promise.JITTERED)
 def test_a_call_is_tried_four_times_with_growing_pauses() -> None:
     cloud = FakeCloud(fault=failing(*[refused(SESSIONS, 503)] * 99))
     poll(cloud, users=1, seconds=50)
@@ -99,6 +103,27 @@ def test_a_call_is_tried_four_times_with_growing_pauses() -> None:
         assert least <= pause <= least + 1.5
 
 
+@pytest.mark.promise(Promise.JITTERED)
+def test_the_pauses_differ() -> None:
+    """Calls that failed together are not all tried again together."""
+    cloud = FakeCloud(latency=0)
+    first: dict[str, float] = {}
+
+    def once_for_each(operation: str, who: str) -> None:
+        if operation == SESSIONS and who not in first:
+            first[who] = asyncio.get_running_loop().time()
+            raise refused(operation, 503)
+
+    cloud.fault = once_for_each
+    poll(cloud, users=9, seconds=50)
+    second = {
+        who: time for time, operation, who in reversed(cloud.calls) if operation == SESSIONS and time > first[who]
+    }
+    pauses = [second[who] - first[who] for who in first]
+    assert max(pauses) - min(pauses) > 0.1
+
+
+@pytest.mark.promise(Promise.RETRIED)
 def test_nothing_is_tried_again_after_the_end_of_the_round() -> None:
     """A round of five seconds has no time for the pause that the cloud asks for."""
     error = refused(SESSIONS, 503)
@@ -110,6 +135,7 @@ def test_nothing_is_tried_again_after_the_end_of_the_round() -> None:
     assert poller.sessions.rounds.last.failed == {"503": 1}
 
 
+@pytest.mark.promise(Promise.RETRY_AFTER)
 def test_retry_after_is_honoured_for_the_whole_operation() -> None:
     error = refused(SESSIONS, 429)
     error.retry_after = 20.0
@@ -155,6 +181,18 @@ def test_a_429_slows_its_operation_down_and_successes_speed_it_up_again() -> Non
         return seen
 
     assert run_virtually(main()) == pytest.approx([180, 126, 180])
+
+
+@pytest.mark.promise(Promise.SLOWED)
+def test_a_429_slows_down_the_calls_of_its_operation() -> None:
+    """And of no other, for the minute that follows."""
+    throttled = FakeCloud(fault=failing(*[None] * 20, refused(SESSIONS, 429)))
+    untroubled = FakeCloud()
+    for cloud in (throttled, untroubled):
+        poll(cloud, users=500, seconds=67, user_interval=300.0)
+    slow, usual = (len(cloud.times(SESSIONS)) for cloud in (throttled, untroubled))
+    assert 0.6 * usual < slow < 0.9 * usual
+    assert len(throttled.times("ListUserDetail")) == len(untroubled.times("ListUserDetail"))
 
 
 def test_calls_that_were_under_way_together_slow_down_once() -> None:

@@ -116,6 +116,7 @@ def test_nothing_at_all(home: Path) -> None:
     assert first_link({"HOME": str(home), "HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(home / "away")}) is None
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "content",
     [

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.promises import Promise
 
 from exporter import config
 from exporter.cloud import metadata, models, regions
@@ -166,6 +167,7 @@ class TestWaysToAuthenticate:
             await connection.client.list_users([], 0)
         assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200)]
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize("content", ["two\nlines", "two\r\nX-Injected: yes"])
     async def test_a_token_file_that_became_nonsense(self, tmp_path: Path, content: str) -> None:
         """Whatever a token file comes to hold, the call ends in an error of the family, and works again after."""
@@ -221,6 +223,7 @@ class TestWaysToAuthenticate:
             assert connection.telemetry.attempts == {(CREATE_TOKEN, "201"): 1, (LIST_USERS, "200"): 10}
         assert expires_at == pytest.approx(time.time() + 86_400, abs=60)
 
+    @pytest.mark.promise(Promise.RENEWED)
     async def test_a_revoked_token_is_renewed_once(self) -> None:
         """However many calls find it refused, one new token is asked for, and each call is repeated once."""
         simulator = Simulator()
@@ -234,6 +237,7 @@ class TestWaysToAuthenticate:
         assert simulator.calls.counts[LIST_USERS, 200] == 10
         assert 1 <= simulator.calls.counts[LIST_USERS, 401] <= 10
 
+    @pytest.mark.promise(Promise.RENEWED)
     async def test_a_renewed_token_that_is_refused_as_well(self) -> None:
         """A second refusal is final for the call: no third try."""
         simulator = Simulator(SimulatorOptions(faults=parse_faults("ListUsers:401=1")))
@@ -253,6 +257,7 @@ class TestWaysToAuthenticate:
             await connection.client.list_users([], 0)
         assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 200)] * 2
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize("changes", [{"headers": {}}, {"body": b'{"token": {}}'}, {"body": b"<html></html>"}])
     async def test_half_a_token(self, changes: dict[str, Any]) -> None:
         """IAM's answer is of use only with a token and its end; no call asks again for a while."""

@@ -422,6 +422,7 @@ def test_times_of_leases(timestamp: str) -> None:
     assert seconds(timestamp) == EPOCH + DAY + 3 * HOUR + 4 * MINUTE + 5
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("timestamp", ["", "tomorrow", "2026-13-01T00:00:00Z", "1767225600"])
 def test_times_that_are_none(timestamp: str) -> None:
     """A lease whose end cannot be read is no answer at all."""
@@ -429,6 +430,7 @@ def test_times_that_are_none(timestamp: str) -> None:
         seconds(timestamp)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("content", [b"t\xffoken", b"\xff"])
 def test_a_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
     """The error names the file and shows nothing of it, neither in its text nor in its repr."""

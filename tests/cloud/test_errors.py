@@ -102,6 +102,7 @@ def test_what_an_error_says(error: CloudError, text: str) -> None:
     assert str(error) == text
 
 
+@pytest.mark.bad_input
 @given(
     message=st.text(st.characters(min_codepoint=0x100, max_codepoint=0x17F), min_size=3),
     status=st.sampled_from([400, 401, 403, 404, 429, 500]),
@@ -117,6 +118,7 @@ def test_the_clouds_message_is_left_out(message: str, status: int, shape: tuple[
     assert message not in str(raised) + repr(raised) + repr(vars(raised))
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("text", ["User anna.private@corp is locked", "x" * 65, "a\nb", "", "WKS.1;"])
 def test_what_is_no_code_is_not_repeated(text: str) -> None:
     """A code or an id is short and of few characters; in its place somebody may write a person's name."""

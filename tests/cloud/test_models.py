@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.promises import Promise
 
 from exporter.cloud import models
 from exporter.cloud.models import ErrorBody, Session, User, UserDetail
@@ -148,6 +149,7 @@ def test_no_list_is_no_sessions(raw: bytes) -> None:
     assert models.session_list(raw).sessions == ()
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("decode", [each for name, each in DECODERS.items() if name != "sessions"])
 @pytest.mark.parametrize("raw", [b"{}", body(dict.fromkeys(FIELDS))])
 def test_what_was_asked_for_must_be_there(decode: Callable[[bytes], object], raw: bytes) -> None:
@@ -155,6 +157,7 @@ def test_what_was_asked_for_must_be_there(decode: Callable[[bytes], object], raw
     assert refused_with(decode, raw) is None
 
 
+@pytest.mark.bad_input
 @every_decoder
 @pytest.mark.parametrize(
     "error",
@@ -212,6 +215,7 @@ def test_failed_sessions_are_no_error_bodies() -> None:
     assert models.error_code(raw) is None
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "raw",
     [
@@ -228,6 +232,7 @@ def test_a_body_without_an_error_code(raw: bytes) -> None:
     assert models.error_code(raw) is None
 
 
+@pytest.mark.bad_input
 @every_decoder
 @pytest.mark.parametrize(
     "raw",
@@ -250,6 +255,7 @@ def test_what_is_no_answer(decode: Callable[[bytes], object], raw: bytes) -> Non
         decode(raw)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "raw",
     [
@@ -268,6 +274,7 @@ def test_sessions_of_the_wrong_type(raw: object) -> None:
         models.session_list(body(raw))
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "flags",
     [
@@ -287,6 +294,7 @@ def test_flags_of_the_wrong_type(flags: object) -> None:
         models.user_detail(body({"user_detail": flags}))
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("missing", ["access", "secret", "securitytoken", "expires_at"])
 def test_half_a_key_is_none(missing: str) -> None:
     """Temporary keys are of use only whole."""
@@ -296,6 +304,7 @@ def test_half_a_key_is_none(missing: str) -> None:
             models.security_key(body({"credential": credential}))
 
 
+@pytest.mark.bad_input
 def test_invalid_utf8_in_what_is_read() -> None:
     """Text that is no UTF-8 is an error where it is used, and skipped with its field elsewhere."""
     with pytest.raises(models.UNDECODABLE):
@@ -303,6 +312,7 @@ def test_invalid_utf8_in_what_is_read() -> None:
     assert models.session_list(b'{"session_info_list": [{"client_name": "\xff"}]}').sessions == (Session(),)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("number", ["9" * 400, "9" * 5000, "1e400", "-1", "1e300"])
 def test_absurd_numbers(number: str) -> None:
     """A number beyond all bounds raises nothing else than an undecodable body does."""
@@ -310,6 +320,8 @@ def test_absurd_numbers(number: str) -> None:
     assert models.error_code(b'{"code": 1e400}') is None
 
 
+@pytest.mark.bad_input
+@pytest.mark.promise(Promise.UNSTOPPED)
 @settings(deadline=None)  # the deeply nested example takes its time
 @given(st.binary() | anything.map(body))
 @example(b"\xef\xbb\xbf")
@@ -322,6 +334,7 @@ def test_nothing_else_is_ever_raised(raw: bytes) -> None:
     assert code is None or code
 
 
+@pytest.mark.bad_input
 @given(st.data())
 def test_damaged_answers_raise_nothing_else(data: st.DataObject) -> None:
     """The same for the documented answers with a few bytes changed, or cut off."""
@@ -388,6 +401,7 @@ def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None
     assert models.told_quota(body) == pytest.approx(quota)
 
 
+@pytest.mark.bad_input
 def test_endless_texts_are_cut() -> None:
     """A version of a megabyte would be kept as long as its session is."""
     texts = {name: name + "x" * 1_000_000 for name in Session.__struct_fields__}

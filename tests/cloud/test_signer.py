@@ -114,6 +114,7 @@ def asked(
     return Question(method, segments, parameters, {"Host": HOST, **(headers or {})}, body)
 
 
+@pytest.mark.bad_input
 @given(questions, words, texts.filter(bool))
 @example(asked(["v1", "p", "session", "user-session-info"], [("user_name", "Jörg Müller")]), "AK", "SK")
 @example(asked(["v2", "p", "users", "a b+c/d%e~f*"], [("a", ""), ("a", " "), ("", "+/%~*")]), "AK", "SK")
@@ -136,6 +137,7 @@ def test_the_sdk_asks_for_the_same_uri(question: Question) -> None:
     assert request.url == f"https://{HOST}{judged.uri}" == judged.url
 
 
+@pytest.mark.bad_input
 @given(questions)
 def test_the_encoding_loses_nothing(question: Question) -> None:
     """Path and query are plain ASCII that decodes to what was meant, the parameters in their canonical order."""

@@ -233,6 +233,7 @@ class TestWhatGoesOut:
                 await through.send(get(url), whole)
         assert (wire.connections, len(wire.seen)) == (1, 5)
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize("token", ["one\ntwo", "one\r\nX-Injected: 1", "one\x00", "\x1b"])
     async def test_credentials_that_no_header_can_hold(self, token: str) -> None:
         """A token file with a second line, for one, is an error of the family, and nothing is sent."""
@@ -280,11 +281,13 @@ class TestWhatComesBack:
         assert (error.outcome, error.error_code, error.request_id) == (status[:3], "WKS.1", "request-1")
         assert "hush" not in str(error)
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"\xff", b"[]", b'{"error":' * 9999])
     async def test_refusals_with_any_body(self, body: bytes) -> None:
         """A refusal is one whatever its body is; a 404 that says nothing is not about a user."""
         assert type(await failure_of(Wire(http("404 Not Found", body)))) is Refused
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize(
         ("body", "code"),
         [
@@ -326,6 +329,7 @@ class TestWhatComesBack:
         assert len(wire.seen) == 2
         assert b"cookie" not in b"".join(wire.seen).lower()
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
     async def test_compressed_bodies_stay_compressed(self, coding: str) -> None:
         """Compression that nobody asked for is not undone, so that no answer swells to more than it weighs."""
@@ -347,6 +351,7 @@ class TestBodiesWithoutEnd:
         async with Wire(http(body=bytes(1000))).serve() as url, transporting() as through:
             assert len((await through.send(get(url), whole)).body) == 1000
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden"])
     @pytest.mark.parametrize("length", [{"Content_Length": "999999999"}, {}], ids=["sized", "just over"])
     async def test_one_byte_over(self, status: str, length: dict[str, str]) -> None:
@@ -370,6 +375,7 @@ class TestBodiesWithoutEnd:
 class TestNoWholeAnswer:
     """Trouble with the connection."""
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize(
         "wire",
         [
@@ -387,6 +393,7 @@ class TestNoWholeAnswer:
         assert type(error) is Unreachable
         assert error.outcome == "timeout"
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize(
         "wire",
         [
@@ -416,6 +423,7 @@ class TestNoWholeAnswer:
         assert error.outcome == "connection_error"
         assert address in str(error)
 
+    @pytest.mark.bad_input
     async def test_an_impossible_host(self) -> None:
         """A host that cannot be a name is a connection error, too."""
         async with transporting() as through:
@@ -432,6 +440,7 @@ class TestNoWholeAnswer:
         assert type(error) is Unreachable
         assert SECRET_TOKEN.encode() not in b"".join(wire.seen)
 
+    @pytest.mark.bad_input
     @pytest.mark.parametrize(
         "answer",
         [
@@ -497,6 +506,7 @@ def serving(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.bad_input
 @hypothesis.settings(deadline=None)  # each example serves a port
 @given(st.binary(max_size=60), st.sampled_from(["", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n\r\n"]))
 @example(b"", "HTTP/1.1 200 OK\r\nDate: \x00\r\n")

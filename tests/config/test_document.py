@@ -23,6 +23,7 @@ def test_an_empty_document_is_none(text: str) -> None:
     assert document.parse(text) is None
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -48,6 +49,7 @@ def test_what_is_refused_is_placed(text: str, reason: str) -> None:
     assert reason in str(caught.value)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("text", ["a: *s3cret", "a: @s3cret", "a: !s3cret x", "a: 's3cret", "a: s3cret\na: s3cret"])
 def test_a_refusal_never_repeats_the_text(text: str) -> None:
     with pytest.raises(NotPlainYamlError) as caught:
@@ -55,6 +57,7 @@ def test_a_refusal_never_repeats_the_text(text: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.bad_input
 @given(st.text(alphabet="a:-[]{}&*!|>'\"#%? \n\t0.,~\x00é", max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(NotPlainYamlError):

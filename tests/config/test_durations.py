@@ -25,6 +25,7 @@ def test_reads_what_prometheus_writes_and_plain_seconds(text: str, seconds: floa
     assert parse_duration(text) == pytest.approx(seconds, rel=1e-15)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "text",
     ["", "0", "0s", "-5s", "-5", "1m1h", "1m1m", "1.5m", "5 m", " 5m", "5M", "s", "inf", "nan", "1e999", "٣s"],
@@ -50,6 +51,7 @@ def test_the_shortest_text_is_written() -> None:
     assert [format_duration(seconds) for seconds in (60, 90.0, 86_400, 0.25)] == ["1m", "1m30s", "1d", "250ms"]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("value", [True, None, [], 0, -1, float("nan"), float("inf"), 10**400])
 def test_a_field_refuses_what_is_no_positive_time(value: object) -> None:
     with pytest.raises(ValidationError, match="must be a duration"):

@@ -242,6 +242,7 @@ def test_without_any_project_the_remedy_is_told() -> None:
         load({}, {})
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -285,6 +286,7 @@ def test_relative_paths_start_at_the_file_that_names_them(tmp_path: Path, monkey
     assert in_environment.metrics.hash_key_file == in_flag.metrics.hash_key_file == tmp_path / "key"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["token_file: gone", "token_file: .", "token_file: empty", "token_file: two"])
 def test_a_secret_file_of_no_use_is_a_mistake_without_its_text(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").write_text(" \n")
@@ -294,6 +296,7 @@ def test_a_secret_file_of_no_use_is_a_mistake_without_its_text(tmp_path: Path, n
     assert "s3cret" not in mistake
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["metrics.hash_key_file", "http.ca_file"])
 def test_a_path_that_cannot_be_is_a_mistake(name: str) -> None:
     with pytest.raises(ConfigError, match="is no possible path of a file"):
@@ -337,6 +340,7 @@ def test_an_id_of_two_users_is_a_mistake_that_names_both_places(tmp_path: Path) 
     ]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -399,6 +403,7 @@ PROJECT = st.dictionaries(
 )
 
 
+@pytest.mark.bad_input
 @given(st.dictionaries(KEYS, NESTED, max_size=5) | st.fixed_dictionaries({"projects": st.lists(PROJECT, max_size=3)}))
 def test_arbitrary_data_is_settings_or_plain_mistakes(values: dict[Any, Any]) -> None:
     """Whatever a file holds, nothing but ConfigError comes of it, one line a mistake, in our words."""
@@ -410,6 +415,7 @@ def test_arbitrary_data_is_settings_or_plain_mistakes(values: dict[Any, Any]) ->
         assert "Input should" not in str(error)  # noqa: PT017 - the same
 
 
+@pytest.mark.bad_input
 @given(st.sampled_from(["POLL__CONCURRENCY", "PROJECTS", "HTTP__CA_FILE", "LOG", "WEB__LISTEN_ADDRESS"]), st.text())
 def test_an_arbitrary_variable_is_settings_or_mistakes(name: str, text: str) -> None:
     try:
@@ -420,6 +426,7 @@ def test_an_arbitrary_variable_is_settings_or_mistakes(name: str, text: str) -> 
         assert settings.projects[0].name == "p"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000, "true", "null", "1.5", "1_6", " 1"])
 def test_other_text_than_a_number_is_a_mistake(text: str) -> None:
     with pytest.raises(ConfigError, match=f"^environment {PREFIX}POLL__CONCURRENCY: must be a whole number"):

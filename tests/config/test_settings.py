@@ -101,6 +101,7 @@ def test_each_complete_way_to_authenticate_is_right(auth: dict[str, str]) -> Non
     project(auth=auth)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("auth", "wrong"),
     [
@@ -149,6 +150,7 @@ def test_the_region_may_be_left_out_only_with_every_endpoint_that_is_used() -> N
     project(region=None, endpoints=endpoints | {"iam": "https://i"}, auth=password)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "url",
     [
@@ -197,6 +199,7 @@ def test_a_listen_address_has_host_and_port(address: str, host: str | None, port
     assert (web.host, web.port) == (host, port)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "address",
     [
@@ -222,6 +225,7 @@ def test_another_listen_address_is_refused(address: str) -> None:
     assert mistake.startswith("web.listen_address: must be [host]:port")
 
 
+@pytest.mark.bad_input
 @given(st.from_regex(r"[A-Za-z0-9._-]{0,70}", fullmatch=True))
 def test_an_accepted_host_is_one_that_the_socket_can_encode(host: str) -> None:
     with contextlib.suppress(ConfigError):
@@ -248,6 +252,7 @@ def test_what_comes_later_is_refused_plainly(section: str, values: dict[str, obj
     assert "not supported by this version; supported: " in mistake
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("section", "values", "reason"),
     [
@@ -365,6 +370,7 @@ def test_what_a_wrong_value_causes_is_not_told_besides(values: dict[str, object]
     ]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "user",
     [

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from faults import told
-from faults.rows import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, OPERATIONS, Row
+from faults.rows import OPERATIONS, Row
 from faults.truth import ACCOUNTS, COUNTED, HEALTHY, SESSIONS, USERS, Numbers, numbers
 from support.exporters import QUICK, get, running, settings
 from support.faulty_server import TOKEN, Call, Fault, FaultyServer
 from support.ledger import IN_TIME
+
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -86,7 +88,7 @@ class Scene:
     @property
     def unpaired_files(self) -> int:
         """Open files of this process that are no end of an open connection to the cloud."""
-        return len(os.listdir("/dev/fd")) - 2 * self.connections
+        return len(list(Path("/dev/fd").iterdir())) - 2 * self.connections
 
     def begin(self, row: Row) -> None:
         """Let every call meet the fault that can."""
@@ -132,7 +134,7 @@ class Scene:
                     assert always(now), now
                     if condition(now):
                         return now
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.02)
         except TimeoutError:
             raise AssertionError(f"not within {patience} s: {now}, {self.server.faulty}") from None
 
@@ -168,7 +170,7 @@ async def scene(**poll: float) -> AsyncIterator[Scene]:
     server, well, trap = (FaultyServer(SESSIONS, ACCOUNTS) for _ in range(3))
     async with server.serve() as url, well.serve() as well_url, trap.serve() as elsewhere:
         projects = [_project(place, well_url if place == WELL else url) for place in PLACES]
-        pace = {"interval": 0.1, "user_interval": 0.1, "concurrency": CONCURRENCY}
+        pace = {"interval": 0.06, "user_interval": 0.06, "concurrency": CONCURRENCY}
         with structlog.testing.capture_logs() as log:
             async with running(settings(*projects, poll={**QUICK, **pace, **poll})) as address:
                 made = Scene(server, well, elsewhere, address, log)

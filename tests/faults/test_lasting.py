@@ -10,9 +10,6 @@ import pytest
 from faults.rows import (
     BROKEN,
     INVALID,
-    LIST_SESSION_BY_USER_NAME,
-    LIST_USER_DETAIL,
-    LIST_USERS,
     OF_LOOKUPS,
     OF_SESSIONS,
     OPERATIONS,
@@ -27,8 +24,10 @@ from faults.rows import (
 from faults.scene import PLACES, WELL, scene
 from faults.truth import ACCOUNTS, COUNTED, HEALTHY, NO_NEW_FAILURE, of_accounts, of_sessions, of_users
 from support.faulty_server import Fault, http
+from support.promises import Promise
 
 from exporter.cloud import transport
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS
 
 if TYPE_CHECKING:
     from faults.told import Told
@@ -56,6 +55,7 @@ COVERAGE = {
 """Of sessions and accounts by then."""
 
 
+@pytest.mark.promise(Promise.STALE, Promise.ABSENT, Promise.APART)
 @pytest.mark.parametrize(
     "row",
     [
@@ -81,6 +81,7 @@ async def test_what_lasts_makes_users_stale(row: Row) -> None:
         await stage.recovered()
 
 
+@pytest.mark.promise(Promise.PROMPT, Promise.APART)
 async def test_a_cloud_that_cannot_be_reached() -> None:
     """Refused connections cost nothing but the answers, and are over once somebody listens at the address again."""
     async with scene() as stage:
@@ -100,6 +101,7 @@ async def test_a_cloud_that_cannot_be_reached() -> None:
     assert {event["code"] for event in stage.log if event["event"] == "calls_failing"} == {BROKEN}
 
 
+@pytest.mark.promise(Promise.MISSING)
 async def test_a_user_whom_the_cloud_no_longer_knows() -> None:
     """The service's own 404 is an answer: no sessions, missing, and no failure of the round."""
     gone = Row("404", "404", status("404 Not Found", b'{"error_code":"WKS.00010404"}'), OF_SESSIONS)
@@ -135,8 +137,10 @@ async def test_pages_without_end_are_given_up() -> None:
     async with scene() as stage:
         stage.begin(Row("a page after every page", INVALID, ok(strangers), OF_LOOKUPS))
         await stage.until(
-            lambda _: {"lookups", "everything"}
-            <= {event["project"] for event in stage.log if event["event"] == "calls_failing"},
+            lambda _: (
+                {"lookups", "everything"}
+                <= {event["project"] for event in stage.log if event["event"] == "calls_failing"}
+            ),
             always=lambda now: all(told.numbers == HEALTHY for told in now.values()),
         )
         await stage.recovered()
@@ -145,6 +149,7 @@ async def test_pages_without_end_are_given_up() -> None:
     }
 
 
+@pytest.mark.promise(Promise.BOUNDED)
 async def test_a_body_is_not_read_beyond_16_mib(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit as it is in use; /metrics is answered at once all the while."""
     assert LIMIT == 16 * 1024 * 1024
@@ -173,3 +178,13 @@ async def test_a_clock_that_is_a_day_off_shows() -> None:
         )
         await stage.recovered()
         await stage.until(lambda now: all(told.skew == pytest.approx(0, abs=30) for told in now.values()))
+
+
+@pytest.mark.promise(Promise.UNASKED)
+async def test_scrapes_ask_nothing() -> None:
+    """However many there are, the cloud gets no more calls than its turn has come for; by then, hardly any."""
+    async with scene(interval=600, user_interval=600) as stage:
+        before = stage.server.good.total() + stage.well.good.total()
+        for _ in range(100):
+            await stage.scrape()
+        assert stage.server.good.total() + stage.well.good.total() - before <= len(PLACES) * len(OPERATIONS)

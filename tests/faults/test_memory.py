@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import tracemalloc
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from faults.rows import (
     BOMB,
     BREAKS,
     DEEP,
-    LIST_SESSION_BY_USER_NAME,
     LONG,
     NO_ANSWERS,
     NO_BODIES,
@@ -28,6 +26,8 @@ from faults.rows import (
 from faults.rows import always as whatever_was_asked
 from faults.scene import PLACES, Scene, scene
 from support.faulty_server import Call, Fault, http
+
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,6 @@ def _sessions() -> bytes:
 
 _many = cycle([_sessions() for _ in range(3)])
 _each = cycle([*STATUSES, *BREAKS, *NO_BODIES, *NO_ANSWERS])
-
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,15 @@ async def test_what_the_worst_answers_cost_is_given_back(subtests: pytest.Subtes
         await stage.recovered()
         for worst in WORST:
             with subtests.test(worst.name):
-                memory, tasks, files = _memory(), stage.tasks, stage.unpaired_files
-                await _suffer(stage, worst, worst.times)
-                await stage.recovered()
-                stage.log.clear()
-                async with asyncio.timeout(20):
-                    while stage.tasks > tasks or stage.unpaired_files > files or _memory() > memory + KEPT:
-                        await asyncio.sleep(0.05)
+                await _leaves_nothing(stage, worst)
+
+
+async def _leaves_nothing(stage: Scene, worst: Worst) -> None:
+    before = _in_use(stage)
+    await _suffer(stage, worst, worst.times)
+    await stage.recovered()
+    stage.log.clear()
+    await stage.until(lambda _: _no_more_than(before, _in_use(stage)))
 
 
 async def _suffer(stage: Scene, worst: Worst, times: int) -> None:
@@ -111,6 +112,11 @@ async def _suffer(stage: Scene, worst: Worst, times: int) -> None:
     await stage.until(lambda _: stage.server.faulty.total() >= times, patience=60)
 
 
-def _memory() -> int:
+def _in_use(stage: Scene) -> tuple[int, int, int]:
+    """Tasks, files and bytes."""
     gc.collect()
-    return tracemalloc.get_traced_memory()[0]
+    return stage.tasks, stage.unpaired_files, tracemalloc.get_traced_memory()[0]
+
+
+def _no_more_than(before: tuple[int, int, int], now: tuple[int, int, int]) -> bool:
+    return all(one <= most for one, most in zip(now, (*before[:2], before[2] + KEPT), strict=True))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from faults.rows import FAILURES, OPERATIONS, Row
 from faults.scene import CONCURRENCY, PLACES, Scene, scene
 from faults.truth import HEALTHY
+from support.promises import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ class Deck:
         return row
 
 
+@pytest.mark.promise(Promise.PROMPT, Promise.APART, Promise.LASTING)
 async def test_faults_at_three_calls_in_ten() -> None:
     """The numbers never move, nothing grows, nothing is missing, and in the end all is as before."""
     seed = random.SystemRandom().randrange(10**6)
@@ -74,6 +76,4 @@ async def _suffer(stage: Scene, chance: random.Random) -> None:
     stage.begin_spoiling(spoil)
     await stage.until(all_came_up, always=as_if_nothing_were, patience=60)
     await stage.recovered()
-    async with asyncio.timeout(20):
-        while stage.tasks > tasks or stage.unpaired_files > files:
-            await asyncio.sleep(0.01)
+    await stage.until(lambda _: stage.tasks <= tasks and stage.unpaired_files <= files)

@@ -8,11 +8,13 @@ import pytest
 from faults.rows import GROUPS, OPERATIONS, STALLS, Row
 from faults.scene import PLACES, WELL, Scene, hits, meant, scene
 from faults.truth import HEALTHY, USERS
+from support.promises import Promise
 
 if TYPE_CHECKING:
     from faults.told import Told
 
 
+@pytest.mark.promise(Promise.PROMPT, Promise.INVALID, Promise.UNSTOPPED, Promise.APART)
 @pytest.mark.parametrize("rows", GROUPS.values(), ids=GROUPS.keys())
 async def test_fault(rows: tuple[Row, ...], subtests: pytest.Subtests) -> None:
     """It is counted as what it is, costs at most the answers that it hits, and leaves nothing behind."""

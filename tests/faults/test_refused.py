@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from faults.rows import OPERATIONS, Row, status
 from faults.scene import WELL, Scene, scene
 from faults.truth import HEALTHY
+from support.promises import Promise
 
 from exporter.polling import refusals
 
 if TYPE_CHECKING:
-    import pytest
     from faults.told import Told
 
 REFUSED = Row("401", "401", status("401 Unauthorized", b'{"error_code":"APIG.0301"}'))
@@ -32,6 +33,7 @@ def _nothing_moves(now: dict[str, Told]) -> bool:
     return all(told.numbers == HEALTHY for told in now.values())
 
 
+@pytest.mark.promise(Promise.PAUSED, Promise.APART)
 async def test_no_key_is_locked() -> None:
     """After a few refusals nothing is asked, while the other projects go on as ever."""
     async with scene() as stage:
@@ -53,6 +55,7 @@ async def _others_go_on(stage: Scene) -> None:
     )
 
 
+@pytest.mark.promise(Promise.PAUSED, Promise.RESUMED)
 async def test_refused_credentials_are_tried_rarely_and_recover_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause is twice the last one and ends with a single call; once that is answered, all is as before."""
     monkeypatch.setattr(refusals, "FIRST_PAUSE", 0.1)

@@ -63,12 +63,15 @@ def of_accounts(accounts: Mapping[str, Account]) -> Numbers:
     """What is to be told of these accounts."""
     told: Numbers = {}
     for flag, name in FLAGS.items():
-        said = {(user,): float(account[flag]) for user, account in accounts.items() if flag in account}
-        told |= {f"users_{name}": {(): sum(said.values())}} | ({f"user_{name}": said} if said else {})
-    ends = {(user,): account["account_expires"] / 1000 for user, account in accounts.items()}
-    if ends := {user: end for user, end in ends.items() if end}:
-        told["user_account_expires_timestamp_seconds"] = ends
-    return told
+        said: dict[tuple[str, ...], float] = {
+            (user,): float(account[flag]) for user, account in accounts.items() if flag in account
+        }
+        told[f"users_{name}"] = {(): sum(said.values())}
+        told[f"user_{name}"] = said
+    told["user_account_expires_timestamp_seconds"] = {
+        (user,): account["account_expires"] / 1000 for user, account in accounts.items() if account["account_expires"]
+    }
+    return {name: samples for name, samples in told.items() if samples}
 
 
 def of_users(missing: Sequence[str], fresh: Sequence[str] = USERS) -> Numbers:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from support.ledger import LEDGER
 
 from exporter import config
 from exporter.app import exporting
@@ -47,9 +49,16 @@ async def running(wanted: config.Settings) -> AsyncIterator[str]:
 
 
 async def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
-    """Status, text and headers of an answer."""
-    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
-        return response.status, await response.text(), response.headers
+    """Status, text and headers of an answer; a scrape is noted in the ledger."""
+    started, status = time.perf_counter(), None
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+            text = await response.text()
+            status = response.status
+    finally:
+        if url.endswith("/metrics"):
+            LEDGER.scraped(status, time.perf_counter() - started)
+    return status, text, response.headers
 
 
 async def until(condition: Callable[[str], bool], url: str, seconds: float = 20.0) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 IN_TIME = 1.0
 """Seconds within which a scrape is answered even on a busy machine; otherwise it counts as lost."""
 
+_SERVER_ERRORS = 500
+
 
 @dataclass
 class Ledger:
@@ -21,12 +23,10 @@ class Ledger:
     lost: int = 0
     """Scrapes that were answered too late, not at all, or with an error of the server."""
 
-    def scraped(self, status: int | None, seconds: float) -> bool:
-        """Note one scrape and its status, None where there was no answer; whether it was answered well."""
-        well = status is not None and status < 500 and seconds < IN_TIME
+    def scraped(self, status: int | None, seconds: float) -> None:
+        """Note one scrape with its status, None where there was no answer."""
         self.scrapes += 1
-        self.lost += not well
-        return well
+        self.lost += status is None or status >= _SERVER_ERRORS or seconds >= IN_TIME
 
 
 LEDGER = Ledger()
