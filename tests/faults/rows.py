@@ -48,7 +48,8 @@ class Row:
 
     def fault(self, body: bytes) -> Fault:
         """What is sent instead of an answer with this body."""
-        return replace(self.bend(body), kind=self.name)
+        fault = self.bend(body)
+        return fault if fault.kind else replace(fault, kind=self.name)
 
 
 def json_of(value: object) -> bytes:

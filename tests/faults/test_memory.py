@@ -85,6 +85,7 @@ def _traced() -> Iterator[None]:
 async def test_what_the_worst_answers_cost_is_given_back(subtests: pytest.Subtests) -> None:
     """Whatever came, afterwards as much memory, as many tasks and as many files are in use as before."""
     async with scene(user_interval=1) as stage:
+        stage.in_time = 10  # tracing makes everything slow
         for worst in WORST:
             await _suffer(stage, worst, 3)  # what is kept for good is kept from then on
         await stage.recovered()

@@ -39,7 +39,7 @@ class Fault:
 
     answer: bytes = b""
     then: Literal["keep", "close", "reset", "hang", "flood", "drip"] = "keep"
-    kind: str = "unnamed"
+    kind: str = ""
     """What the fault is called in the figures."""
 
 
