@@ -9,21 +9,8 @@ from itertools import count, cycle
 from typing import TYPE_CHECKING
 
 import pytest
-from faults.rows import (
-    BOMB,
-    BREAKS,
-    DEEP,
-    LONG,
-    NO_ANSWERS,
-    NO_BODIES,
-    ONE,
-    STATUSES,
-    Bend,
-    Row,
-    listing,
-    ok,
-)
-from faults.rows import always as whatever_was_asked
+from faults.failures import BOMB, BREAKS, DEEP, NO_ANSWERS, NO_BODIES, STATUSES
+from faults.rows import LONG, ONE, Bend, Row, always, listing, ok
 from faults.scene import PLACES, Scene, scene
 from support.faulty_server import Call, Fault, http
 
@@ -67,7 +54,7 @@ class Worst:
 WORST = (
     Worst("10,000 sessions at a time", 10, lambda _: Fault(next(_many)), places=("bob",)),
     Worst("1 MB versions by the thousand", 1000, _versions),
-    Worst("endless bodies", 50, whatever_was_asked(Fault(http(Content_Length=str(10**12)), "flood"))),
+    Worst("endless bodies", 50, always(Fault(http(Content_Length=str(10**12)), "flood"))),
     Worst("gzip bombs", 50, ok(BOMB, Content_Encoding="gzip")),
     Worst("deep nesting", 50, ok(DEEP)),
     Worst("one fault after another", 200, lambda body: next(_each).fault(body)),

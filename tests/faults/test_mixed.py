@@ -7,7 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from faults.rows import FAILURES, OPERATIONS, Row
+from faults.failures import FAILURES
+from faults.rows import OPERATIONS, Row
 from faults.scene import CONCURRENCY, PLACES, Scene, scene
 from faults.truth import HEALTHY
 from support.promises import Promise

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from faults.rows import FAILURES, GROUPS, ODDITIES, OPERATIONS, STALLS, Row
+from faults.failures import BREAKS, FAILURES, NO_ANSWERS, NO_BODIES, STALLS, STATUSES, WRONG_TYPES
+from faults.oddities import ODD_ACCOUNTS, ODD_LOOKUPS, ODD_SESSIONS, ODDITIES
+from faults.rows import OPERATIONS, Row
 from faults.scene import PLACES, USUAL, WELL, Scene, hits, meant, scene
 from faults.truth import ACCOUNTS, HEALTHY, USERS
 from support.promises import Promise
@@ -14,6 +16,18 @@ from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, L
 
 if TYPE_CHECKING:
     from faults.told import Told
+
+GROUPS = {
+    "statuses": STATUSES,
+    "broken connections": BREAKS,
+    "stalled connections": STALLS,
+    "no body that may be read": NO_BODIES,
+    "no answer": NO_ANSWERS,
+    "wrong types": WRONG_TYPES,
+    "odd sessions": ODD_SESSIONS,
+    "odd accounts": ODD_ACCOUNTS,
+    "odd lookups": ODD_LOOKUPS,
+}
 
 ASKED_ABOUT = {
     LIST_SESSION_BY_USER_NAME: USERS,

@@ -10,7 +10,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from support.ledger import LEDGER
@@ -19,6 +19,9 @@ from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, L
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+Then: TypeAlias = Literal["keep", "close", "reset", "hang", "flood", "drip"]
+"""What becomes of the connection."""
 
 TOKEN = "hush-token"
 DRIP_PAUSE = 0.1
@@ -38,7 +41,7 @@ class Fault:
     """What is sent instead of an answer, and what follows it; ``drip`` sends it slowly, byte by byte."""
 
     answer: bytes = b""
-    then: Literal["keep", "close", "reset", "hang", "flood", "drip"] = "keep"
+    then: Then = "keep"
     kind: str = ""
     """What the fault is called in the figures."""
 
