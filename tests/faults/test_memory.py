@@ -57,7 +57,7 @@ WORST = (
     Worst("endless bodies", 50, always(Fault(http(Content_Length=str(10**12)), "flood"))),
     Worst("gzip bombs", 50, ok(BOMB, Content_Encoding="gzip")),
     Worst("deep nesting", 50, ok(DEEP)),
-    Worst("one fault after another", 200, lambda body: next(_each).fault(body)),
+    Worst("one fault after another", 100, lambda body: next(_each).fault(body)),
 )
 
 
@@ -68,6 +68,7 @@ def _traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("_traced")
 async def test_what_the_worst_answers_cost_is_given_back(subtests: pytest.Subtests) -> None:
     """Whatever came, afterwards as much memory, as many tasks and as many files are in use as before."""
@@ -97,7 +98,7 @@ async def _suffer(stage: Scene, worst: Worst, times: int) -> None:
         return stage.sent(row, body) if hit else None
 
     stage.begin_spoiling(spoil)
-    await stage.until(lambda _: stage.server.faulty.total() >= times, patience=60)
+    await stage.until(lambda _: stage.server.faulty.total() >= times, patience=100)
 
 
 def _in_use(stage: Scene) -> tuple[int, int, int]:
