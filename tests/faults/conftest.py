@@ -13,15 +13,12 @@ from exporter.cloud import transport
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TLS = transport.tls_context(None)  # takes long, and nothing here is TLS
-
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No pauses before retries, news at once, and a limit of bodies that is soon reached."""
     monkeypatch.setattr(app, "PUBLISH_INTERVAL", 0.05)
     monkeypatch.setattr(app, "_PUBLISH_SHARE", 1.0, raising=False)  # most of a row would be waiting
-    monkeypatch.setattr(app, "tls_context", lambda _: TLS)
     monkeypatch.setattr(transport, "MAX_BODY_BYTES", 2 * 1024 * 1024)
     with stamina.set_testing(True, attempts=2):
         yield
