@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import platform
 import signal
 import time
@@ -14,8 +12,6 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp.http import HttpProcessingError
-from aiohttp.web import AppRunner, TCPSite
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
@@ -26,11 +22,16 @@ from exporter.reload import Reload
 from exporter.setup import prepared
 from exporter.status import ProcessStatus, ProjectStatus
 from exporter.web.application import application
+from exporter.web.connections import Limits
+from exporter.web.current import CurrentWebFile
 from exporter.web.lifecycle import add_lifecycle
+from exporter.web.listener import listening_sockets
+from exporter.web.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from aiohttp import web
     from prometheus_client.core import Metric
 
     from exporter import config
@@ -43,8 +44,6 @@ PUBLISH_INTERVAL = 1.0
 _PUBLISH_SHARE = 0.05  # of the time at most goes into publishing
 
 _RETRY_PAUSE = 60.0  # seconds after a publish that failed
-
-_SHUTDOWN_TIMEOUT = 2.0  # seconds that requests under way get to end
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -138,7 +137,7 @@ class Running:
 
     exporter: Exporter
     address: str
-    """Where it is served, as a URL."""
+    """Where it was served at the start, as a URL."""
     reload: Reload
 
 
@@ -155,49 +154,27 @@ async def exporting(
         OSError: the address cannot be listened on.
     """
     async with aclosing(Exporter(prepared(settings, now), now)) as exporter:
-        reload = Reload(exporter, load or (lambda: settings), now)
-        async with _served(exporter, reload) as address, asyncio.TaskGroup() as group:
-            _logger.info("listening", address=address)
-            running = group.create_task(exporter.run())
-            try:
-                yield Running(exporter, address, reload)
-            finally:
-                running.cancel()
-                _logger.info("stopped")
+        server = Server(CurrentWebFile(settings.web.config_file), Limits())
+        reload = Reload(exporter, server, load or (lambda: settings), now)
+        async with server.running(_application(exporter, reload)):
+            server.listen(await listening_sockets(settings.web))
+            _logger.info("listening", address=server.address)
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(exporter.run())
+                try:
+                    yield Running(exporter, server.address, reload)
+                finally:
+                    running.cancel()
+                    _logger.info("stopped")
 
 
-@asynccontextmanager
-async def _served(exporter: Exporter, reload: Reload) -> AsyncIterator[str]:
-    settings = exporter.setup.settings.web
-    app = application(lambda: exporter.setup.settings.web, exporter.exposition, lambda: exporter.statuses)
-    add_lifecycle(app, lambda: exporter.setup.settings.web, reload, lambda: signal.raise_signal(signal.SIGTERM))
-    runner = AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
-    logging.getLogger("aiohttp.server").addFilter(_is_ours)
-    await runner.setup()
-    try:
-        await _listen(runner, settings)
-        yield _address(*runner.addresses[0][:2])
-    finally:
-        await runner.cleanup()
+def _application(exporter: Exporter, reload: Reload) -> web.Application:
+    def settings() -> config.Web:
+        return exporter.setup.settings.web
 
-
-async def _listen(runner: AppRunner, settings: config.Web) -> None:
-    try:
-        await TCPSite(runner, settings.host, settings.port).start()
-    except OSError as error:
-        remedy = "choose another address with --web.listen-address"
-        raise OSError(
-            f"cannot listen on {settings.listen_address}: {os.strerror(error.errno or 0)}; {remedy}"
-        ) from error
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a server's complaint is about us: not about what is no HTTP, and might hold somebody's password."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-def _address(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    app = application(settings, exporter.exposition, lambda: exporter.statuses)
+    add_lifecycle(app, settings, reload, lambda: signal.raise_signal(signal.SIGTERM))
+    return app
 
 
 def _revision() -> str:

@@ -170,7 +170,7 @@ async def test_the_page_tells_each_project_and_operation() -> None:
         status, page, headers = await get(f"{address}/")
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert page.count("5 of 5") == 2
+    assert page.count("5 of 5 users covered") == 2
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert 'href="/metrics"' in page

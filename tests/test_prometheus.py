@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
+import subprocess
+import sys
 from collections import Counter
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from support.exporters import get, project, running, settings, until
+from support.web_files import write
 
 from exporter.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 CONFIGURATION = """
 global: {{scrape_interval: 1s}}
 scrape_configs:
@@ -34,9 +39,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def prometheus(program: str, directory: Path, exporter: str) -> AsyncIterator[str]:
-    """The address of a Prometheus that scrapes the exporter each second."""
-    (directory / "prometheus.yml").write_text(CONFIGURATION.format(target=urlsplit(exporter).netloc))
+async def prometheus(program: str, directory: Path, configuration: str) -> AsyncIterator[str]:
+    """The address of a Prometheus with this configuration."""
+    (directory / "prometheus.yml").write_text(configuration)
     address = f"127.0.0.1:{free_port()}"
     process = await asyncio.create_subprocess_exec(
         program,
@@ -77,7 +82,8 @@ async def test_prometheus_knows_what_the_simulated_cloud_knows(tool: Callable[[s
     simulator = Simulator(SimulatorOptions(users=80, speed=0, quota=0))
     async with simulator.serve() as url, running(settings(project(simulator, url))) as exporter:
         await until(lambda text: text == "Ready.\n", f"{exporter}/-/ready")
-        async with prometheus(tool("prometheus"), tmp_path, exporter) as server:
+        configuration = CONFIGURATION.format(target=urlsplit(exporter).netloc)
+        async with prometheus(tool("prometheus"), tmp_path, configuration) as server:
             await until(lambda text: '"value"' in text, f"{server}/api/v1/query?query=huaweicloud_workspace_sessions")
             states = await query(server, "huaweicloud_workspace_sessions", "session_state")
             versions = await query(
@@ -97,3 +103,35 @@ async def test_prometheus_knows_what_the_simulated_cloud_knows(tool: Callable[[s
     assert scrape_up == {(): 1}
     assert types["huaweicloud_workspace_sessions"][0]["type"] == "gauge"
     assert types["huaweicloud_workspace_api_requests"][0]["type"] == "counter"
+
+
+async def test_the_readme_s_way_to_tls_and_passwords_works(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """Its commands make a certificate and a user, its web file admits, and its scrape configuration is let in."""
+    tool("openssl")
+    program = tool("prometheus")
+    section = README.partition("## TLS and passwords")[2].partition("\n## ")[0]
+    [commands] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    web_file, scraping = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    made = await asyncio.to_thread(
+        subprocess.run,
+        ["sh", "-ec", commands.replace("/opt/workspace-exporter/bin/python", sys.executable)],
+        cwd=tmp_path,
+        input="s3cret\n",
+        text=True,
+        capture_output=True,
+        check=True,
+        start_new_session=True,  # so that the password is not asked for at a terminal
+    )
+    [user] = re.findall(r"^prometheus: \S+$", made.stdout, re.MULTILINE)
+    write(tmp_path / "web.yml", re.sub(r"prometheus: \S+", lambda _: user, web_file))
+    write(tmp_path / "exporter.password", "s3cret")
+    simulator = Simulator(SimulatorOptions(users=3, speed=0, quota=0))
+    async with simulator.serve() as url:
+        web = {"listen_address": "localhost:0", "config_file": tmp_path / "web.yml"}
+        async with running(settings(project(simulator, url), web=web)) as exporter:
+            assert exporter.startswith("https://")
+            target = f"localhost:{urlsplit(exporter).port}"
+            configuration = "global: {scrape_interval: 1s}\n" + scraping.replace("localhost:10099", target)
+            async with prometheus(program, tmp_path, configuration) as server:
+                await until(lambda text: '"value"' in text, f"{server}/api/v1/query?query=huaweicloud_workspace_users")
+                assert await query(server, "huaweicloud_workspace_users") == {(): 3}

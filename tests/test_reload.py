@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import bcrypt
 import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -115,18 +117,19 @@ async def test_who_is_gone_is_let_go() -> None:
     names = list(simulator.population.names())
     async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
         await exporter.until(covered("sim"))
-        assert remembered(names[0])
+        gone, *_ = map(id, exporter.running.exporter.setup.watches[0].fleet.members)
+        assert remembered(gone, names[0])
         await exporter.reload(settings(project(simulator, url, users=names[1:])))
         await exporter.until(covered("sim"))
         async with asyncio.timeout(20):
-            while remembered(names[0]):  # noqa: ASYNC110 - a call under way may still hold it
+            while remembered(gone, names[0]):  # noqa: ASYNC110 - a call under way may still hold it
                 await asyncio.sleep(0.05)
 
 
-def remembered(name: str) -> bool:
-    """Whether anything in the process still stands for a user."""
+def remembered(member: int, name: str) -> bool:
+    """Whether the object with this id still stands for the user."""
     gc.collect()
-    return any(isinstance(each, Member) and each.name == name for each in gc.get_objects())
+    return any(id(each) == member and isinstance(each, Member) and each.name == name for each in gc.get_objects())
 
 
 async def test_a_project_that_has_not_changed_is_not_disturbed() -> None:
@@ -201,6 +204,34 @@ async def test_the_time_of_the_last_accepted_configuration_is_told() -> None:
             first = await told()
             await running.reload()
             assert await told() > first
+
+
+async def test_the_address_changes_with_a_reload_and_one_that_is_in_use_is_refused() -> None:
+    simulator = frozen(users=1)
+    async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
+        before = exporter.address
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            with pytest.raises(config.ConfigError, match=r"cannot listen on .*; choose another address"):
+                await exporter.reload(settings(project(simulator, url), web={"listen_address": address}))
+        assert (await get(f"{before}/-/healthy"))[0] == 200
+        await exporter.reload(settings(project(simulator, url), web={"listen_address": address}))
+        assert (await get(f"http://{address}/-/healthy"))[0] == 200
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await get(f"{before}/-/healthy")
+
+
+async def test_passwords_are_asked_for_from_the_reload_on_that_brings_a_web_file(tmp_path: Path) -> None:
+    simulator = frozen(users=1)
+    web_file = tmp_path / "web.yml"
+    web_file.write_text(f"basic_auth_users: {{ann: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n")
+    async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
+        assert (await get(f"{exporter.address}/metrics"))[0] == 200
+        web = {"listen_address": "127.0.0.1:0", "config_file": web_file}
+        await exporter.reload(settings(project(simulator, url), web=web))
+        assert (await get(f"{exporter.address}/metrics"))[0] == 401
+        login = aiohttp.encode_basic_auth("ann", "secret")
+        assert (await get(f"{exporter.address}/metrics", Authorization=login))[0] == 200
 
 
 async def test_paths_and_labels_change_with_a_reload() -> None:

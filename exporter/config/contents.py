@@ -1,4 +1,4 @@
-"""What stands in the files that the configuration names: users, which join the list, and secrets, which must be there.
+"""What stands in the files that the configuration names: users, who join the list; the rest must only be right.
 
 Secrets stay in their files, where they may change while the exporter runs.
 """
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from exporter.config import web_file
 from exporter.config.files import UnreadableError, check_authorities, named_files, read_text
 from exporter.config.layers import Merged
 from exporter.config.mistakes import Loc, Told
@@ -24,6 +25,8 @@ def read(merged: Merged) -> Iterator[Told]:
                     check_authorities(path)
                 case ("projects", _, "users_file"):
                     _add_users(merged, loc[:-1], section, path)
+                case ("web", "config_file"):
+                    yield from _wrong_in_web_file(merged, loc, path)
                 case _:
                     one_line(read_text(path))
         except ValueError as error:
@@ -37,6 +40,14 @@ def parse_users(text: str) -> Iterator[tuple[int, dict[str, object]]]:
         if content:
             name, comma, user_id = content.partition(",")
             yield number, {"name": name, "id": user_id} if comma else {"name": name}
+
+
+def _wrong_in_web_file(merged: Merged, loc: Loc, path: Path) -> Iterator[Told]:
+    try:
+        web_file.read(path)
+    except web_file.RefusedError as refused:
+        merged.lines[loc] = str(path)
+        yield from (((*loc, *inner), reason) for inner, reason in refused.told)
 
 
 def _add_users(merged: Merged, project_loc: Loc, project: dict[str, object], path: Path) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from exporter.config.mistakes import Loc, Told, unknown
-from exporter.config.settings import User
+from exporter.config.settings import Settings, User
 from exporter.config.tree import model_at
 
 if TYPE_CHECKING:
@@ -34,18 +34,18 @@ _NO_PROJECTS = "is required: name projects in the file that --config.file names,
 _SILENT = {"default_factory_not_called"}
 
 
-def explain(error: ValidationError) -> Iterator[Told]:
-    """Return each mistake's location and reason.
+def explain(error: ValidationError, root: type[BaseModel] = Settings) -> Iterator[Told]:
+    """Return each mistake's location and reason, in what was to become the root model.
 
     A location ends before the keys of a user: they may be names in the wrong place.
     """
-    return (_explain(details) for details in error.errors(include_url=False) if details["type"] not in _SILENT)
+    return (_explain(details, root) for details in error.errors(include_url=False) if details["type"] not in _SILENT)
 
 
-def _explain(details: "ErrorDetails") -> Told:
+def _explain(details: "ErrorDetails", root: type[BaseModel]) -> Told:
     loc = details["loc"]
     if details["type"] == "extra_forbidden":
-        return _unknown_key(loc)
+        return _unknown_key(loc, root)
     if details["type"] == "missing" and loc == _PROJECTS:
         return loc, _NO_PROJECTS
     if details["input"] is None and details["type"] != "missing":
@@ -54,9 +54,10 @@ def _explain(details: "ErrorDetails") -> Told:
     return loc, reason(details.get("ctx", {})) if reason else "is not valid"
 
 
-def _unknown_key(loc: Loc) -> Told:
+def _unknown_key(loc: Loc, root: type[BaseModel]) -> Told:
     *section, key = loc
-    model = model_at(tuple(section))
+    model = model_at(tuple(section), root)
     if model is User:
         return tuple(section), "has an unknown key: a user is a name or {name: …, id: …}"
-    return loc, unknown(str(key), model.model_fields, f"known here: {', '.join(model.model_fields)}")
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    return loc, unknown(str(key), known, f"known here: {', '.join(known)}")

@@ -31,7 +31,7 @@ class Layer:
 class Merged:
     """The values of several layers, and for each location the layer whose value won there.
 
-    `lines` tells which line of a users file a user comes from instead.
+    `lines` tells which line of a users file a user comes from instead, and which web file its settings.
     """
 
     values: dict[str, object] = field(default_factory=dict)

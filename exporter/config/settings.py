@@ -148,8 +148,9 @@ class Web(Section):
 
     listen_address: ListenAddress = Field(":10099", description="`[host]:port` to serve at; all interfaces if no host.")
     telemetry_path: TelemetryPath = Field("/metrics", description="Path of the metrics.")
-    config_file: Annotated[File | None, AfterValidator(supported(None))] = Field(
-        None, description="File for TLS and basic auth; not supported by this version."
+    config_file: File | None = Field(
+        None,
+        description="File for TLS, client certificates, basic auth and headers, as Prometheus's exporters have it.",
     )
     enable_lifecycle: Switch = Field(False, description="Whether POST /-/reload and POST /-/quit are answered.")
 

@@ -65,9 +65,9 @@ def outside_lists() -> dict[str, Leaf]:
     return {leaf.path: leaf for leaf in leaves() if "[]" not in leaf.path}
 
 
-def model_at(loc: Loc) -> type[BaseModel]:
+def model_at(loc: Loc, root: type[BaseModel] = Settings) -> type[BaseModel]:
     """Return the model of the section at a location that pydantic gave."""
-    model: type[BaseModel] = Settings
+    model = root
     for part in loc:
         if isinstance(part, str):
             model = _model_of(model.model_fields[part]) or model

@@ -10,12 +10,14 @@ from exporter.metrics.exposition import Exposition, negotiated
 from exporter.web import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from aiohttp.typedefs import Handler
 
     from exporter import config
     from exporter.status import ProjectStatus
+
+_PIECE = 64 * 1024  # bytes
 
 
 def application(
@@ -32,17 +34,30 @@ def application(
 
 
 def _metrics(settings: Callable[[], config.Web], exposition: Exposition) -> Handler:
-    async def metrics(request: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.StreamResponse:
         if request.path != settings().telemetry_path:  # which a reload may change
             raise web.HTTPNotFound
         wanted = negotiated(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         rendered = exposition.get(wanted)
-        headers = {hdrs.CONTENT_TYPE: wanted.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        headers: dict[str, str] = {hdrs.CONTENT_TYPE: wanted.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if _accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
-            return web.Response(body=rendered.compressed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
-        return web.Response(body=rendered.body, headers=headers)
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+            return await _in_pieces(request, rendered.compressed, headers)
+        return await _in_pieces(request, rendered.body, headers)
 
     return metrics
+
+
+async def _in_pieces(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
+    """Answer with no more in memory for a slow reader than a piece: what is written at once, asyncio copies whole."""
+    response = web.StreamResponse(headers=headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    if request.method != hdrs.METH_HEAD:
+        for start in range(0, len(body), _PIECE):
+            await response.write(body[start : start + _PIECE])
+    await response.write_eof()
+    return response
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

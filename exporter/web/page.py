@@ -34,7 +34,7 @@ _WHAT = {"ListSessionByUserName": "Sessions", "ListUserDetail": "Accounts", "Lis
 
 def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> str:
     """The whole page, as of the time when the statuses were taken."""
-    now = max(status.taken_at for status in statuses)
+    now = max((status.taken_at for status in statuses), default=0.0)
     projects = "\n".join(_project(number, status, now) for number, status in enumerate(statuses))
     return f"""<!DOCTYPE html>
 <html lang="en">

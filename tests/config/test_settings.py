@@ -242,7 +242,6 @@ def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
     ("section", "values"),
     [
         ("poll", {"source": "bulk"}),
-        ("web", {"config_file": "/web.yml"}),
         ("shard", {"index": 1}),
         ("shard", {"total": 2}),
     ],

@@ -1,0 +1,134 @@
+"""The sockets that are listened on, and the taking of connections: each gets the TLS settings of its moment."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.web.connections import Connection, Connections, Limits
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from exporter import config
+
+_BACKLOG = 1024
+_ABSENT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # of IPv6 where it is switched off, and names are still found
+_RETRY_PAUSE = 0.1  # seconds after a connection could not be taken
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+async def listening_sockets(settings: config.Web) -> list[socket.socket]:
+    """Open the sockets for an address, one for each family that it has.
+
+    Raises:
+        OSError: with a remedy.
+    """
+    opened: list[socket.socket] = []
+    try:
+        await _open(settings.host, settings.port, opened)
+    except OSError as error:
+        for each in opened:
+            each.close()
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        remedy = "choose another address with --web.listen-address"
+        raise OSError(f"cannot listen on {settings.listen_address}: {reason}; {remedy}") from error
+    return opened
+
+
+async def _open(host: str | None, port: int, opened: list[socket.socket]) -> None:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    absent: OSError | None = None
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        try:
+            opened.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+            absent = error
+        else:
+            opened[-1].setblocking(False)
+    if absent and not opened:
+        raise absent
+
+
+class Listener:
+    """Takes connections and hands them to protocols of the factory. ``tls`` gives the settings in force."""
+
+    def __init__(
+        self, factory: Callable[[], asyncio.Protocol], tls: Callable[[], ssl.SSLContext | None], limits: Limits
+    ) -> None:
+        self.connections = Connections(limits)
+        self._factory = factory
+        self._tls = tls
+        self._limits = limits
+        self._accepting: dict[asyncio.Task[None], socket.socket] = {}
+        self._opening: set[asyncio.Task[None]] = set()
+
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Take connections from these sockets from now on, and no longer from others, which are closed."""
+        self._stop_accepting()
+        self._accepting = {asyncio.create_task(self._accept(each)): each for each in sockets}
+
+    async def stop(self) -> None:
+        """Take no further connections; what is open stays so."""
+        accepting = list(self._accepting)
+        self._stop_accepting()
+        self.connections.abort_unopened()
+        await asyncio.gather(*accepting, *self._opening, return_exceptions=True)
+
+    def _stop_accepting(self) -> None:
+        for task, listening in self._accepting.items():
+            # Once the task no longer waits for it: the loop must not look for what is closed.
+            task.add_done_callback(partial(_close, listening))
+            task.cancel()
+        self._accepting = {}
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        in_trouble = False
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:  # too many open files, as a rule
+                if not in_trouble:
+                    _logger.error(  # noqa: TRY400 - where it is raised says nothing
+                        "accept_failed", reason=os.strerror(error.errno or 0), remedy="raise the limit of open files"
+                    )
+                in_trouble = True
+                self.connections.make_room()
+                await asyncio.sleep(_RETRY_PAUSE)
+            else:
+                in_trouble = False
+                self._take(accepted, address[0])
+                await asyncio.sleep(0)  # a queue of newcomers must not keep everybody else waiting
+
+    def _take(self, accepted: socket.socket, address: str) -> None:
+        connection = self.connections.add(accepted, address)
+        task = asyncio.create_task(self._open(accepted, connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, accepted: socket.socket, connection: Connection) -> None:
+        tls = self._tls()
+        timeouts = {"ssl_handshake_timeout": self._limits.handshake, "ssl_shutdown_timeout": 1.0} if tls else {}
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                self._factory, accepted, ssl=tls, **timeouts
+            )
+        except OSError:  # no handshake that TLS allows, or none at all: as usual as port scanners
+            connection.abort()
+        else:
+            connection.opened(transport)
+
+
+def _close(listening: socket.socket, _: asyncio.Task[None]) -> None:
+    listening.close()
