@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-WEEK = 7 * DAY
 AT_A_TIME = 6
 """Users that are configured at any time; in a week many more come and go."""
 PREFIX = "huaweicloud_workspace_"
@@ -147,14 +146,14 @@ def check_truth(text: str, world: World, settings: config.Settings, now: float) 
         assert [n for name, _, n in of_project if name == "up"] == [1.0]
 
 
-async def soak(world: World, exporter: Exporter) -> list[int]:
-    """Let a week pass; the interpreter's blocks of memory at the end of each day."""
+async def soak(world: World, exporter: Exporter, days: int) -> list[int]:
+    """Let days pass; the interpreter's blocks of memory at the end of each day."""
     loop = asyncio.get_running_loop()
     blocks = []
     counted: dict[tuple[str, str], float] = {}
     running = asyncio.create_task(exporter.run())
     await asyncio.sleep(0)
-    while loop.time() < WEEK:
+    while loop.time() < days * DAY:
         settings = configured(loop.time())
         exporter.adopt(prepared(settings, wall_clock, exporter.setup))
         await asyncio.sleep(HOUR - 1 * MINUTE - loop.time() % HOUR)  # in the last, quiet quarter
@@ -180,9 +179,9 @@ async def soak(world: World, exporter: Exporter) -> list[int]:
     return blocks
 
 
-@pytest.mark.timeout(300)
-def test_a_week_with_everything_that_changes_in_a_week(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Users come and go, versions roll, faults come and go: numbers are right each hour, and memory stays flat."""
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """One that every connection leads to."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     world = World()
 
@@ -195,12 +194,29 @@ def test_a_week_with_everything_that_changes_in_a_week(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(watch, "connect", connect)
     monkeypatch.setattr(app, "PUBLISH_INTERVAL", 10 * MINUTE)
+    return world
+
+
+def lived(world: World, days: int, *, debug: bool = False) -> list[int]:
+    """The interpreter's blocks of memory at the end of each day."""
 
     async def main() -> list[int]:
-        return await soak(world, Exporter(prepared(configured(0.0), wall_clock), wall_clock))
+        return await soak(world, Exporter(prepared(configured(0.0), wall_clock), wall_clock), days)
 
-    blocks = run_virtually(main())
+    return run_virtually(main(), debug=debug)
+
+
+@pytest.mark.timeout(300)
+def test_a_week_with_everything_that_changes_in_a_week(world: World) -> None:
+    """Users come and go, versions roll, faults come and go: numbers are right each hour, and memory stays flat."""
+    blocks = lived(world, days=7)
     assert len(blocks) == 7
-    assert world.asked > AT_A_TIME * WEEK / MINUTE
+    assert world.asked > AT_A_TIME * 7 * DAY / MINUTE
     assert world.failed.keys() == {"401", "429", "timeout", "connection_error", "invalid_response", "503"}
     assert max(blocks[2:]) - min(blocks[2:]) < 0.02 * blocks[2], blocks
+
+
+@pytest.mark.timeout(300)
+def test_a_day_in_asyncio_s_debug_mode(world: World) -> None:
+    """Which sees what is forgotten or called from elsewhere."""
+    assert len(lived(world, days=1, debug=True)) == 1

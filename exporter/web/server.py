@@ -101,5 +101,8 @@ class Server:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a server's complaint is about us: not about what is no HTTP, and might hold somebody's password."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    """Whether a server's complaint is about us.
+
+    It is not where what came is no HTTP, and might hold somebody's password, or where a client has gone.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | ConnectionError))

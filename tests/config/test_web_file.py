@@ -182,6 +182,7 @@ def test_what_is_valid_is_taken(files: Path, tool: Callable[[str], str], name: s
     assert (read.tls is not None) == ("tls_server_config" in VALID[name])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", [*INVALID, *REFUSED_HERE_ONLY])
 def test_what_is_not_is_refused_with_a_reason(files: Path, tool: Callable[[str], str], name: str) -> None:
     tool("openssl")
@@ -285,6 +286,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
         ),
     )
 )
+@pytest.mark.bad_input
 @hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 def test_any_data_is_a_web_file_or_plain_mistakes(files: Path, data: dict[object, object]) -> None:
     """Nothing else is raised, since a running exporter reads whatever is put there."""

@@ -49,7 +49,7 @@ def wall_clock() -> float:
     return EPOCH + asyncio.get_running_loop().time()
 
 
-def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+def run_virtually(main: Coroutine[Any, Any, T], *, debug: bool = False) -> T:
     """Run to the end in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop, debug=debug) as runner:
         return runner.run(main)

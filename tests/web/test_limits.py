@@ -13,10 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import hypothesis
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.web_clients import ask, client, until, web_server
 from support.web_files import certificate, write
 
@@ -177,6 +174,7 @@ async def test_a_thousand_idle_connections_keep_no_scrape_out(
             assert len(opened(server)) <= Limits().connections
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
@@ -215,20 +213,6 @@ async def test_a_body_that_nobody_asked_for_is_not_read_on() -> None:
                 await one.writer.drain()
             except ConnectionError:
                 break
-
-
-@hypothesis.settings(deadline=None, max_examples=50)  # each example serves a port
-@given(st.lists(st.sampled_from([GET, b"\r\n", b" ", b":", b"Host: a\r\n", b"\xff\0"]) | st.binary(max_size=50)))
-def test_no_bytes_do_harm(pieces: list[bytes]) -> None:
-    async def scenario() -> None:
-        async with web_server(limits=QUICK) as server:
-            async with client(server) as one:
-                one.writer.write(b"".join(pieces))
-                one.writer.write_eof()
-                await one.ended()
-            assert (await ask(server)).status == 200
-
-    asyncio.run(scenario())
 
 
 async def test_without_files_to_open_it_waits_and_goes_on(
