@@ -50,8 +50,8 @@ class Reload:
                 _logger.error("reload_refused", mistakes=[str(mistake) for mistake in error.mistakes])  # noqa: TRY400 - nothing to trace
                 raise
             logs.configure(settings.log)
-            users = sum(len(project.users) for project in settings.projects)
-            _logger.info("reloaded", projects=len(settings.projects), users=users, address=self._server.address)
+            users = sum(len(project.users) for project in settings.watched)
+            _logger.info("reloaded", projects=len(settings.watched), users=users, address=self._server.address)
 
     async def _take_over(self, settings: config.Settings) -> None:
         """First all that may fail, then the swap, during which nothing else runs."""

@@ -33,7 +33,7 @@ def prepared(settings: config.Settings, now: Callable[[], float], before: Setup 
     try:
         labelling = Labelling.of(settings.metrics)
         tls = tls_context(settings.http.ca_file)
-        plans = [Plan.of(project, settings, tls) for project in settings.projects]
+        plans = [Plan.of(project, settings, tls) for project in settings.watched]
     except (OSError, ValueError) as error:
         raise config.ConfigError([config.Mistake("configuration", "", str(error))]) from error
     return Setup(settings, tuple(_watches(plans, now, before.watches if before else ())), labelling)

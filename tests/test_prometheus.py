@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from support.exporters import get, project, running, settings, until
 from support.web_files import write
 
-from exporter.simulator import Simulator, SimulatorOptions
+from exporter.simulator import Account, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -103,6 +103,50 @@ async def test_prometheus_knows_what_the_simulated_cloud_knows(tool: Callable[[s
     assert scrape_up == {(): 1}
     assert types["huaweicloud_workspace_sessions"][0]["type"] == "gauge"
     assert types["huaweicloud_workspace_api_requests"][0]["type"] == "counter"
+
+
+async def test_three_shards_are_to_prometheus_what_one_process_is(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """Every series about a cloud is there once, with the same value, whichever exporter it comes from."""
+    projects = [f"{number:032x}" for number in range(6)]
+    async with AsyncExitStack() as stack:
+        clouds = []
+        for number, project_id in enumerate(projects):
+            options = SimulatorOptions(
+                seed=number, users=5 + number, speed=0, quota=0, account=Account(project_id=project_id)
+            )
+            simulator = Simulator(options)
+            url = await stack.enter_async_context(simulator.serve())
+            clouds.append(project(simulator, url, name=f"project-{number}"))
+        calmly = {"interval": 5, "user_interval": 5, "rate_limit": 60_000}
+        alone = await stack.enter_async_context(running(settings(*clouds, poll=calmly)))
+        shards = [
+            await stack.enter_async_context(running(settings(*clouds, poll=calmly, shard={"index": index, "total": 3})))
+            for index in range(3)
+        ]
+        for address in (alone, *shards):
+            await until(lambda text: text == "Ready.\n", f"{address}/-/ready")
+        targets = ", ".join(f'"{urlsplit(shard).netloc}"' for shard in shards)
+        configuration = f"""
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - {{job_name: alone, static_configs: [{{targets: ["{urlsplit(alone).netloc}"]}}]}}
+  - {{job_name: shards, static_configs: [{{targets: [{targets}]}}]}}
+"""
+        async with prometheus(tool("prometheus"), tmp_path, configuration) as server:
+            users = "count by (job) (huaweicloud_workspace_users)"
+            await until(
+                lambda text: text.count(f'"{len(projects)}"]') == 2, f"{server}/api/v1/query?query={quote(users)}"
+            )
+            about_clouds = '{__name__=~"huaweicloud_workspace_(sessions|user).*",job="%s"}'
+            labels = ("__name__", "project", "session_state", "client_version", "agent_version", "user_name")
+            together = await query(server, about_clouds % "alone", *labels)
+            apart = await query(server, about_clouds % "shards", *labels)
+            series = await query(server, 'count({__name__=~"huaweicloud_workspace_(sessions|user).*",job="shards"})')
+            used = await query(server, 'count by (instance) (huaweicloud_workspace_up{job="shards"})', "instance")
+    assert together == apart
+    assert series == {(): len(apart)}, "none is there twice"
+    assert len(apart) > 200
+    assert len(used) > 1
 
 
 async def test_the_readme_s_way_to_tls_and_passwords_works(tool: Callable[[str], str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.config.layers import Merged
 from exporter.config.mistakes import Loc, Told, dotted
-from exporter.config.settings import Auth, Metrics, Section, User
+from exporter.config.settings import Auth, Metrics, Section, Shard, User
 
 Values = Mapping[str, object]
 
@@ -35,6 +35,8 @@ def broken(merged: Merged, wrong: set[Loc]) -> Iterator[Told]:
     projects = merged.values.get("projects")
     numbered = list(enumerate(projects)) if isinstance(projects, list) else []
     yield from _under(("metrics",), _metrics(_section(merged.values, "metrics")))
+    if not wrong & {("shard",), ("shard", "index"), ("shard", "total")}:
+        yield from _under(("shard",), _shard(_section(merged.values, "shard")))
     yield from _project_names(numbered, wrong)
     for index, project in numbered:
         if isinstance(project, Mapping):
@@ -48,6 +50,12 @@ def _metrics(metrics: Values) -> Iterator[Told]:
     yield from _told_twice(Metrics, metrics)
     if metrics.get("user_label") == "hash" and not _given(metrics, "hash_key"):
         yield ("user_label",), "needs hash_key or hash_key_file to be set for hash"
+
+
+def _shard(shard: Values) -> Iterator[Told]:
+    checked = Shard.model_validate(shard)
+    if checked.index >= checked.total:
+        yield ("index",), f"must be less than total, {checked.total}: shards are counted from 0"
 
 
 def _project(project: Values) -> Iterator[Told]:

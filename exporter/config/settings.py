@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from exporter.config.durations import Duration
+from exporter.config.shards import shard_of
 from exporter.config.values import (
     Endpoint,
     File,
@@ -168,12 +169,8 @@ class Web(Section):
 class Shard(Section):
     """Which share of the projects is this process's."""
 
-    index: Annotated[Whole, AfterValidator(supported(0))] = Field(
-        0, description="Which of the equal exporters this is; this version supports only 0."
-    )
-    total: Annotated[Whole, AfterValidator(supported(1))] = Field(
-        1, description="How many equal exporters there are; this version supports only 1."
-    )
+    index: Whole = Field(0, ge=0, description="Which of the equal exporters this is, from 0 on.")
+    total: Whole = Field(1, ge=1, description="How many equal exporters share the projects.")
 
 
 class Log(Section):
@@ -197,3 +194,9 @@ class Settings(Section):
     web: Web = Web()
     shard: Shard = Shard()
     log: Log = Log()
+
+    @property
+    def watched(self) -> tuple[Project, ...]:
+        """The projects that are this shard's."""
+        index, total = self.shard.index, self.shard.total
+        return tuple(project for project in self.projects if shard_of(project.project_id, total) == index)

@@ -31,15 +31,15 @@ async def run(settings: config.Settings, out: TextIO | None = None, now: Callabl
     """
     out = out or sys.stdout
     counts: Counter[Verdict] = Counter()
-    trusts = {project.auth: Trust() for project in settings.projects}
+    trusts = {project.auth: Trust() for project in settings.watched}
     tls = tls_context(settings.http.ca_file)
     async with asyncio.TaskGroup() as tasks:
         surroundings = Surroundings(settings, tls, now, tasks)
         queues = []
-        for project in settings.projects:
+        for project in settings.watched:
             queues.append(queue := _Queue())
             tasks.create_task(_examined(project, trusts[project.auth], surroundings, queue))
-        for project, queue in zip(settings.projects, queues, strict=True):
+        for project, queue in zip(settings.watched, queues, strict=True):
             _write(out, f"project {project.name}")
             while finding := await queue.get():
                 counts[finding.verdict] += 1

@@ -78,6 +78,8 @@ def _headline(statuses: Sequence[ProjectStatus]) -> str:
     waiting = [status for status in statuses if _state(status) is _WAITING]
     if troubled:
         return f"{_projects(len(troubled))} of {len(statuses)} in trouble"
+    if not statuses:
+        return "No project is this shard's"
     if waiting:
         return f"{_projects(len(waiting))} of {len(statuses)} still in the first round"
     return f"All is well: {_projects(len(statuses))}"

@@ -242,8 +242,6 @@ def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
     ("section", "values"),
     [
         ("poll", {"source": "bulk"}),
-        ("shard", {"index": 1}),
-        ("shard", {"total": 2}),
     ],
 )
 def test_what_comes_later_is_refused_plainly(section: str, values: dict[str, object]) -> None:
@@ -417,3 +415,17 @@ def test_every_path_is_named_file_and_every_file_is_a_path() -> None:
 def test_the_settings_cannot_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings().poll.interval = 3  # type: ignore[misc]  # the point of the test
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("shard", "reason"),
+    [
+        ({"index": 2, "total": 2}, "shard.index: must be less than total, 2: shards are counted from 0"),
+        ({"index": 1}, "shard.index: must be less than total, 1: shards are counted from 0"),
+        ({"index": -1, "total": 2}, "shard.index: must be at least 0"),
+        ({"total": 0}, "shard.total: must be at least 1"),
+    ],
+)
+def test_a_shard_is_one_of_all(shard: dict[str, int], reason: str) -> None:
+    assert any(reason in mistake for mistake in refusals(shard=shard))

@@ -50,15 +50,20 @@ async def running(wanted: config.Settings) -> AsyncIterator[str]:
 
 async def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
     """Status, text and headers of an answer; a scrape is noted in the ledger."""
-    started, status = time.perf_counter(), None
+    started = time.perf_counter()
     try:
         async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
             text = await response.text()
-            status = response.status
-    finally:
-        if url.endswith("/metrics"):
-            LEDGER.scraped(status, time.perf_counter() - started)
-    return status, text, response.headers
+    except Exception:  # not where nobody waits for it any more
+        _note(url, None, started)
+        raise
+    _note(url, response.status, started)
+    return response.status, text, response.headers
+
+
+def _note(url: str, status: int | None, started: float) -> None:
+    if url.endswith("/metrics"):
+        LEDGER.scraped(status, time.perf_counter() - started)
 
 
 async def until(condition: Callable[[str], bool], url: str, seconds: float = 20.0) -> str:
