@@ -17,7 +17,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from exporter import __version__
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.families import collect
+from exporter.metrics.families import render
 from exporter.reload import Reload
 from exporter.setup import prepared
 from exporter.status import ProcessStatus, ProjectStatus
@@ -29,10 +29,9 @@ from exporter.web.listener import listening_sockets
 from exporter.web.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp import web
-    from prometheus_client.core import Metric
 
     from exporter import config
     from exporter.setup import Setup
@@ -52,7 +51,10 @@ class Exporter:
     """The projects under watch, and what was last published of them."""
 
     def __init__(self, setup: Setup, now: Callable[[], float]) -> None:
-        self.exposition = Exposition()
+        own = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=own)
+        self.exposition = Exposition(own)
         self.statuses: tuple[ProjectStatus, ...] = ()
         """As last published."""
         self.setup = setup
@@ -65,15 +67,12 @@ class Exporter:
             loaded_at=now(),
         )
         self._polling: dict[Watch, asyncio.Task[None]] = {}
-        self._own = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self._own)
         self.publish()
 
     def publish(self) -> None:
         """Make what is known now what is served."""
         self.statuses = tuple(watch.status() for watch in self.setup.watches)
-        self.exposition.publish(self._families())
+        self.exposition.publish(render(self.statuses, self.setup.labelling, self._process))
 
     async def run(self) -> None:
         """Poll and publish until cancelled, and let all connections go then."""
@@ -125,10 +124,6 @@ class Exporter:
             self.exposition.publish(())  # what is not known is absent
             return _RETRY_PAUSE
         return max(PUBLISH_INTERVAL, (time.perf_counter() - began) / _PUBLISH_SHARE)
-
-    def _families(self) -> Iterator[Metric]:
-        yield from collect(self.statuses, self.setup.labelling, self._process)
-        yield from self._own.collect()
 
 
 @dataclass(frozen=True)

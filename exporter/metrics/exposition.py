@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prometheus_client import exposition, openmetrics
-from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from prometheus_client.core import Metric
+    from prometheus_client.registry import Collector
+
+    from exporter.metrics.families import Rendered
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,23 @@ class Format:
 
     media_type: str
     content_type: str
+    head: Callable[[Rendered], str] = field(repr=False, compare=False)
+    """What stands before a family's samples."""
     render: Callable[[Collector], bytes] = field(repr=False, compare=False)
+    """How the library renders metrics, with the format's end."""
 
 
-TEXT = Format("text/plain", exposition.CONTENT_TYPE_PLAIN_0_0_4, exposition.generate_latest)
+TEXT = Format(
+    "text/plain",
+    exposition.CONTENT_TYPE_PLAIN_0_0_4,
+    lambda family: family.text_head,
+    exposition.generate_latest,
+)
 OPENMETRICS = Format(
     "application/openmetrics-text",
     "application/openmetrics-text; version=1.0.0; charset=utf-8",
-    lambda families: openmetrics.exposition.generate_latest(families, version="1.0.0"),  # type: ignore[no-untyped-call] # the library's lack
+    lambda family: family.openmetrics_head,
+    lambda metrics: openmetrics.exposition.generate_latest(metrics, version="1.0.0"),  # type: ignore[no-untyped-call] # the library's lack
 )
 
 
@@ -58,7 +68,7 @@ def _quality(parameters: list[str]) -> float:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Page:
     """One publish in one format."""
 
     body: bytes
@@ -66,32 +76,27 @@ class Rendered:
     """The body in gzip."""
 
 
-@dataclass(frozen=True)
-class _Families(Collector):
-    metrics: tuple[Metric, ...]
-
-    def collect(self) -> Iterable[Metric]:
-        return self.metrics
-
-
 class Exposition:
     """Holds the last publish; from the first request for a format on, it is rendered ahead."""
 
-    def __init__(self) -> None:
-        self._families = _Families(())
-        self._rendered: dict[Format, Rendered] = {}
+    def __init__(self, others: Collector) -> None:
+        """``others`` are shown behind every publish."""
+        self._others = others
+        self._families: tuple[Rendered, ...] = ()
+        self._pages: dict[Format, Page] = {}
 
-    def publish(self, families: Iterable[Metric]) -> None:
+    def publish(self, families: Iterable[Rendered]) -> None:
         """Replace what is served, all at once."""
-        self._families = _Families(tuple(families))
-        self._rendered = {wanted: self._render(wanted) for wanted in self._rendered}
+        self._families = tuple(families)
+        self._pages = {wanted: self._page(wanted) for wanted in self._pages}
 
-    def get(self, wanted: Format) -> Rendered:
+    def get(self, wanted: Format) -> Page:
         """The last publish in a format."""
-        if wanted not in self._rendered:
-            self._rendered[wanted] = self._render(wanted)
-        return self._rendered[wanted]
+        if wanted not in self._pages:
+            self._pages[wanted] = self._page(wanted)
+        return self._pages[wanted]
 
-    def _render(self, wanted: Format) -> Rendered:
-        body = wanted.render(self._families)
-        return Rendered(body, gzip.compress(body, compresslevel=1, mtime=0))
+    def _page(self, wanted: Format) -> Page:
+        own = "".join([part for family in self._families for part in (wanted.head(family), family.lines)])
+        body = own.encode() + wanted.render(self._others)
+        return Page(body, gzip.compress(body, compresslevel=1, mtime=0))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
-
-from prometheus_client.core import HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.cloud.telemetry import LATENCY_BUCKETS
 from exporter.metrics import samples
+from exporter.metrics.lines import line_of, lines_of, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,14 @@ if TYPE_CHECKING:
     from exporter.status import ProcessStatus, ProjectStatus
 
 PREFIX = "huaweicloud_workspace_"
+
+
+class Rendered(NamedTuple):
+    """A family as text: its head in each of the two formats, and the lines of its samples, which are the same."""
+
+    text_head: str
+    openmetrics_head: str
+    lines: str
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,13 @@ class Description:
         """The name with its prefix."""
         return PREFIX + self.name
 
-    def metric(self) -> Metric:
-        """An empty family."""
-        return Metric(self.full_name.removesuffix("_total"), self.help, self.kind)
+    def rendered(self, lines: str) -> Rendered:
+        """The family with these lines of samples."""
+        openmetrics_name = self.full_name.removesuffix("_total") if self.kind == "counter" else self.full_name
+        return Rendered(self._head(self.full_name), self._head(openmetrics_name), lines)
+
+    def _head(self, name: str) -> str:
+        return f"# HELP {name} {self.help}\n# TYPE {name} {self.kind}\n"
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,16 @@ class Family(Description):
 
     rule: Rule
 
-    def collect(self, projects: Sequence[ProjectStatus], labelling: Labelling) -> Metric:
+    def render(self, projects: Sequence[ProjectStatus], labelling: Labelling) -> Rendered:
         """The family with the samples of all projects."""
-        metric = self.metric()
-        for project in projects:
-            # As a dict, so that not even a mistake in the configuration can double a sample: Prometheus would refuse
-            # the whole scrape.
-            for values, value in dict(self.rule(project, labelling)).items():
-                labels = dict(zip(("project", *self.labels), (project.project, *values), strict=True))
-                metric.add_sample(self.full_name, labels, value)
-        return metric
+        # As a dict, so that not even a mistake in the configuration can double a sample: Prometheus would refuse the
+        # whole scrape.
+        samples = (
+            ((project.project, *values), value)
+            for project in projects
+            for values, value in dict(self.rule(project, labelling)).items()
+        )
+        return self.rendered(lines_of(self.full_name, ("project", *self.labels), samples))
 
 
 @dataclass(frozen=True)
@@ -66,13 +76,9 @@ class ProcessFamily(Description):
     values: Callable[[ProcessStatus], tuple[str, ...]]
     value: Callable[[ProcessStatus], float]
 
-    def collect(self, process: ProcessStatus) -> Metric:
+    def render(self, process: ProcessStatus) -> Rendered:
         """The family with its sample."""
-        metric = self.metric()
-        metric.add_sample(
-            self.full_name, dict(zip(self.labels, self.values(process), strict=True)), self.value(process)
-        )
-        return metric
+        return self.rendered(lines_of(self.full_name, self.labels, [(self.values(process), self.value(process))]))
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -261,20 +267,24 @@ DESCRIPTIONS: tuple[Description, ...] = (*FAMILIES, LATENCY, *PROCESS_FAMILIES)
 """Every metric that is the exporter's own."""
 
 
-def collect(projects: Sequence[ProjectStatus], labelling: Labelling, process: ProcessStatus) -> Iterator[Metric]:
+def render(projects: Sequence[ProjectStatus], labelling: Labelling, process: ProcessStatus) -> Iterator[Rendered]:
     """All families that are the exporter's own."""
     for family in FAMILIES:
-        yield family.collect(projects, labelling)
-    yield _latencies(projects)
+        yield family.render(projects, labelling)
+    yield LATENCY.rendered("".join(_latencies(projects)))
     for process_family in PROCESS_FAMILIES:
-        yield process_family.collect(process)
+        yield process_family.render(process)
 
 
-def _latencies(projects: Sequence[ProjectStatus]) -> Metric:
-    family = HistogramMetricFamily(LATENCY.full_name, LATENCY.help, labels=("project", *LATENCY.labels))
-    bounds = [*map(floatToGoString, LATENCY_BUCKETS), "+Inf"]
+def _latencies(projects: Sequence[ProjectStatus]) -> Iterator[str]:
+    name, labels = LATENCY.full_name, ("project", *LATENCY.labels)
+    bucket = line_of(f"{name}_bucket", (*labels, "le"))
+    count, total = line_of(f"{name}_count", labels), line_of(f"{name}_sum", labels)
+    bounds = [*map(number, LATENCY_BUCKETS), "+Inf"]
     for project in projects:
         for operation, latencies in project.telemetry.latencies.items():
-            buckets = list(zip(bounds, accumulate(latencies.counts), strict=True))
-            family.add_metric((project.project, operation), buckets, latencies.seconds)
-    return family
+            values = (project.project, operation)
+            cumulated = list(accumulate(latencies.counts))
+            yield from (bucket((*values, bound), n) for bound, n in zip(bounds, cumulated, strict=True))
+            yield count(values, cumulated[-1])
+            yield total(values, latencies.seconds)

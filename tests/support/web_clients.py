@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import CollectorRegistry
 
 from exporter import config
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import Description
+from exporter.metrics.lines import lines_of
 from exporter.web.application import application
 from exporter.web.connections import Limits
 from exporter.web.current import CurrentWebFile
@@ -30,11 +32,9 @@ async def web_server(
     web_file: Path | None = None, limits: Limits | None = None, *, length: int = 0
 ) -> AsyncIterator[Server]:
     """A server of metrics that are at least so many bytes long."""
-    exposition = Exposition()
-    family = GaugeMetricFamily("padding", "To be long.", labels=["text"])
-    for number in range(length // 1000):
-        family.add_metric([f"{number}{'x' * 1000}"], 1)
-    exposition.publish([family])
+    exposition = Exposition(CollectorRegistry())
+    lines = lines_of("padding", ["text"], (((f"{number}{'x' * 1000}",), 1) for number in range(length // 1000)))
+    exposition.publish([Description("padding", "gauge", "To be long.", ("text",)).rendered(lines)])
     settings = config.Web(listen_address="127.0.0.1:0", config_file=web_file)
     server = Server(CurrentWebFile(web_file), limits or Limits())
     async with server.running(application(lambda: settings, exposition, lambda: ())):
