@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from exporter import config
+    from exporter.cloud.connect import Connection
     from exporter.setup import Setup
     from exporter.watch import Watch
 
@@ -66,7 +67,11 @@ class Exporter:
             reload_successful=True,
             loaded_at=now(),
         )
+        self.stopping = False
+        """Whether :meth:`run` has ended, after which nothing can be adopted."""
         self._polling: dict[Watch, asyncio.Task[None]] = {}
+        self._leaving: set[Connection] = set()
+        """Connections that nobody uses any more, and that are not closed yet."""
         self.publish()
 
     def publish(self) -> None:
@@ -76,16 +81,19 @@ class Exporter:
 
     async def run(self) -> None:
         """Poll and publish until cancelled, and let all connections go then."""
-        async with asyncio.TaskGroup() as self._tasks:
-            self._poll()
-            while True:
-                pause = self._publish_timed()
-                await asyncio.sleep(pause)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._poll()
+                while True:
+                    pause = self._publish_timed()
+                    await asyncio.sleep(pause)
+        finally:
+            self.stopping = True
 
     async def aclose(self) -> None:
         """Close all connections to the cloud."""
-        for watch in self.setup.watches:
-            await watch.connection.close()
+        for connection in {*self._leaving, *(watch.connection for watch in self.setup.watches)}:
+            await connection.close()
 
     def adopt(self, setup: Setup) -> None:
         """Go on with another setup, in one step. Only while :meth:`run` runs."""
@@ -110,9 +118,13 @@ class Exporter:
                 self._polling[watch] = self._tasks.create_task(watch.run())
 
     async def _let_go(self, gone: Watch, task: asyncio.Task[None]) -> None:
+        connection = gone.connection
+        if any(watch.connection is connection for watch in self.setup.watches):
+            return
+        self._leaving.add(connection)
         await asyncio.wait([task])
-        if all(watch.connection is not gone.connection for watch in self.setup.watches):
-            await gone.connection.close()
+        await connection.close()
+        self._leaving.discard(connection)
 
     def _publish_timed(self) -> float:
         """Publish, and say after how many seconds to do it again. A mistake of our own leaves nothing published."""

@@ -129,7 +129,7 @@ class Fleet:
     def __init__(self, users: Iterable[tuple[str, str | None]], before: Fleet | None = None) -> None:
         """``users`` are names, each with its id where that is given.
 
-        Who was in the fleet ``before`` is known already, and its count of failures goes on.
+        Who was in the fleet ``before`` is taken over from it, and its count of failures goes on.
         """
         known = {member.name: member for member in before.members} if before else {}
         self.members: tuple[Member, ...] = tuple(_member(name, user_id, known.get(name)) for name, user_id in users)
@@ -178,10 +178,11 @@ class Fleet:
 def _member(name: str, given_id: str | None, known: Member | None) -> Member:
     if known is None:
         return Member(name, given_id)
-    if known.given_id == given_id:
-        return known
-    account = known.account if given_id == known.id else None  # another id is another account
-    return Member(name, given_id, None, known.sessions, account, known.failed_sessions)
+    if given_id != known.given_id:
+        if given_id != known.id:  # another id is another account
+            known.account = None
+        known.given_id, known.found_id = given_id, None
+    return known
 
 
 def _since(oldest: float, answer: Answer[T_co] | None) -> Answer[T_co] | None:

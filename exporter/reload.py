@@ -59,6 +59,8 @@ class Reload:
             sockets = await self._new_sockets(settings.web)
             for each in sockets:
                 undo.callback(each.close)
+            if self._exporter.stopping:
+                raise config.ConfigError([config.Mistake("exporter", "", "is stopping; nothing was reloaded")])
             web_file = self._web_file(settings.web)
             setup = prepared(settings, self._now, self._exporter.setup)
             undo.pop_all()

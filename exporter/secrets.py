@@ -22,10 +22,10 @@ def secret(value: SecretStr | str | None, file: Path | None) -> Callable[[], str
             return value.get_secret_value
 
 
-def version(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written or replaced. Raises OSError."""
+def version(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written or replaced, whatever time it is given. Raises OSError."""
     status = path.stat()
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
 
 
 class ChangingFile:

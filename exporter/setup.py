@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter import config
+from exporter.cloud.connect import lockable
 from exporter.cloud.transport import tls_context
 from exporter.metrics.labels import Labelling
 from exporter.polling.refusals import Standing
 from exporter.watch import Plan, Watch, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Setup:
     settings: config.Settings
     watches: tuple[Watch, ...]
     labelling: Labelling
+    standings: Mapping[object, Standing]
+    """How keys and accounts stand with the cloud."""
 
 
 def prepared(settings: config.Settings, now: Callable[[], float], before: Setup | None = None) -> Setup:
@@ -34,18 +37,19 @@ def prepared(settings: config.Settings, now: Callable[[], float], before: Setup 
         labelling = Labelling.of(settings.metrics)
         tls = tls_context(settings.http.ca_file)
         plans = [Plan.of(project, settings, tls) for project in settings.watched]
+        accounts = [lockable(project.auth) for project in settings.watched]
     except (OSError, ValueError) as error:
         raise config.ConfigError([config.Mistake("configuration", "", str(error))]) from error
-    return Setup(settings, tuple(_watches(plans, now, before.watches if before else ())), labelling)
-
-
-def _watches(plans: Sequence[Plan], now: Callable[[], float], before: Sequence[Watch]) -> Iterator[Watch]:
-    """The watches over these projects; those with the same credentials share how these stand with the cloud."""
-    known = {_identity(watch.plan): watch for watch in before}
-    standings = {watch.plan.project.auth: watch.poller.refusals.standing for watch in before}
-    for plan in plans:
-        standing = standings.setdefault(plan.project.auth, Standing())
-        yield watch(plan, standing, now, known.get(_identity(plan)))
+    remembered = before.standings if before else {}
+    standings = {account: remembered.get(account) or Standing() for account in accounts}
+    known = {_identity(watch.plan): watch for watch in (before.watches if before else ())}
+    watches = tuple(
+        watch(plan, standings[account], now, known.get(_identity(plan)))
+        for plan, account in zip(plans, accounts, strict=True)
+    )
+    # What has been refused a moment ago must not be forgotten, or taking it out and in again would lock it.
+    gone = {account: standing for account, standing in remembered.items() if standing.matters}
+    return Setup(settings, watches, labelling, gone | standings)
 
 
 def _identity(plan: Plan) -> tuple[str, str]:

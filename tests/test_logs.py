@@ -10,7 +10,7 @@ import structlog
 from support.promises import Promise
 
 from exporter import config, logs
-from exporter.cloud.errors import refusal
+from exporter.cloud.errors import CloudError, refusal
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.rounds import Round
 
@@ -87,3 +87,17 @@ def test_a_missing_permission_is_named(capsys: pytest.CaptureFixture[str]) -> No
     logs.configure(config.Log.model_validate({}))
     FailureLog("berlin", "ListUserDetail", lambda: 0.0).failed(refusal("ListUsers", 403, None, None))
     assert "operation=ListUsers code=403 missing_iam_action=workspace:users:list" in capsys.readouterr().err
+
+
+def test_what_fails_is_remembered_without_what_it_came_from() -> None:
+    """A traceback would keep the whole answer in memory, 16 MiB for each kind of failure."""
+    log = FailureLog("berlin", "ListUserDetail", lambda: 7.0)
+    error = refusal("ListUsers", 500, "WKS.1", "request-1")
+    with pytest.raises(CloudError) as raised:
+        raise error from ValueError("the answer")
+    log.failed(raised.value)
+    [trouble] = log.troubles
+    assert (trouble.error, trouble.since) == (error, 7.0)
+    assert trouble.error.__traceback__ is None
+    assert trouble.error.__cause__ is None
+    assert error.__traceback__ is not None

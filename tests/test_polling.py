@@ -18,6 +18,7 @@ from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session, UserDetail
 from exporter.fleet import Counts, Fleet
 from exporter.polling.poller import Poller
+from exporter.polling.retries import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -91,7 +92,7 @@ def test_the_first_round_runs_at_the_rate_limit_and_later_ones_take_the_interval
 
     run_virtually(main())
     times = cloud.times(SESSIONS)
-    assert times[29] == pytest.approx(29 / 3)
+    assert times[29] == pytest.approx(29 / 3, abs=0.02), "the second waits for the verdict on the first"
     assert {round(later - earlier, 3) for earlier, later in pairwise(times[30:60])} == {2.0}
 
 
@@ -455,8 +456,9 @@ def test_users_without_an_id_cost_one_look_up_an_interval(status: int | None) ->
             await asyncio.sleep(3000)
 
     run_virtually(main())
-    assert len(cloud.times(LOOKUP)) <= 3000 / 300 + 2
-    assert len(cloud.times(LOOKUP)) >= 3000 / 300
+    tries = ATTEMPTS if status == 500 else 1
+    assert len(cloud.times(LOOKUP)) <= tries * (3000 / 300 + 2)
+    assert len(cloud.times(LOOKUP)) >= tries * 3000 / 300
 
 
 def test_a_refusal_ends_the_round_for_all_users_and_the_next_one_waits_for_the_pause() -> None:

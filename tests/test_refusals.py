@@ -11,6 +11,7 @@ from support.fake_cloud import FakeCloud, refused
 from support.virtual_time import run_virtually, wall_clock
 
 from exporter import config
+from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session
 from exporter.fleet import Fleet
 from exporter.polling.poller import Poller
@@ -47,11 +48,11 @@ class Keyed:
 
     async def poll(self, *events: tuple[float, Callable[[], None]], until: float) -> dict[str, int]:
         """Poll until a time, with things that happen at theirs; how many users are known then, by project."""
-        standings: dict[str, Standing] = {}
+        standings: dict[str, Standing] = {}  # by access key; the secrets may differ
         fleets = {project: Fleet((name, None) for name in cloud.sessions) for project, cloud in self.clouds.items()}
         tasks = []
         for project, cloud in self.clouds.items():
-            standing = standings.setdefault(self.keys[project], Standing())
+            standing = standings.setdefault("the one", Standing())
             refusals = Refusals(project, self.present(project), standing)
             poller = Poller(fleets[project], cloud, self.settings, wall_clock, refusals)
             tasks.append(asyncio.create_task(poller.run()))
@@ -132,3 +133,55 @@ def test_a_secret_that_has_been_replaced_is_tried_by_a_single_call() -> None:
     sent_with_the_new = [time for time in times if time > 1000]
     assert cloud.clouds["berlin"].most_in_flight > 10, "as a rule there are many under way"
     assert sum(time < sent_with_the_new[0] + 5 for time in sent_with_the_new) == 1
+
+
+@pytest.mark.parametrize("projects", [1, 4, 8])
+def test_a_wrong_secret_that_is_tried_again_after_other_failures_is_refused_four_times_at_most(projects: int) -> None:
+    """While calls that meet trouble of another kind are tried again, the secret is replaced by a wrong one."""
+    cloud = Keyed({f"project{number}": "right" for number in range(projects)}, right={"right"}, interval=7.0)
+    judge = {name: each.fault for name, each in cloud.clouds.items()}
+    for name, each in cloud.clouds.items():
+        each.latency = 4.0
+        each.fault = lambda operation, who, name=name: in_trouble(operation, judge[name], who)  # type: ignore[misc] # bound
+
+    def in_trouble(operation: str, judge: Callable[[str, str], None], who: str) -> None:
+        if 990 <= asyncio.get_running_loop().time() < 1004:
+            raise refused(operation, 503)
+        judge(operation, who)
+
+    def replace() -> None:
+        cloud.keys.update(dict.fromkeys(cloud.keys, "wrong"))
+
+    # What was sent with the right secret is not judged by the wrong one: calls under way last four seconds.
+    run_virtually(cloud.poll((1000.0, replace), until=1300))
+    late = [time for time, _, _ in cloud.refused if time > 1004]
+    assert 1 <= len(late) <= 4
+
+
+def test_one_key_with_six_wrong_secrets_is_refused_four_times_at_most() -> None:
+    cloud = Keyed({f"project{number}": f"wrong{number}" for number in range(6)}, right=set())
+    run_virtually(cloud.poll(until=1000))
+    assert cloud.refusals_within(300 - 1e-6) <= 4
+
+
+def test_a_project_whose_cloud_hangs_keeps_no_other_with_the_same_credentials_waiting() -> None:
+    cloud = Keyed({"berlin": "key", "paris": "key"}, right={"key"})
+    cloud.clouds["berlin"].latency = 10.0
+
+    def hangs(operation: str, _who: str) -> None:
+        raise Unreachable(operation, "timeout")
+
+    cloud.clouds["berlin"].fault = hangs
+    known = run_virtually(cloud.poll(until=45))
+    assert known == {"berlin": 0, "paris": 20}
+
+
+def test_what_was_refused_is_not_forgotten_with_its_project() -> None:
+    async def main() -> tuple[bool, bool]:
+        standing = Standing()
+        Refusals("berlin", lambda: "key", standing).refused("key")
+        soon = standing.matters
+        await asyncio.sleep(3600)
+        return soon, standing.matters
+
+    assert run_virtually(main()) == (True, False)

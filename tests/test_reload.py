@@ -376,6 +376,48 @@ def test_reloads_neither_break_the_rate_limit_nor_let_anybody_starve() -> None:
     assert max(sum(start <= time < start + 59.9 for time in times) for start in times) <= 181
 
 
+@pytest.mark.parametrize(("rate_limit", "every"), [(6.0, 3.0), (6.0, 1.0), (180.0, 0.15), (180.0, 0.1)])
+def test_reloads_that_come_faster_than_turns_do_not_break_the_rate_limit(rate_limit: float, every: float) -> None:
+    cloud = FakeCloud()
+    names = [f"user{n:03}" for n in range(40)]
+    for name in names:
+        cloud.add(name)
+
+    async def main() -> None:
+        restarted = Restarted(cloud)
+        for number in range(int(150 / every)):
+            restarted.restart(names, {"interval": 60.0 + number % 2, "rate_limit": rate_limit})
+            await asyncio.sleep(every)
+        restarted.stop()
+
+    run_virtually(main())
+    times = cloud.times(SESSIONS)
+    assert 1 <= max(sum(start <= time < start + 59.9 for time in times) for start in times) <= rate_limit
+
+
+async def test_a_reload_that_meets_the_end_changes_nothing_and_leaves_nothing_open() -> None:
+    simulator = frozen(users=2)
+    async with simulator.serve() as url:
+        exporter = Configured(settings(project(simulator, url)))
+        async with exporter.at_work():
+            await exporter.until(covered("sim"))
+            await exporter.reload(settings(project(simulator, url), poll={"timeout": 9}))  # a connection leaves
+        with pytest.raises(config.ConfigError, match="is stopping"):
+            await exporter.reload(settings(project(simulator, url), poll={"timeout": 8}))
+
+
+def test_an_answer_of_before_a_reload_is_not_counted_again_after_it() -> None:
+    """It may arrive in the very moment of the swap, through the poller that ends."""
+    before = Fleet([("a", None)])
+    (a,) = before.members
+    failed = Session(id="1", session_state="InitFail")
+    before.sessions_answered(a, (), at=1)
+    after = Fleet([("a", "id")], before)
+    before.sessions_answered(a, (failed,), at=2)
+    after.sessions_answered(after.members[0], (failed,), at=3)
+    assert after.init_failures.total == 1
+
+
 def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_again() -> None:
     fleet = Fleet([("a", "id-1"), ("b", None)])
     for member in fleet.members:

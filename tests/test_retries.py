@@ -237,3 +237,62 @@ def test_no_retry_goes_out_while_the_credentials_are_refused() -> None:
 
 def test_a_throttled_error_knows_the_quota_only_where_it_is_told() -> None:
     assert Throttled(SESSIONS, "429").quota is None
+
+
+def test_an_absurd_quota_does_not_stop_the_polling() -> None:
+    """Nor does it make old numbers count for months, since what counts follows from the interval."""
+    cloud = FakeCloud()
+    asked = 0
+
+    def one_a_day(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        nonlocal asked
+        asked += 1
+        if asked == 5:
+            error = refused(operation, 429)
+            assert isinstance(error, Throttled)
+            error.quota = 1 / 1440
+            raise error
+
+    cloud.fault = one_a_day
+    poll(cloud, users=150, seconds=3600)
+    assert len(cloud.times(SESSIONS)) > 9 * 50
+
+
+def test_a_look_up_of_ids_is_tried_again_as_any_call() -> None:
+    cloud = FakeCloud()
+    asked = 0
+
+    def twice(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        nonlocal asked
+        asked += operation == "ListUsers"
+        if operation == "ListUsers" and asked <= 2:
+            raise refused(operation, 503)
+
+    cloud.fault = twice
+    poll(cloud, users=3, seconds=60)
+    assert len(cloud.times("ListUserDetail")) >= 3
+
+
+def test_no_retry_goes_out_after_its_round() -> None:
+    """Not even where the next turn is held back for long by what another user's call was answered."""
+    cloud = FakeCloud()
+    first: dict[str, float] = {}
+
+    def busy_then_held(operation: str, who: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if operation != SESSIONS or now < 120:
+            return
+        first.setdefault(who, now)
+        if len(first) == 1:
+            raise refused(operation, 503)
+        if len(first) == 2 and who != next(iter(first)):
+            error = refused(operation, 429)
+            error.retry_after = 300.0
+            raise error
+
+    cloud.fault = busy_then_held
+    poll(cloud, users=200, seconds=700)
+    who = next(iter(first))
+    times = [time for time, operation, asked in cloud.calls if operation == SESSIONS and asked == who and time >= 120]
+    assert times[1] - times[0] > 300, "asked again in a later round"
+    assert times[1] - times[0] < 420

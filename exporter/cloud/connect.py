@@ -24,6 +24,20 @@ if TYPE_CHECKING:
     from exporter.cloud.telemetry import Telemetry
 
 
+def lockable(auth: config.Auth) -> object:
+    """What the cloud would lock after too many refusals: a key or an account, which projects may share.
+
+    Raises:
+        OSError: a file with the access key's id cannot be read.
+        ValueError: it is no text.
+    """
+    if access_key := secret(auth.access_key, auth.access_key_file):
+        return "access key", access_key()
+    if auth.username:
+        return "user", auth.domain, auth.username
+    return auth
+
+
 @dataclass(frozen=True)
 class Terms:
     """All that a connection follows from: where they are equal, a connection may stay as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from exporter.cloud.errors import CloudError, NoCredentials, Refused
 
@@ -79,6 +79,13 @@ class Lease:
     expires_at: float
 
 
+class _Moment(NamedTuple):
+    """A time to come, by two clocks: the one stands still while the machine sleeps, the other may be set back."""
+
+    steady: float
+    wall: float
+
+
 class Leased:
     """Authentication that the cloud lends for a while: renewed ahead of its end, and when it is refused.
 
@@ -96,12 +103,12 @@ class Leased:
         self._now = now
         self._secret = secret
         self._lease: Lease | None = None
-        self._renew_at = 0.0
+        self._renew_at = _Moment(0.0, 0.0)
         self._renewing = asyncio.Lock()
         self._failure: CloudError | None = None
         self._failed_with: object = None
         self._pause = 0.0
-        self._retry_at = 0.0
+        self._retry_at = _Moment(0.0, 0.0)
 
     @property
     def expires_at(self) -> float | None:
@@ -120,7 +127,7 @@ class Leased:
         if lease is None:
             return await self.renewed(None)
         being_renewed = self._renewing.locked() and self._now() < lease.expires_at
-        if being_renewed or self._now() < self._renew_at:
+        if being_renewed or not self._reached(self._renew_at):
             return lease.auth
         try:
             return await self.renewed(lease.auth)
@@ -138,18 +145,23 @@ class Leased:
 
     async def _renew(self) -> Lease:
         secret = self.fingerprint()
-        if self._failure and self._now() < self._retry_at and secret == self._failed_with:
-            raise self._failure.with_traceback(None)
+        if self._failure and not self._reached(self._retry_at) and secret == self._failed_with:
+            raise self._failure.bare()
         try:
             lease = await self._lend()
         except CloudError as error:
             first_pause = _PAUSE_REFUSED if isinstance(error, Refused) else _PAUSE_UNREACHABLE
             self._pause = min(max(self._pause * 2, first_pause), _LONGEST_PAUSE)
-            self._retry_at = self._now() + self._pause
-            self._failure, self._failed_with = error, secret
+            self._retry_at = self._in(self._pause)
+            self._failure, self._failed_with = error.bare(), secret
             raise
-        now = self._now()
-        life = lease.expires_at - now
-        self._renew_at = now + max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE)
+        life = lease.expires_at - self._now()
+        self._renew_at = self._in(max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE))
         self._failure, self._pause = None, 0.0
         return lease
+
+    def _in(self, seconds: float) -> _Moment:
+        return _Moment(asyncio.get_running_loop().time() + seconds, self._now() + seconds)
+
+    def _reached(self, moment: _Moment) -> bool:
+        return asyncio.get_running_loop().time() >= moment.steady or self._now() >= moment.wall

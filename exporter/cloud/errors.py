@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Self
 
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -37,6 +38,26 @@ class CloudError(Exception):
         self.error_code = _token(error_code)
         self.request_id = _token(request_id)
         self.detail = detail
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CloudError) and type(self) is type(other) and self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    @property
+    def _facts(self) -> tuple[str | None, ...]:
+        return self.operation, self.outcome, self.error_code, self.request_id, self.detail
+
+    def bare(self) -> Self:
+        """The same facts without the traceback and causes, which keep whole answers in memory."""
+        return type(self)(
+            self.operation,
+            self.outcome,
+            error_code=self.error_code,
+            request_id=self.request_id,
+            detail=self.detail,
+        )
 
     @property
     def passing(self) -> bool:

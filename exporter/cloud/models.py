@@ -21,6 +21,10 @@ MOST_CHARACTERS = 128
 """What is kept of each text of a session: real ones have a quarter of that, hostile ones must not fill the memory."""
 
 
+MOST_SESSIONS = 10_000
+"""Of one user; real ones have a few. An answer with more is not believed, and not decoded."""
+
+
 class Session(msgspec.Struct, frozen=True, gc=False):
     """A session of a user (AppSession in the reference of ListSessionByUserName)."""
 
@@ -153,9 +157,13 @@ class SessionList(NamedTuple):
 
 def session_list(body: bytes) -> SessionList:
     """The sessions in an answer of ListSessionByUserName; an absent list is an empty one."""
+    if body.count(b"{") > 2 * MOST_SESSIONS:  # each has one, and few texts have any
+        raise ErrorBody(None)
     found = _session_list(body).session_info_list
     if found is None and (code := error_code(body)):
         raise ErrorBody(code)
+    if found and len(found) > MOST_SESSIONS:
+        raise ErrorBody(None)
     cut = sum(map(_too_long, found or ()))
     return SessionList(tuple(map(_bounded, found or ()) if cut else found or ()), cut)
 

@@ -152,7 +152,8 @@ def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: floa
     request_id = answer.headers.get("X-Request-Id")
     if answer.status not in _SUCCESS:
         error = refusal(operation, answer.status, models.error_code(answer.body), request_id)
-        error.retry_after = _retry_after(answer.headers.get("Retry-After", ""), now)
+        their_now = _seconds(answer.headers.get("Date", ""))
+        error.retry_after = _retry_after(answer.headers.get("Retry-After", ""), now if their_now is None else their_now)
         if isinstance(error, Throttled):
             error.quota = models.told_quota(answer.body)
         raise error
@@ -204,7 +205,10 @@ def _detail(error: Exception) -> str:
 
 
 def _retry_after(header: str, now: float) -> float | None:
-    """Seconds from ``now`` that a Retry-After header names, as a number or a date; None where it names none."""
+    """Seconds that a Retry-After header names, as a number or as a date to come after ``now``, by the cloud's clock.
+
+    None where it names none.
+    """
     if header.isascii() and header.isdecimal():
         return float(header[:_DIGITS])
     date = _seconds(header)

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL
+from exporter.cloud.connect import lockable
 from exporter.cloud.transport import tls_context
 from exporter.doctor import budget
 from exporter.doctor.budget import Demand
@@ -31,14 +32,14 @@ async def run(settings: config.Settings, out: TextIO | None = None, now: Callabl
     """
     out = out or sys.stdout
     counts: Counter[Verdict] = Counter()
-    trusts = {project.auth: Trust() for project in settings.watched}
+    trusts = {lockable(project.auth): Trust() for project in settings.watched}
     tls = tls_context(settings.http.ca_file)
     async with asyncio.TaskGroup() as tasks:
         surroundings = Surroundings(settings, tls, now, tasks)
         queues = []
         for project in settings.watched:
             queues.append(queue := _Queue())
-            tasks.create_task(_examined(project, trusts[project.auth], surroundings, queue))
+            tasks.create_task(_examined(project, trusts[lockable(project.auth)], surroundings, queue))
         for project, queue in zip(settings.watched, queues, strict=True):
             _write(out, f"project {project.name}")
             while finding := await queue.get():

@@ -54,7 +54,7 @@ class FailureLog:
         self._seen.add(kind)
         if kind in self._troubles:
             return
-        self._troubles[kind] = Trouble(error, self._now())
+        self._troubles[kind] = Trouble(error.bare(), self._now())
         facts = {
             "operation": error.operation,
             "code": error.outcome,

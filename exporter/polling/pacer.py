@@ -20,24 +20,33 @@ class Pacer:
         self._next = 0.0
         self._held_until = 0.0
 
+    @property
+    def next_turn(self) -> float:
+        """When the next turn is to be had."""
+        return max(asyncio.get_running_loop().time(), self._next)
+
     def going_on(self, per_minute: float) -> Pacer:
         """One that goes on after the last turn taken, with what has been learned if the rate's limit stays the same."""
         same = per_minute == self.rate.configured
         other = Pacer(self.rate if same else Rate(per_minute))
         other._next = max(self._last + other.rate.spacing, self._held_until)
-        other._held_until = self._held_until
+        other._last, other._held_until = self._last, self._held_until
         return other
 
     async def turn(self, spacing: float = 0.0) -> None:
         """Wait for the next turn; the one after it comes ``spacing`` seconds later, or as the rate allows if longer."""
         clock = asyncio.get_running_loop().time
-        turn = max(clock(), self._next)
+        turn = self.next_turn
         self._next = turn + max(spacing, self.rate.spacing)
         await asyncio.sleep(turn - clock())
+        await asyncio.sleep(self._last + self.rate.spacing - clock())  # the call before went out late
         if clock() < self._held_until:  # it was called off while it was waited for
             await self.turn(spacing)
-        else:
-            self._last = max(self._last, turn)
+
+    def sent(self) -> None:
+        """The call of a turn goes out, perhaps some time after it: the next one keeps its distance from that."""
+        self._last = asyncio.get_running_loop().time()
+        self._next = max(self._next, self._last + self.rate.spacing)
 
     def hold(self, seconds: float) -> None:
         """Hand out no turn for so long."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
-from exporter.cloud.errors import CloudError, InvalidResponse, NotFound, Throttled, Unauthorized
+from exporter.cloud.errors import CloudError, InvalidResponse, NotFound
+from exporter.polling.calls import Calls
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.pacer import Pacer
 from exporter.polling.rate import Rate
 from exporter.polling.refusals import Paused
-from exporter.polling.retries import asked_pause, attempts
 from exporter.polling.rounds import Round, Rounds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from exporter import config
     from exporter.cloud.models import Session, UserDetail, UserPage
@@ -57,8 +57,8 @@ class Operation:
 
     name: str
     configured_interval: float
-    members: Callable[[Round], Awaitable[Sequence[Member]]]
-    """Whom to ask in a round; those that cannot be asked it enters into the round itself."""
+    members: Callable[[Round, float], Awaitable[Sequence[Member]]]
+    """Whom to ask in a round, found out before its deadline; those that cannot be asked it enters into the round."""
     ask: Callable[[Member], Awaitable[None]]
     answer: Callable[[Member], Answer[object] | None]
     """The last answer about somebody."""
@@ -81,7 +81,7 @@ class Poller:
         self._cloud = cloud
         self._poll = poll
         self._now = now
-        self._slots = asyncio.Semaphore(poll.concurrency)
+        self._calls = Calls(refusals, poll.concurrency)
         self._lookups = Pacer(Rate(poll.rate_limit))
         self.sessions = Operation(
             LIST_SESSION_BY_USER_NAME,
@@ -113,7 +113,6 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self._slots = asyncio.Semaphore(self._poll.concurrency)
         async with asyncio.TaskGroup() as group:
             for operation in self.operations:
                 group.create_task(self._poll_rounds(operation))
@@ -151,79 +150,35 @@ class Poller:
         """
         round_ = operation.rounds.current = Round(users=len(self._fleet.members), started=self._now())
         began = _steady()
-        members = sorted(await operation.members(round_), key=lambda member: _answered_at(operation.answer(member)))
-        async with asyncio.TaskGroup() as calls:
-            for asked, member in enumerate(members):
+        members = await operation.members(round_, deadline)
+        longest_waiting = sorted(members, key=lambda member: _answered_at(operation.answer(member)))
+        async with asyncio.TaskGroup() as tasks:
+            for asked, member in enumerate(longest_waiting):
                 try:
-                    async with self._admission(operation.pacer, spacing if operation.answer(member) else 0.0):
-                        call = calls.create_task(self._call(operation, round_, member, deadline))
-                        if not self.refusals.proven:
-                            await asyncio.wait([call])
+                    await self._calls.admit(operation.pacer, spacing if operation.answer(member) else 0.0)
                 except Paused:
                     round_.failed[REFUSED] += len(members) - asked
                     break
+                tasks.create_task(self._ask(operation, round_, member, deadline))
         duration = _steady() - began
         operation.rounds.finish(duration, self._now())
         operation.log.finished(round_, duration)
 
-    @asynccontextmanager
-    async def _admission(self, pacer: Pacer, spacing: float = 0.0) -> AsyncIterator[None]:
-        """Enter to make a call: when its turn has come, with a slot, which the call has to give back.
-
-        Raises:
-            Paused: on entering, the credentials have been refused.
-        """
-        async with self.refusals.alone():
-            await pacer.turn(spacing)
-            await self._slots.acquire()
-            try:
-                self.refusals.check()
-            except Paused:
-                self._slots.release()
-                raise
-            yield
-
-    async def _call(self, operation: Operation, round_: Round, member: Member, deadline: float) -> None:
+    async def _ask(self, operation: Operation, round_: Round, member: Member, deadline: float) -> None:
         try:
-            async for attempt in attempts(deadline):
-                with attempt:
-                    if attempt.num > 1:
-                        await operation.pacer.turn()
-                    self.refusals.check()
-                    with self._learning(operation.pacer, operation.log):
-                        await operation.ask(member)
+            await self._calls.make(lambda: operation.ask(member), operation.pacer, operation.log, deadline)
         except Paused:
             round_.failed[REFUSED] += 1
         except CloudError as error:
             self._failed(operation, round_, error)
         else:
             round_.answered += 1
-        finally:
-            self._slots.release()
-
-    @contextmanager
-    def _learning(self, pacer: Pacer, log: FailureLog) -> Iterator[None]:
-        """Make of a call's end what there is to learn for the next ones."""
-        credentials = self.refusals.present()
-        try:
-            yield
-        except Throttled as error:
-            pacer.rate.throttled(error.quota)
-            pacer.hold(asked_pause(error))
-            raise
-        except Unauthorized as error:
-            log.failed(error)
-            if pause := self.refusals.refused(credentials):
-                log.paused(pause)
-            raise
-        pacer.rate.succeeded()
-        self.refusals.accepted(credentials)
 
     def _failed(self, operation: Operation, round_: Round, error: CloudError, users: int = 1) -> None:
         round_.failed[error.outcome] += users
         operation.log.failed(error)
 
-    async def _everyone(self, round_: Round) -> Sequence[Member]:  # noqa: ARG002 - nobody has to be left out
+    async def _everyone(self, round_: Round, deadline: float) -> Sequence[Member]:  # noqa: ARG002 - nobody is left out
         return self._fleet.members
 
     async def _ask_sessions(self, member: Member) -> None:
@@ -233,13 +188,13 @@ class Poller:
             sessions = None
         self._fleet.sessions_answered(member, sessions, _steady())
 
-    async def _everyone_with_id(self, round_: Round) -> Sequence[Member]:
+    async def _everyone_with_id(self, round_: Round, deadline: float) -> Sequence[Member]:
         """Find the ids that are not known yet, a few names a call; whom the cloud does not find is missing."""
         unknown = [member for member in self._fleet.members if member.id is None]
         for start in range(0, len(unknown), NAMES_PER_LOOKUP):
             members = unknown[start : start + NAMES_PER_LOOKUP]
             try:
-                ids = await self._find_ids([member.name for member in members])
+                ids = await self._find_ids([member.name for member in members], deadline)
             except Paused:
                 round_.failed[REFUSED] += len(members)
                 continue
@@ -253,17 +208,14 @@ class Poller:
                     round_.answered += 1
         return [member for member in self._fleet.members if member.id is not None]
 
-    async def _find_ids(self, names: Sequence[str]) -> dict[str, str]:
+    async def _find_ids(self, names: Sequence[str], deadline: float) -> dict[str, str]:
         """Ids by name, of exactly these names, whatever else the cloud finds."""
         found: dict[str, str] = {}
         seen = 0
         for _ in range(MAX_LOOKUP_PAGES):
-            async with self._admission(self._lookups):
-                try:
-                    with self._learning(self._lookups, self.accounts.log):
-                        page = await self._cloud.list_users(names, seen)
-                finally:
-                    self._slots.release()
+            await self._calls.admit(self._lookups)
+            ask = partial(self._cloud.list_users, names, seen)
+            page = await self._calls.make(ask, self._lookups, self.accounts.log, deadline)
             users = page.users or ()
             found |= {name: user.id for user in users if (name := user.user_name) and name in names and user.id}
             seen += len(users)

@@ -34,13 +34,13 @@ class Rate:
     def throttled(self, quota: float | None) -> bool:
         """The cloud answered 429, and perhaps named its quota, in calls a minute. Tells whether the rate went down."""
         if quota is not None:
-            self._ceiling = min(self.configured, SHARE_OF_QUOTA * quota)
+            self._ceiling = min(self.configured, max(SHARE_OF_QUOTA * quota, _SLOWEST_SHARE * self.configured))
             self._per_minute = min(self._per_minute, self._ceiling)
         now = asyncio.get_running_loop().time()
         if now < self._settled_at:
             return False
         self._settled_at = now + SETTLING
-        self._per_minute = max(BACK_OFF * self._per_minute, _SLOWEST_SHARE * self._ceiling)
+        self._per_minute = max(BACK_OFF * self._per_minute, _SLOWEST_SHARE * self.configured)
         return True
 
     def succeeded(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-_Version = tuple[int, int, int] | None
+_Version = tuple[int, ...] | None
 
 
 class CurrentWebFile:

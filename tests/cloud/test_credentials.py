@@ -440,3 +440,35 @@ def test_a_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
         ChangingFile(path).read()
     assert str(path) in str(refused.value)
     assert "xff" not in repr(refused.value)
+
+
+def test_a_wall_clock_that_is_set_back_delays_nothing() -> None:
+    """Neither the next try after a failure nor the renewal ahead of the end."""
+    jump = 0.0
+
+    def clock() -> float:
+        return wall_clock() + jump
+
+    lender = Lender(failure=Unreachable("Lend", "timeout"))
+
+    async def main() -> None:
+        nonlocal jump
+        leased = Leased(lender, clock)
+        with pytest.raises(Unreachable):
+            await leased.current()
+        jump, lender.failure = -DAY, None
+        await asyncio.sleep(10)
+        await leased.current()
+
+    run_virtually(main())
+
+
+def test_a_file_that_is_written_with_the_same_size_and_time_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("wrong")
+    kept = ChangingFile(file)
+    before = file.stat()
+    assert kept.read() == "wrong"
+    file.write_text("right")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert kept.read() == "right"

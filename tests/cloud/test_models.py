@@ -419,3 +419,10 @@ def test_texts_that_are_too_long_are_cut_and_counted() -> None:
         Session(client_version="9" * 128, agent_version="8" * 128, failed_code="7" * 128),
         Session(id="1"),
     )
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("raw", [b"{}," * 5_000_000 + b"{}", b'{"id":"1"},' * 10_000 + b'{"id":"1"}'])
+def test_more_sessions_than_anybody_has_are_not_believed(raw: bytes) -> None:
+    """Nor are they decoded, which would take seconds and gigabytes."""
+    assert refused_with(models.session_list, b'{"session_info_list":[' + raw + b"]}") is None

@@ -626,6 +626,16 @@ async def test_retry_after_is_read_in_seconds_and_as_a_date(header: str, seconds
     assert error.retry_after == seconds
 
 
+async def test_a_date_to_wait_for_is_measured_by_the_cloud_s_clock() -> None:
+    """Ours may be a day off."""
+    there = NOW + 86400
+    date, later = formatdate(there, usegmt=True), formatdate(there + 20, usegmt=True)
+    wire = Wire(http("503 Service Unavailable", Date=date, Retry_After=later))
+    async with wire.serve() as url, transporting() as through:
+        error = await failure(through, get(url))
+    assert error.retry_after == 20
+
+
 async def test_a_429_tells_its_quota() -> None:
     body = b'{"error_code":"APIG.0308","error_msg":"policy user over ratelimit,limit:200,time:1 minute"}'
     async with Wire(http("429 Too Many Requests", body)).serve() as url, transporting() as through:
