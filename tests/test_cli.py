@@ -36,6 +36,20 @@ projects:
 web: {listen_address: "127.0.0.1:0"}
 """
 
+SILENT_DNS = """
+import socket, sys, threading
+
+answered = socket.getaddrinfo
+
+def getaddrinfo(host, *rest, **named):
+    if not str(host).endswith(".invalid"):
+        return answered(host, *rest, **named)
+    print("asked", file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+socket.getaddrinfo = getaddrinfo
+"""
+
 
 @asynccontextmanager
 async def command(*arguments: str, **environ: str) -> AsyncIterator[Process]:
@@ -173,6 +187,39 @@ async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
     assert process.returncode == 0
     assert "event=stopped" in errors.decode()
     assert "Traceback" not in errors.decode()
+
+
+@pytest.fixture
+def silent_dns(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process in which no lookup of an unknown name ever ends; it says ``asked`` at the first."""
+    (tmp_path / "sitecustomize.py").write_text(SILENT_DNS)
+    return {"PYTHONPATH": f"{tmp_path}:{Path(exporter.__file__).parents[1]}"}
+
+
+@pytest.mark.promise(Promise.SIGTERM)
+async def test_a_signal_ends_it_within_five_seconds_while_no_dns_server_answers(
+    configuration: Path, silent_dns: dict[str, str]
+) -> None:
+    rewrite(configuration, CONFIGURATION.replace("127.0.0.1:1", "cloud.invalid"))
+    async with command("--config.file", str(configuration), **silent_dns) as process:
+        await line_with(process.stderr, "asked")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert "Traceback" not in errors.decode()
+
+
+async def test_the_doctor_ends_on_a_signal_while_no_dns_server_answers(
+    configuration: Path, silent_dns: dict[str, str]
+) -> None:
+    rewrite(configuration, CONFIGURATION.replace("127.0.0.1:1", "cloud.invalid"))
+    async with command("doctor", "--config.file", str(configuration), **silent_dns) as process:
+        await line_with(process.stderr, "asked")
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(5):
+            _, errors = await process.communicate()
+    assert (process.returncode, errors.replace(b"asked\n", b"")) == (1, b"")
 
 
 async def test_sighup_reloads_and_a_broken_file_changes_nothing(configuration: Path) -> None:

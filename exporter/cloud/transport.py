@@ -18,6 +18,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.cloud import models
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable, refusal
+from exporter.cloud.resolver import Resolver
 from exporter.cloud.telemetry import Telemetry
 from exporter.secrets import version
 
@@ -92,7 +93,7 @@ class Transport:
         self.now = now
         self._proxy_for = lru_cache(maxsize=16)(proxy_for)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=tls),
+            connector=aiohttp.TCPConnector(limit=connections, ssl=tls, resolver=Resolver()),
             timeout=aiohttp.ClientTimeout(total=timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

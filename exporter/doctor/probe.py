@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from functools import partial
 from ssl import SSLObject, cert_time_to_seconds
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from exporter import __version__
+from exporter.cloud.resolver import Resolver
+from exporter.threads import in_a_thread
 
 if TYPE_CHECKING:
     import ssl
@@ -93,7 +96,7 @@ async def probe(
 
 
 async def _resolve(route: Route) -> tuple[str, ...]:
-    found = await asyncio.get_running_loop().getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
+    found = await in_a_thread(partial(socket.getaddrinfo, route.host, route.port, type=socket.SOCK_STREAM))
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
@@ -124,7 +127,7 @@ async def _answer(
     route: Route, proxy: str | None, tls: ssl.SSLContext, addresses: tuple[str, ...], now: Callable[[], float]
 ) -> Answered:
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls),
+        connector=aiohttp.TCPConnector(ssl=tls, resolver=Resolver()),
         response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from exporter.threads import in_a_thread
 from exporter.web.connections import Connection, Connections, Limits
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def listening_sockets(settings: config.Web) -> list[socket.socket]:
 
 
 async def _open(host: str | None, port: int, opened: list[socket.socket]) -> None:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = await in_a_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
     absent: OSError | None = None
     for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
         try:

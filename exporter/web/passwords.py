@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import secrets
-import threading
 from collections import Counter, OrderedDict
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import bcrypt
 
+from exporter.threads import in_a_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-T = TypeVar("T")
 
 LONGEST = 72
 """Bytes of a password that bcrypt hashes. A longer one is refused: it would be compared only in part."""
@@ -88,7 +86,8 @@ class Passwords:
         self._waiting[address] += 1
         try:
             async with self._one:
-                return await _in_a_thread(lambda: self._check(password, hashed))
+                # Which may take half a minute.
+                return await in_a_thread(lambda: self._check(password, hashed))
         finally:
             self._waiting[address] -= 1
             self._waiting += Counter()  # forgets those at zero
@@ -98,29 +97,3 @@ class Passwords:
         for part in parts:
             digest.update(len(part).to_bytes(8) + part)
         return digest.digest()
-
-
-async def _in_a_thread(function: Callable[[], T]) -> T:
-    """The result, from a thread that the end of the process does not wait for: a check may take half a minute."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def deliver(error: BaseException | None, result: T | None) -> None:
-        if future.done():
-            return
-        if error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type] # there is one where there is no error
-
-    def run() -> None:
-        error, result = None, None
-        try:
-            result = function()
-        except BaseException as raised:  # noqa: BLE001 - whoever waits gets it; what bcrypt panics with is no Exception
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(deliver, error, result)
-
-    threading.Thread(target=run, name="password", daemon=True).start()
-    return await future

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -225,6 +226,13 @@ class TestWhatGoesOut:
         assert received["Accept-Encoding"] == "identity"
         assert received["User-Agent"].startswith("huaweicloud-workspace-exporter/")
 
+    async def test_names_are_looked_up(self) -> None:
+        """Each address of a name is tried until one takes the connection."""
+        wire = Wire()
+        async with wire.serve() as url, transporting() as through:
+            await through.send(get(url.replace("127.0.0.1", "localhost")), whole)
+        assert dict(fields(wire.seen[0]))["Host"].startswith("localhost:")
+
     async def test_connections_are_kept(self) -> None:
         """Calls one after the other share a connection."""
         wire = Wire()
@@ -422,6 +430,32 @@ class TestNoWholeAnswer:
         assert type(error) is Unreachable
         assert error.outcome == "connection_error"
         assert address in str(error)
+
+    @pytest.mark.bad_input
+    async def test_an_unknown_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error names it, and says what the system's resolver says."""
+
+        def unknown(*_: object, **__: object) -> list[object]:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        async with transporting() as through:
+            error = await failure(through, get("http://cloud.invalid"))
+        assert type(error) is Unreachable
+        assert str(error) == (
+            "ListUsers: connection_error, "
+            "Cannot connect to host cloud.invalid:80 ssl:default [Name or service not known]"
+        )
+
+    @pytest.mark.bad_input
+    async def test_a_lookup_that_never_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is a timeout like any other, also where many requests wait for the same name."""
+        silence = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silence.wait(20))
+        async with transporting(patience=0.1) as through:
+            errors = await asyncio.gather(*(failure(through, get("http://cloud.invalid")) for _ in range(3)))
+            assert [error.outcome for error in errors] == ["timeout"] * 3
+        silence.set()
 
     @pytest.mark.bad_input
     async def test_an_impossible_host(self) -> None:

@@ -1,0 +1,40 @@
+"""The addresses of a name, asked for so that a DNS server that keeps silent cannot hold up the end of the process."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from exporter.threads import in_a_thread
+
+_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+
+
+class Resolver(AbstractResolver):
+    """Asks the system, in threads that nobody waits for at the end. Keeps nothing: the connector does."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses, with the preferred one first. Raises OSError."""
+        return await in_a_thread(partial(_resolved, host, port, family))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _resolved(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(
+            hostname=host,
+            host=socket.getnameinfo(address, _NUMERIC)[0],  # which names the interface where an address needs one
+            port=port,
+            family=kind,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for kind, _, proto, _, address in found
+    ]
