@@ -69,7 +69,7 @@ class Passwords:
         """
         hashed = users.get(given.name) or list(users.values())[self._digest(given.name)[0] % len(users)]
         key = self._digest(given.name, hashed, given.password)
-        if key in self._right:
+        if given.name in users and key in self._right:
             self._right.move_to_end(key)
             return True
         matches = await self._checked(given.password[:LONGEST], hashed, address)

@@ -179,6 +179,15 @@ async def test_right_passwords_are_remembered_and_wrong_ones_are_not(checks: Che
     assert [password for password, _ in checks.seen] == [b"anna", *[b"wrong"] * 3]
 
 
+async def test_a_right_password_is_forgotten_with_the_users_name(checks: Checks) -> None:
+    """Who is renamed and keeps the hash is let in by the new name only, whatever was right before."""
+    checked = Passwords(checks)
+    assert await checked.admits({b"anna": USERS[b"anna"]}, Login(b"anna", b"anna"), "")
+    renamed = {b"berta": USERS[b"anna"]}
+    assert not await checked.admits(renamed, Login(b"anna", b"anna"), "")
+    assert await checked.admits(renamed, Login(b"berta", b"anna"), "")
+
+
 async def test_what_is_remembered_is_bounded_and_holds_no_password(checks: Checks) -> None:
     checked = Passwords(checks)
     many = {f"user{n}".encode(): f"hash password{n}".encode() for n in range(150)}
