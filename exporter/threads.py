@@ -33,7 +33,7 @@ async def in_a_thread(function: Callable[[], T]) -> T:
         error, result = None, None
         try:
             result = function()
-        except BaseException as raised:  # noqa: BLE001 - whoever waits gets it; what bcrypt panics with is no Exception
+        except BaseException as raised:  # noqa: BLE001 - whoever waits gets it
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(deliver, error, result)

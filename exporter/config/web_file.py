@@ -21,7 +21,7 @@ from exporter.config.server_tls import TlsServer
 from exporter.config.settings import Section
 from exporter.config.values import matching, one_line
 
-_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-8])\$[./A-Za-z0-9]{53}")
+_HASH = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-8])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 
 
 @dataclass(frozen=True)

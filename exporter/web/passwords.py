@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 import bcrypt
+import structlog
 
 from exporter.threads import in_a_thread
 
@@ -22,6 +23,8 @@ LONGEST = 72
 _REMEMBERED = 100  # passwords that were right
 _WAITING = 16  # checks, the one under way included: each takes a core for a twentieth of a second and more
 _WAITING_OF_ONE = 4  # of one address, so that there is room for others
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Login(NamedTuple):
@@ -60,6 +63,7 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._waiting: Counter[str] = Counter()
         self._one = asyncio.Lock()
+        self._in_trouble = False
 
     async def admits(self, users: Mapping[bytes, bytes], given: Login, address: str) -> bool:
         """Whether the password is that of the user; ``users`` gives their hashes, and there is at least one.
@@ -86,11 +90,22 @@ class Passwords:
         self._waiting[address] += 1
         try:
             async with self._one:
-                # Which may take half a minute.
-                return await in_a_thread(lambda: self._check(password, hashed))
+                return await in_a_thread(lambda: self._matches(password, hashed))
         finally:
             self._waiting[address] -= 1
             self._waiting += Counter()  # forgets those at zero
+
+    def _matches(self, password: bytes, hashed: bytes) -> bool:
+        """Takes up to half a minute."""
+        try:
+            matches = self._check(password, hashed)
+        except BaseException as error:  # noqa: BLE001 - what bcrypt panics with is no Exception
+            if not self._in_trouble:
+                _logger.error("password_check_failed", error=type(error).__name__)  # noqa: TRY400 - it may hold secrets
+            self._in_trouble = True
+            return False
+        self._in_trouble = False
+        return matches
 
     def _digest(self, *parts: bytes) -> bytes:
         digest = hashlib.blake2b(key=self._key)

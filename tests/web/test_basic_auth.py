@@ -23,6 +23,10 @@ RIGHT = basic("anna", PASSWORD)
 USERS = {b"anna": b"hash of anna", b"bert": b"hash of bert"}
 
 
+class Panic(BaseException):
+    """What comes of a mistake in bcrypt, which is no Exception."""
+
+
 class Checks:
     """Takes the place of bcrypt: right is the password that ends the hash, or ``right``; checks wait to be let go."""
 
@@ -177,6 +181,31 @@ async def test_right_passwords_are_remembered_and_wrong_ones_are_not(checks: Che
         assert await checked.admits(USERS, Login(b"anna", b"anna"), "")
         assert not await checked.admits(USERS, Login(b"anna", b"wrong"), "")
     assert [password for password, _ in checks.seen] == [b"anna", *[b"wrong"] * 3]
+
+
+async def test_a_check_that_fails_lets_nobody_in_and_is_told_once(
+    web_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever bcrypt raises, the line in the log tells its kind and nothing of what it was given."""
+
+    def check(password: bytes, hashed: bytes) -> bool:
+        if b"right" in password:
+            return True
+        raise Panic(password, hashed)
+
+    monkeypatch.setattr(server, "Passwords", lambda: Passwords(check))
+    async with web_server(web_file) as served, client(served) as one:
+        for _ in range(3):
+            assert (await one.ask(authorization=RIGHT)).status == 401
+        assert (await one.ask(authorization=basic("anna", "right"))).status == 200
+        assert (await one.ask(authorization=RIGHT)).status == 401
+    told = "".join(capfd.readouterr())
+    assert told.count("password_check_failed") == 2
+    assert told.count("Panic") == 2
+    assert "Traceback" not in told
+    assert PASSWORD not in told
+    assert "anna" not in told
+    assert "$2b$" not in told
 
 
 async def test_a_right_password_is_forgotten_with_the_users_name(checks: Checks) -> None:
