@@ -34,6 +34,8 @@ class Connection:
         self.transport: asyncio.Transport | None = None
         """None until the handshake is done."""
         self.has_asked = False
+        self.is_outdated = False
+        """Whether it came by an address that is no longer listened on."""
         self.since = now
         """When its last request began; when it was taken, before the first."""
         self._socket = accepted
@@ -86,11 +88,20 @@ class Connections:
 
     def asked(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that a request has arrived, its head complete."""
-        found = transport.get_extra_info("socket") if transport else None
-        connection = self._open.get(found.fileno()) if found else None
+        connection = self._of(transport)
         if connection:
             connection.has_asked = True
             connection.since = self._loop.time()
+
+    def outdate(self) -> None:
+        """Note that the address by which all of them came is no longer listened on."""
+        for connection in self._open.values():
+            connection.is_outdated = True
+
+    def is_outdated(self, transport: asyncio.BaseTransport | None) -> bool:
+        """Whether a connection came by an address that is no longer listened on."""
+        connection = self._of(transport)
+        return connection is not None and connection.is_outdated
 
     def make_room(self) -> None:
         """Close one connection at least, if there is any.
@@ -115,6 +126,10 @@ class Connections:
         """Close every connection."""
         for number in list(self._open):
             self._abort(number)
+
+    def _of(self, transport: asyncio.BaseTransport | None) -> Connection | None:
+        found = transport.get_extra_info("socket") if transport else None
+        return self._open.get(found.fileno()) if found else None
 
     def _rank(self, number: int) -> tuple[bool, float]:
         connection = self._open[number]

@@ -77,6 +77,7 @@ class Listener:
     def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Take connections from these sockets from now on, and no longer from others, which are closed."""
         self._stop_accepting()
+        self.connections.outdate()
         self._accepting = {asyncio.create_task(self._accept(each)): each for each in sockets}
 
     async def stop(self) -> None:

@@ -13,6 +13,7 @@ from exporter.web.listener import Listener
 from exporter.web.passwords import BusyError, Passwords, login
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     from collections.abc import AsyncIterator, Sequence
 
@@ -94,10 +95,16 @@ class Server:
 
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(self.web_file.in_force.headers)
-        transport = request.transport
-        if transport and transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls:
-            response.force_close()  # it was opened when other rules held
+        if self._is_outdated(request.transport):
+            response.force_close()
             response.headers[hdrs.CONNECTION] = "close"
+
+    def _is_outdated(self, transport: asyncio.BaseTransport | None) -> bool:
+        """Whether a connection was opened when other rules held, or by another address."""
+        if transport is None:
+            return False
+        other_rules = transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls
+        return other_rules or self._listener.connections.is_outdated(transport)
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from typing import TYPE_CHECKING
 
 import pytest
-from support.web_clients import ask, client, web_server
+from support.web_clients import ask, client, until, web_server
 from support.web_files import certificate, write
 
 from exporter import config
@@ -229,3 +229,18 @@ async def test_a_server_goes_over_to_other_settings(web_file: Path) -> None:
         assert (await before.ask()).status == 200
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", int(old))
+
+
+async def test_who_came_by_a_former_address_gets_one_more_answer() -> None:
+    """Then the connection is closed, so that nobody stays who could not connect any more."""
+    async with web_server() as server, client(server) as before, client(server) as idle:
+        assert "Connection" not in (await before.ask()).headers
+        await until(lambda: len(server._listener.connections) == 2)  # noqa: SLF001 - both have been taken
+        server.listen(await listening_sockets(config.Web(listen_address="127.0.0.1:0")))
+        async with client(server) as after:
+            for one in (before, idle):
+                answer = await one.ask()
+                assert (answer.status, answer.headers["Connection"]) == (200, "close")
+                assert await one.ended()
+            for _ in range(2):
+                assert "Connection" not in (await after.ask()).headers
