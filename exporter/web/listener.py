@@ -41,6 +41,8 @@ async def listening_sockets(settings: config.Web) -> list[socket.socket]:
             each.close()
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         remedy = "choose another address with --web.listen-address"
+        if error.errno == errno.EADDRINUSE:  # as when a reload goes over from all interfaces to one of them
+            remedy += ", or restart the exporter where it is its own port"
         raise OSError(f"cannot listen on {settings.listen_address}: {reason}; {remedy}") from error
     return opened
 

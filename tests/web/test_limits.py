@@ -294,6 +294,16 @@ async def test_a_host_that_is_unknown_is_told_with_a_remedy() -> None:
         await listening_sockets(config.Web(listen_address="no.invalid:1"))
 
 
+async def test_an_address_within_that_of_another_socket_is_told_with_a_remedy() -> None:
+    """It may be our own socket: a reload cannot go over from all interfaces to one of them."""
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - what such a reload starts from
+        narrower = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            OSError, match=r"in use; choose another .*, or restart the exporter where it is its own port$"
+        ):
+            await listening_sockets(config.Web(listen_address=narrower))
+
+
 async def test_without_a_host_all_interfaces_are_listened_on() -> None:
     sockets = await listening_sockets(config.Web(listen_address=":0"))
     for each in sockets:
