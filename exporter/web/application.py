@@ -29,7 +29,7 @@ def application(
     app.router.add_get("/-/healthy", _healthy)
     app.router.add_get("/-/ready", _ready(statuses))
     app.router.add_get("/{path:(?!-/).+}", _metrics(settings, exposition))
-    app.on_response_prepare.append(_name_nothing)
+    app.on_response_prepare.append(_as_it_says)
     return app
 
 
@@ -94,6 +94,5 @@ def _ready(statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
     return ready
 
 
-async def _name_nothing(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers[hdrs.SERVER] = "workspace-exporter"  # aiohttp would name its version and Python's
+async def _as_it_says(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -13,7 +15,6 @@ from exporter.web.listener import Listener
 from exporter.web.passwords import BusyError, Passwords, login
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from collections.abc import AsyncIterator, Sequence
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from exporter.web.connections import Limits
     from exporter.web.current import CurrentWebFile
 
+_NAME = "workspace-exporter"  # aiohttp would tell its version and Python's
 _LONGEST_LINE = 8190  # bytes, of the request line and of a header each
 _MOST_HEADERS = 64
 _LONGEST_BODY = 1024  # bytes; nothing takes one
@@ -57,10 +59,15 @@ class Server:
         """Ready to serve the application as long as the context lasts; requests under way may then end."""
         app.middlewares.append(self._admit)
         app.on_response_prepare.append(self._finish)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=self._limits.shutdown / 2,  # it is waited for twice
+        runner = web.AppRunner(app, shutdown_timeout=self._limits.shutdown / 2)  # it is waited for twice
+        logging.getLogger("aiohttp.server").addFilter(_is_ours)
+        await runner.setup()
+        assert runner.server
+        protocol = partial(
+            _Protocol,
+            runner.server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type] # as documented
             keepalive_timeout=self._limits.request,
             lingering_time=self._limits.body,
             max_line_size=_LONGEST_LINE,
@@ -68,10 +75,7 @@ class Server:
             max_headers=_MOST_HEADERS,
             auto_decompress=False,
         )
-        logging.getLogger("aiohttp.server").addFilter(_is_ours)
-        await runner.setup()
-        assert runner.server
-        self._listener = Listener(runner.server, lambda: self.web_file.look().tls, self._limits)
+        self._listener = Listener(protocol, lambda: self.web_file.look().tls, self._limits)
         try:
             yield
         finally:
@@ -94,6 +98,7 @@ class Server:
         return await handler(request)
 
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[hdrs.SERVER] = _NAME
         response.headers.update(self.web_file.in_force.headers)
         if self._is_outdated(request.transport):
             response.force_close()
@@ -105,6 +110,23 @@ class Server:
             return False
         other_rules = transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls
         return other_rules or self._listener.connections.is_outdated(transport)
+
+
+class _Protocol(web.RequestHandler):
+    """Also answers what is no HTTP, which no application gets to see, by our name."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        response = super().handle_error(request, status, exc, message)
+        response.headers[hdrs.SERVER] = _NAME
+        return response
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

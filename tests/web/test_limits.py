@@ -203,6 +203,16 @@ async def test_what_is_out_of_bounds_is_answered_so(request_bytes: bytes, status
         assert (await ask(server)).status == 200
 
 
+@pytest.mark.parametrize(
+    "request_bytes",
+    [GET + b"\r\n", b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", b"\0\r\n\r\n", GET + b"Content-Length: x\r\n\r\n"],
+)
+async def test_no_answer_tells_the_versions_of_what_it_is_made_with(request_bytes: bytes) -> None:
+    """Not even one to bytes that are no HTTP."""
+    async with web_server() as server, client(server) as one:
+        assert (await one.send(request_bytes)).headers["Server"] == "workspace-exporter"
+
+
 async def test_a_body_that_nobody_asked_for_is_not_read_on() -> None:
     """The answer comes at once, and the connection is closed though the body goes on."""
     async with web_server(limits=Limits(body=0.1)) as server, client(server) as one, asyncio.timeout(20):
