@@ -25,8 +25,8 @@ format: .venv/dev  ## put the sources into their one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-readme: .venv/dev  ## write the generated tables into the README
-	PYTHONPATH=. $(BIN)/python tests/support/readme.py README.md
+readme: .venv/dev  ## write the generated tables into the README and the runbook
+	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md deploy/RUNBOOK.md
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --upgrade pyproject.toml
@@ -42,8 +42,8 @@ wheel: .venv/dev
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 
 # What tests need besides Python comes from the system's packages, where there are such and we may install them.
-TOOLS := prometheus promtool openssl chromium
-PACKAGES := prometheus openssl chromium
+TOOLS := prometheus promtool prometheus-alertmanager amtool openssl chromium
+PACKAGES := prometheus prometheus-alertmanager openssl chromium
 
 tools:
 	@command -v $(TOOLS) | wc -l | grep -qx $(words $(TOOLS)) || { \

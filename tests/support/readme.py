@@ -1,10 +1,15 @@
-"""Writes the tables that follow from the code into the README: `python tests/support/readme.py README.md`."""
+"""Writes the tables that follow from the code into the README, and that of the alerts into the runbook.
+
+`python tests/support/readme.py README.md deploy/RUNBOOK.md`
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
+
+from support.deployment import tried_table
 
 from exporter.config import reference_table
 from exporter.metrics.families import DESCRIPTIONS, FAMILIES, LATENCY
@@ -25,12 +30,12 @@ def _labels(of_projects: bool, labels: tuple[str, ...]) -> tuple[str, ...]:
     return ("project", *labels) if of_projects else labels
 
 
-TABLES = {"settings": reference_table, "metrics": metrics_table}
+TABLES = {"README.md": {"settings": reference_table, "metrics": metrics_table}, "RUNBOOK.md": {"tried": tried_table}}
 
 
-def with_tables(text: str) -> str:
+def with_tables(text: str, file: str = "README.md") -> str:
     """Return the text with each table between its markers `<!-- name -->` and `<!-- /name -->` made anew."""
-    for name, table in TABLES.items():
+    for name, table in TABLES[file].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
@@ -40,5 +45,5 @@ def with_tables(text: str) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path(sys.argv[1])
-    readme.write_text(with_tables(readme.read_text("utf-8")), "utf-8")
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(with_tables(path.read_text("utf-8"), path.name), "utf-8")

@@ -1,0 +1,175 @@
+"""Alertmanager takes the configuration, tells whom it should, and tells of a cause instead of its effects."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from support.commands import said
+from support.deployment import ALERTMANAGER, document, rules
+from support.monitoring import free_port, process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONFIGURATION = ALERTMANAGER / "alertmanager.yml"
+ALERTS = list(rules("alert"))
+BY_SEVERITY = {"critical": "on-call", "warning": "team", "info": "help-desk"}
+
+ON_BERLIN = {"job": "workspace", "instance": "a:10099", "project": "berlin"}
+SESSIONS = {"operation": "ListSessionByUserName"}
+ENDED = {"startsAt": "2026-01-02T03:04:05Z", "endsAt": "2026-01-02T03:05:05Z"}
+
+
+def alert(name: str, **labels: str) -> dict[str, str]:
+    """Labels of an alert as the rules give them."""
+    (severity, *_) = [each["labels"]["severity"] for each in ALERTS if each["alert"] == name]
+    return {"alertname": name, "severity": severity, **ON_BERLIN, **labels}
+
+
+async def test_alertmanager_takes_the_configuration(tool: Callable[[str], str]) -> None:
+    code, text = await said(tool("amtool"), "check-config", str(CONFIGURATION))
+    assert (code, "1 templates" in text) == (0, True), text
+
+
+async def test_the_examples_of_receivers_are_right_once_the_hash_is_taken_away(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    filled = re.sub(r"^    # (?=[ a-z-])", "    ", CONFIGURATION.read_text("utf-8"), flags=re.MULTILINE)
+    assert filled.count("_configs:") == len(BY_SEVERITY)
+    (tmp_path / "alertmanager.yml").write_text(filled)
+    (tmp_path / "templates").symlink_to(ALERTMANAGER / "templates")
+    code, text = await said(tool("amtool"), "check-config", str(tmp_path / "alertmanager.yml"))
+    assert code == 0, text
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+async def test_each_alert_reaches_those_whom_its_severity_is_for(
+    tool: Callable[[str], str], rule: dict[str, Any]
+) -> None:
+    labels = [f"{name}={value}" for name, value in {"alertname": rule["alert"], **rule["labels"]}.items()]
+    receiver = BY_SEVERITY[rule["labels"]["severity"]]
+    command = ["config", "routes", "test", f"--config.file={CONFIGURATION}", f"--verify.receivers={receiver}"]
+    code, text = await said(tool("amtool"), *command, *labels)
+    assert code == 0, text
+
+
+def test_every_matcher_of_an_inhibition_is_about_an_alert_that_there_is() -> None:
+    names = {rule["alert"] for rule in ALERTS}
+    matchers = [
+        matcher
+        for inhibition in document(CONFIGURATION)["inhibit_rules"]
+        for matcher in (*inhibition["source_matchers"], *inhibition["target_matchers"])
+    ]
+    about = [found for matcher in matchers if (found := re.fullmatch(r'alertname(?:!=|=~?)"(.+)"', matcher))]
+    assert about
+    for matcher in about:
+        alternatives = re.fullmatch(r"Workspace\((.+)\)", matcher[1])
+        wanted = [f"Workspace{each}" for each in alternatives[1].split("|")] if alternatives else [matcher[1]]
+        assert all(any(re.fullmatch(each, name) for name in names) for each in wanted), matcher[0]
+
+
+HELD_BACK = [
+    (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike")),
+    (alert("WorkspaceExporterDown"), alert("WorkspaceCloudNotAnswering")),
+    (alert("WorkspaceExporterAbsent"), alert("WorkspaceExporterDown")),
+    (alert("WorkspaceClockSkew", severity="critical"), alert("WorkspaceCredentialsRefused")),
+    (alert("WorkspaceClockSkew", severity="critical"), alert("WorkspaceClockSkew", severity="warning")),
+    (alert("WorkspaceCredentialsRefused"), alert("WorkspaceCloudNotAnswering")),
+    (alert("WorkspaceCredentialsRefused"), alert("WorkspaceCredentialsExpiring")),
+    (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceNumbersStale", **SESSIONS)),
+    (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceCoverageLow", **SESSIONS)),
+    (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceThrottled", **SESSIONS)),
+    (alert("WorkspaceThrottled", **SESSIONS), alert("WorkspaceCoverageLow", **SESSIONS)),
+    (alert("WorkspaceCoverageLow", **SESSIONS), alert("WorkspaceNumbersStale", **SESSIONS)),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceInitFailSustained", failed_code="WKS.1")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceDisconnectedUnusual")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceVersionRegressing", component="client", version="1")),
+]
+TOLD_BOTH = [
+    (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike", instance="b:10099")),
+    (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceNumbersStale", project="paris", **SESSIONS)),
+    (alert("WorkspaceClockSkew", severity="warning"), alert("WorkspaceCredentialsRefused")),
+    (alert("WorkspaceCoverageLow", **SESSIONS), alert("WorkspaceNumbersStale", operation="ListUserDetail")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceUsersLocked")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceDisconnectedUnusual", project="paris")),
+]
+
+
+async def test_the_cause_is_told_and_its_effects_are_held_back(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """Each pair is handed to a real Alertmanager, and has ended before the next one comes."""
+    port = free_port()
+    command = [
+        tool("prometheus-alertmanager"),
+        f"--config.file={CONFIGURATION}",
+        f"--storage.path={tmp_path}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    pairs = [*HELD_BACK, *TOLD_BOTH]
+    async with (
+        process(tool("setpriv"), tmp_path / "log", *command, port=port) as address,
+        aiohttp.ClientSession(f"http://{address}") as session,
+    ):
+        for cause, effect in pairs:
+            assert await _held_back(session, cause, effect) is ((cause, effect) in HELD_BACK), (cause, effect)
+
+
+async def _held_back(session: aiohttp.ClientSession, cause: dict[str, str], effect: dict[str, str]) -> bool:
+    """Whether the effect is inhibited while both fire; neither does afterwards."""
+    await _tell(session, [cause, effect], {})
+    statuses = {}
+    async with session.get("/api/v2/alerts") as response:
+        for each in json.loads(await response.text()):
+            statuses[tuple(sorted(each["labels"].items()))] = each["status"]
+    await _tell(session, [cause, effect], ENDED)
+    return bool(statuses[tuple(sorted(effect.items()))]["inhibitedBy"])
+
+
+async def _tell(session: aiohttp.ClientSession, alerts: list[dict[str, str]], times: dict[str, str]) -> None:
+    async with session.post("/api/v2/alerts", json=[{"labels": each, **times} for each in alerts]) as response:
+        assert response.status == 200, await response.text()
+
+
+async def test_a_message_says_what_happens_and_where_to_read_on(tool: Callable[[str], str], tmp_path: Path) -> None:
+    common = {"summary": "Sessions fail to start in project berlin"}
+    firing = {
+        "status": "firing",
+        "labels": alert("WorkspaceInitFailSpike"),
+        "annotations": {
+            **common,
+            "description": "6 sessions.",
+            "runbook_url": "deploy/RUNBOOK.md#workspaceinitfailspike",
+        },
+        "startsAt": "2026-01-02T03:04:05Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+    over = {**firing, "status": "resolved", "endsAt": "2026-01-02T03:34:05Z"}
+    data = {"commonLabels": firing["labels"], "commonAnnotations": common, "groupLabels": {}}
+    assert await _rendered(tool, tmp_path, {**data, "status": "firing", "alerts": [firing]}) == (
+        "CRITICAL: Sessions fail to start in project berlin|"
+        "Sessions fail to start in project berlin\n6 sessions.\n"
+        "Since 2026-01-02 03:04 UTC. What to do: deploy/RUNBOOK.md#workspaceinitfailspike"
+    )
+    assert await _rendered(tool, tmp_path, {**data, "status": "resolved", "alerts": [over]}) == (
+        "OVER: Sessions fail to start in project berlin|"
+        "Over since 2026-01-02 03:34 UTC: Sessions fail to start in project berlin"
+    )
+
+
+async def _rendered(tool: Callable[[str], str], tmp_path: Path, data: dict[str, Any]) -> str:
+    (tmp_path / "data.json").write_text(json.dumps({"receiver": "on-call", "externalURL": "", **data}))
+    code, text = await said(
+        tool("amtool"),
+        "template",
+        "render",
+        f"--template.glob={ALERTMANAGER}/templates/*.tmpl",
+        f"--template.data={tmp_path}/data.json",
+        '--template.text={{ template "workspace.subject" . }}|{{ template "workspace.text" . }}',
+    )
+    assert code == 0, text
+    return text.strip()

@@ -1,0 +1,100 @@
+"""What stands in deploy/: rules and alerts, as plain data, and with their timings scaled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent.parent
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+ALERTMANAGER = ROOT / "deploy" / "alertmanager"
+RUNBOOK = ROOT / "deploy" / "RUNBOOK.md"
+RULES = tuple(sorted((PROMETHEUS / "rules").glob("*.yml")))
+RULE_TESTS = tuple(sorted((PROMETHEUS / "tests").glob("*.yml")))
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_PART = re.compile(r"(\d+)(ms|[smhdw])")
+_DURATION = r"(?:\d+(?:ms|[smhdw]))+"
+_IN_EXPRESSIONS = re.compile(rf"(?<=\[){_DURATION}(?=\])|(?<=offset ){_DURATION}")
+_TIMINGS = frozenset(
+    {"interval", "for", "keep_firing_for", "scrape_interval", "scrape_timeout", "evaluation_interval"}
+    | {"group_wait", "group_interval", "repeat_interval"}
+)
+
+
+def document(path: Path) -> Any:
+    """The YAML of a file, as plain data."""
+    return YAML(typ="safe", pure=True).load(path)
+
+
+def write(path: Path, value: Any) -> None:
+    """Write plain data as YAML."""
+    YAML(typ="safe", pure=True).dump(value, path)
+
+
+def rules(kind: str) -> Iterator[dict[str, Any]]:
+    """Every rule of a kind: ``alert`` or ``record``."""
+    for path in RULES:
+        for group in document(path)["groups"]:
+            yield from (rule for rule in group["rules"] if kind in rule)
+
+
+def scaled(value: Any, speed: float) -> Any:
+    """The same configuration with all timings, and the ranges in all expressions, ``speed`` times as short."""
+    match value:
+        case dict():
+            return {key: faster(text, speed) if key in _TIMINGS else scaled(text, speed) for key, text in value.items()}
+        case list():
+            return [scaled(each, speed) for each in value]
+        case str():
+            return _IN_EXPRESSIONS.sub(lambda found: faster(found[0], speed), value)
+        case _:
+            return value
+
+
+def faster(duration: str, speed: float) -> str:
+    """A Prometheus duration, ``speed`` times as short, but for a millisecond at least."""
+    milliseconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
+    return f"{max(round(milliseconds / speed), 1)}ms"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A scene of the rule tests in which an alert is looked at."""
+
+    alert: str
+    scene: str
+    fires: bool
+    """Whether it fires at any of the times at which it is looked at."""
+
+
+def tried() -> Iterator[Tried]:
+    """Every alert in every scene in which it is looked at."""
+    for path in RULE_TESTS:
+        for scene in document(path)["tests"]:
+            looks: dict[str, bool] = {}
+            for look in scene["alert_rule_test"]:
+                looks[look["alertname"]] = looks.get(look["alertname"], False) or bool(look.get("exp_alerts"))
+            yield from (Tried(alert, scene["name"], fires) for alert, fires in looks.items())
+
+
+def tried_table() -> str:
+    """A Markdown table of every alert: what it is tried to fire in, and to stay silent in."""
+    scenes = list(tried())
+    names = dict.fromkeys(rule["alert"] for rule in rules("alert"))
+    rows = (
+        f"| [{name}](#{name.lower()}) | {_scenes(scenes, name, True)} | {_scenes(scenes, name, False)} |\n"
+        for name in names
+    )
+    return "| alert | tried to fire | tried to stay silent |\n|---|---|---|\n" + "".join(rows)
+
+
+def _scenes(scenes: list[Tried], alert: str, fires: bool) -> str:
+    return "; ".join(each.scene for each in scenes if each.alert == alert and each.fires == fires)
