@@ -3,7 +3,7 @@
 PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name)))),python3)
 BIN := .venv/bin
 
-.PHONY: help demo test check lint format readme lock wheel tools clean
+.PHONY: help demo test check lint format readme dashboards grafana-schema lock wheel tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,16 @@ format: .venv/dev  ## put the sources into their one format
 
 readme: .venv/dev  ## write the generated tables into the README and the runbook
 	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md deploy/RUNBOOK.md
+
+dashboards: .venv/dev  ## write the Grafana dashboards as JSON
+	PYTHONPATH=grafana:. $(BIN)/python -m dashboards grafana
+
+# Needs npm; only a new version of Grafana makes it necessary.
+SCHEMA := tests/grafana/schema
+grafana-schema:
+	rm -rf .venv/schema && mkdir -p .venv/schema && cp $(SCHEMA)/package.json $(SCHEMA)/derive.mjs .venv/schema
+	cd .venv/schema && npm install --silent --no-audit --no-fund --no-package-lock
+	cd .venv/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --upgrade pyproject.toml

@@ -48,7 +48,7 @@ def _logging_as_before() -> Iterator[None]:
     ours.setLevel(levels[1])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tool() -> Callable[[str], str]:
     """Path of a program that a test needs; where it is missing the test is skipped, and fails in CI."""
 

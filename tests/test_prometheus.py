@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from support.exporters import get, project, running, settings, until
+from support.prometheus import prometheus
 from support.web_files import write
 
 from exporter.simulator import Account, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 CONFIGURATION = """
@@ -29,47 +29,6 @@ scrape_configs:
   - job_name: workspace
     static_configs: [{{targets: ["{target}"]}}]
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@asynccontextmanager
-async def prometheus(program: str, directory: Path, configuration: str) -> AsyncIterator[str]:
-    """The address of a Prometheus with this configuration."""
-    (directory / "prometheus.yml").write_text(configuration)
-    address = f"127.0.0.1:{free_port()}"
-    process = await asyncio.create_subprocess_exec(
-        program,
-        f"--config.file={directory}/prometheus.yml",
-        f"--storage.tsdb.path={directory}/data",
-        f"--web.listen-address={address}",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        await _listening(address)
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def _listening(address: str) -> None:
-    host, _, port = address.partition(":")
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection(host, int(port))
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                await writer.wait_closed()
-                return
 
 
 async def query(prometheus: str, expression: str, *labels: str) -> dict[tuple[str, ...], float]:

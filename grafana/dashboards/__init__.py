@@ -1,0 +1,1 @@
+"""The Grafana dashboards as code: a module a dashboard, and what they share."""

@@ -1,0 +1,23 @@
+"""The dashboards as the files that Grafana imports."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from dashboards import exporter, sessions, users
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+
+def files() -> dict[str, str]:
+    """The content of each file, by its name."""
+    built = {"sessions": sessions.dashboard(), "users": users.dashboard(), "exporter": exporter.dashboard()}
+    return {f"{name}.json": _json(dashboard) for name, dashboard in built.items()}
+
+
+def _json(dashboard: Dashboard) -> str:
+    return json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,41 @@
+"""How the dashboards lead to each other."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import DashboardLink
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+
+SESSIONS, USERS, EXPORTER = (
+    "huaweicloud-workspace-sessions",
+    "huaweicloud-workspace-users",
+    "huaweicloud-workspace-exporter",
+)
+"""The dashboards' uids, which are part of their addresses: they never change."""
+
+_TITLES = {
+    SESSIONS: ("Sessions", "Sessions by state and version, and failed starts"),
+    USERS: ("Users", "Accounts with something wrong"),
+    EXPORTER: ("Exporter", "Whether the numbers are true and fresh"),
+}
+
+
+def others(uid: str) -> list[DashboardLink]:
+    """A link to each other dashboard, which keeps the time and what is chosen."""
+    return [
+        DashboardLink(title)
+        .type(DashboardLinkType.LINK)
+        .icon("dashboard")
+        .tooltip(tooltip)
+        .url(f"/d/{other}")
+        .include_vars(True)
+        .keep_time(True)
+        for other, (title, tooltip) in _TITLES.items()
+        if other != uid
+    ]
+
+
+def follow(uid: str) -> DashboardLink:
+    """A link from a panel's values to a dashboard, with the same time and choice."""
+    title, _ = _TITLES[uid]
+    chosen = "${__url_time_range}&${datasource:queryparam}&${project:queryparam}"
+    return DashboardLink(f"{title} dashboard").url(f"/d/{uid}?{chosen}")

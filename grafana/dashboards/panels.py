@@ -1,0 +1,201 @@
+"""The kinds of panels, each set up the same way on every dashboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, TypeVar
+
+from grafana_foundation_sdk.builders import barchart, bargauge, common, heatmap, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor, ThresholdsConfig
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    BarGaugeValueMode,
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    GraphDrawStyle,
+    GraphThresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TableAutoCellOptions,
+    TableCellHeight,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, FieldColorModeId
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+
+from dashboards import colours
+from dashboards.variables import SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grafana_foundation_sdk.builders.prometheus import Dataquery
+
+Panel = TypeVar(
+    "Panel",
+    stat.Panel,
+    bargauge.Panel,
+    timeseries.Panel,
+    statetimeline.Panel,
+    barchart.Panel,
+    heatmap.Panel,
+    table.Panel,
+)
+Coloured = TypeVar("Coloured", bargauge.Panel, timeseries.Panel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What every panel has: words for people, a unit, what is good or bad, and its size in 24ths and rows.
+
+    ``empty`` is what it shows without data, ``follow`` the links that open from its values.
+    """
+
+    title: str
+    description: str
+    unit: str
+    empty: str
+    thresholds: ThresholdsConfig = field(default_factory=colours.neutral)
+    span: int
+    height: int = 8
+    follow: tuple[DashboardLink, ...] = ()
+
+
+def _about(panel: Panel, about: About, queries: Sequence[Dataquery]) -> Panel:
+    targets = [query.ref_id(letter) for letter, query in zip(ascii_uppercase, queries, strict=False)]
+    panel.title(about.title).description(about.description).unit(about.unit).no_value(about.empty)
+    panel.span(about.span).height(about.height).thresholds(about.thresholds).datasource(SOURCE)
+    panel.color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS)).data_links(list(about.follow))
+    return panel.targets([target.datasource(SOURCE) for target in targets])
+
+
+def number(about: About, *queries: Dataquery) -> stat.Panel:
+    """One big number, or a few; what is bad fills its field with colour."""
+    panel = _about(stat.Panel(), about, queries)
+    panel.color_mode(BigValueColorMode.BACKGROUND_SOLID).graph_mode(BigValueGraphMode.NONE)
+    return panel.text_mode(BigValueTextMode.AUTO).wide_layout(True).reduce_options(_last())
+
+
+def text(about: About, column: str, query: Dataquery) -> stat.Panel:
+    """The first text of a column."""
+    panel = number(about, query)
+    return panel.reduce_options(common.ReduceDataOptions().calcs(["firstNotNull"]).fields(f"/^{column}$/"))
+
+
+def bars(about: About, *queries: Dataquery) -> bargauge.Panel:
+    """A horizontal bar for each series."""
+    panel = _about(bargauge.Panel(), about, queries).orientation(VizOrientation.HORIZONTAL)
+    panel.display_mode(BarGaugeDisplayMode.BASIC).value_mode(BarGaugeValueMode.COLOR).show_unfilled(True)
+    return panel.reduce_options(_last()).min(0)
+
+
+def lines(about: About, *queries: Dataquery) -> timeseries.Panel:
+    """Lines over time, with the thresholds as faint dashes where there are any."""
+    panel = _about(timeseries.Panel(), about, queries).color_scheme(FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+    panel.line_width(2).fill_opacity(5).show_points(VisibilityMode.NEVER).axis_soft_min(0)
+    panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+    return panel.legend(_legend(["lastNotNull", "max"]))
+
+
+def bounded(panel: timeseries.Panel) -> timeseries.Panel:
+    """With its thresholds drawn."""
+    return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+
+
+def stacked(about: About, *queries: Dataquery) -> timeseries.Panel:
+    """Areas on top of each other."""
+    panel = lines(about, *queries).stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
+    return panel.line_width(1).fill_opacity(60)
+
+
+def shares(about: About, *queries: Dataquery) -> timeseries.Panel:
+    """Areas on top of each other that always fill the whole height."""
+    return stacked(about, *queries).stacking(common.StackingConfig().mode(StackingMode.PERCENT).group("A"))
+
+
+def by_state(panel: Coloured) -> Coloured:
+    """With each session state in its colour."""
+    for state, colour in colours.STATES.items():
+        panel.override_by_name(state, colours.fixed(colour))
+    return panel
+
+
+def counts(about: About, *queries: Dataquery) -> timeseries.Panel:
+    """Columns on top of each other, one for each stretch of time; the legend has the sums."""
+    panel = stacked(about, *queries).draw_style(GraphDrawStyle.BARS)
+    return panel.fill_opacity(90).legend(_legend(["sum"])).decimals(0)
+
+
+def history(about: About, *queries: Dataquery) -> statetimeline.Panel:
+    """A band for each series, coloured by the thresholds."""
+    panel = _about(statetimeline.Panel(), about, queries).merge_values(True).show_value(VisibilityMode.AUTO)
+    panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
+    return panel.row_height(0.8).fill_opacity(90).legend(_hidden_legend())
+
+
+def distribution(about: About, x: str, query: Dataquery) -> barchart.Panel:
+    """A column for each value of a field."""
+    panel = _about(barchart.Panel(), about, [query]).x_field(x).orientation(VizOrientation.VERTICAL)
+    panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
+    return panel.legend(_hidden_legend()).show_value(VisibilityMode.ALWAYS).fill_opacity(90).decimals(0)
+
+
+def density(about: About, query: Dataquery) -> heatmap.Panel:
+    """The buckets of a histogram over time."""
+    scheme = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Cividis").steps(64).exponent(0.5)
+    panel = _about(heatmap.Panel(), about, [query]).color(scheme)
+    return panel.y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(0).mode(TooltipDisplayMode.SINGLE)
+
+
+def listing(about: About, *queries: Dataquery) -> table.Panel:
+    """A table to search and filter in."""
+    panel = _about(table.Panel(), about, queries).cell_options(TableAutoCellOptions())
+    return panel.filterable(True).cell_height(TableCellHeight.SM).show_header(True)
+
+
+def transformation(kind: str, **options: object) -> DataTransformerConfig:
+    """A step between a query and what is shown."""
+    return DataTransformerConfig(kind, options=options)
+
+
+def columns(**titles: str) -> DataTransformerConfig:
+    """Only these columns, in this order, under these titles."""
+    return transformation(
+        "organize",
+        renameByName=titles,
+        indexByName={name: index for index, name in enumerate(titles)},
+        includeByName=dict.fromkeys(titles, True),
+    )
+
+
+def by_number(column: str) -> list[DataTransformerConfig]:
+    """Sorted by a column of numbers that stand in a label, and hence are text."""
+    return [
+        _converted(column, "number"),
+        transformation("sortBy", sort=[{"field": column}]),
+        _converted(column, "string"),
+    ]
+
+
+def _converted(column: str, kind: str) -> DataTransformerConfig:
+    return transformation("convertFieldType", conversions=[{"targetField": column, "destinationType": kind}])
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"])
+
+
+def _legend(calculations: list[str]) -> common.VizLegendOptions:
+    legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.TABLE)
+    return legend.placement(LegendPlacement.BOTTOM).calcs(calculations).sort_by(calculations[0]).sort_desc(True)
+
+
+def _hidden_legend() -> common.VizLegendOptions:
+    legend = common.VizLegendOptions().show_legend(False).display_mode(LegendDisplayMode.LIST)
+    return legend.placement(LegendPlacement.BOTTOM).calcs([])

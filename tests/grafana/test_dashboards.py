@@ -1,0 +1,243 @@
+"""The dashboards as files: up to date, valid, complete, and leading to each other."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dashboards.colours import STATES
+from dashboards.files import files
+from jsonschema import Draft7Validator
+from jsonschema.exceptions import best_match
+from support.dashboards import FOLDER, NAMES, Json, load, panels, queries, used, variables
+
+from exporter.fleet import DOCUMENTED_STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SCHEMA: Json = json.loads((Path(__file__).parent / "schema" / "grafana.json").read_text("utf-8"))
+
+EVERY = pytest.mark.parametrize("name", NAMES)
+
+
+def problems(dashboard: Json) -> list[str]:
+    """What Grafana's schema has against a dashboard; options and styles are checked by the kind of panel."""
+    return [text for part, schema, where in _parts(dashboard) if (text := _problem(part, schema, where))]
+
+
+def _parts(dashboard: Json) -> Iterator[tuple[object, Json, str]]:
+    # An annotation's `expr` belongs to the data source, of which this schema knows nothing: neither here nor in panels.
+    annotations = [{k: v for k, v in each.items() if k != "expr"} for each in dashboard["annotations"]["list"]]
+    yield {**dashboard, "annotations": {"list": annotations}}, SCHEMA["dashboard"], "dashboard"
+    definitions = SCHEMA["dashboard"]["definitions"]
+    for panel in panels(dashboard):
+        title, kind = panel["title"], SCHEMA["panels"][panel["type"]]
+        yield panel, {**definitions["Panel"], "definitions": definitions}, title
+        yield panel["options"], kind["options"], f"{title}: options"
+        yield panel["fieldConfig"]["defaults"].get("custom", {}), kind["custom"], f"{title}: custom"
+
+
+def _problem(part: object, schema: Json, where: str) -> str | None:
+    error = best_match(Draft7Validator(schema).iter_errors(part))
+    return f"{where}: {error.json_path}: {error.message}" if error else None
+
+
+def test_the_files_are_what_the_builder_makes() -> None:
+    """Run `make dashboards` where this fails."""
+    assert {name: (FOLDER / name).read_text("utf-8") for name in NAMES} == files()
+    assert sorted(file.name for file in FOLDER.glob("*.json")) == list(NAMES)
+
+
+def test_the_schema_is_that_of_the_grafana_that_the_builder_is_for() -> None:
+    project = (FOLDER.parent / "pyproject.toml").read_text("utf-8")
+    (built_for,) = re.findall(r"grafana-foundation-sdk==\d+!(\d+\.\d+)", project)
+    assert SCHEMA["derivedFrom"].startswith(f"@grafana/schema {built_for}.")
+
+
+@EVERY
+def test_they_are_valid_by_grafana_s_schema(name: str) -> None:
+    assert problems(load(name)) == []
+
+
+def _misspell_option(dashboard: Json) -> None:
+    panels(dashboard)[0]["options"]["colourMode"] = "value"
+
+
+def _wrong_option(dashboard: Json) -> None:
+    panels(dashboard)[0]["options"]["colorMode"] = "loud"
+
+
+def _misspell_style(dashboard: Json) -> None:
+    timeseries = next(panel for panel in panels(dashboard) if panel["type"] == "timeseries")
+    timeseries["fieldConfig"]["defaults"]["custom"]["lineWith"] = 2
+
+
+def _threshold_as_text(dashboard: Json) -> None:
+    panels(dashboard)[0]["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] = "3"
+
+
+def _misspell_panel(dashboard: Json) -> None:
+    panels(dashboard)[0]["descripton"] = "?"
+
+
+def _no_schema_version(dashboard: Json) -> None:
+    del dashboard["schemaVersion"]
+
+
+def _wrong_variable(dashboard: Json) -> None:
+    dashboard["templating"]["list"][0]["type"] = "database"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _misspell_option,
+        _wrong_option,
+        _misspell_style,
+        _threshold_as_text,
+        _misspell_panel,
+        _no_schema_version,
+        _wrong_variable,
+    ],
+)
+def test_the_schema_finds_what_is_wrong(spoil: Callable[[Json], None]) -> None:
+    dashboard = copy.deepcopy(load("sessions.json"))
+    spoil(dashboard)
+    assert problems(dashboard)
+
+
+@EVERY
+def test_they_are_for_grafana_11_6(name: str) -> None:
+    dashboard = load(name)
+    assert dashboard["schemaVersion"] == 41
+    assert dashboard["refresh"] == "1m"
+    assert dashboard["graphTooltip"] == 1, "the crosshair is shared"
+    assert "huaweicloud-workspace" in dashboard["tags"]
+    assert "id" not in dashboard, "an id is the database's, and would overwrite another dashboard"
+
+
+def test_their_addresses_never_change() -> None:
+    """People keep bookmarks, and runbooks have links."""
+    assert {name: load(name)["uid"] for name in NAMES} == {
+        "exporter.json": "huaweicloud-workspace-exporter",
+        "sessions.json": "huaweicloud-workspace-sessions",
+        "users.json": "huaweicloud-workspace-users",
+    }
+
+
+@EVERY
+def test_every_panel_says_what_it_is(name: str) -> None:
+    for panel in panels(load(name)):
+        defaults = panel["fieldConfig"]["defaults"]
+        assert panel["title"]
+        assert panel["description"].endswith("."), panel["title"]
+        assert defaults["unit"], panel["title"]
+        assert defaults["noValue"], panel["title"]
+        assert defaults["thresholds"]["steps"], panel["title"]
+        assert panel["targets"], panel["title"]
+
+
+@EVERY
+def test_ids_and_titles_are_unique(name: str) -> None:
+    everything = load(name)["panels"]
+    for key in ("id", "title"):
+        assert [value for value, n in Counter(panel[key] for panel in everything).items() if n > 1] == []
+
+
+@EVERY
+def test_panels_fill_the_grid_and_do_not_overlap(name: str) -> None:
+    cells = Counter[tuple[int, int]]()
+    for panel in load(name)["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+        cells.update(
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        )
+    assert max(cells.values()) == 1
+    assert len(cells) == 24 * (1 + max(y for _, y in cells))
+
+
+@EVERY
+def test_only_what_comes_with_grafana_is_needed(name: str) -> None:
+    assert {panel["type"] for panel in panels(load(name))} <= SCHEMA["panels"].keys()
+
+
+def _sources(part: object) -> Iterator[Any]:
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "datasource":
+                yield value
+            yield from _sources(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _sources(value)
+
+
+@EVERY
+def test_every_query_asks_the_chosen_data_source(name: str) -> None:
+    dashboard = load(name)
+    found = list(_sources(dashboard))
+    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in found)
+    askers = [*panels(dashboard), *(target for panel in panels(dashboard) for target in panel["targets"])]
+    assert len(found) >= len(askers)
+    assert all("datasource" in asker for asker in askers)
+
+
+@EVERY
+def test_projects_and_versions_can_be_chosen(name: str) -> None:
+    choices = variables(load(name))
+    assert list(choices)[:2] == ["datasource", "project"]
+    assert {"client_version", "agent_version"} <= choices.keys()
+    assert choices["project"]["multi"]
+    assert choices["project"]["includeAll"]
+
+
+@EVERY
+def test_every_variable_exists_and_is_used(name: str) -> None:
+    dashboard = load(name)
+    choices = variables(dashboard)
+    shown = {each for each, variable in choices.items() if variable.get("hide") != 2}
+    referred = used(json.dumps([dashboard["panels"], dashboard.get("annotations"), dashboard["templating"]]))
+    assert referred <= choices.keys()
+    assert shown <= referred
+    assert all("project" in used(query.expression) for query in queries(name) if '"$project"' in query.expression)
+
+
+@EVERY
+def test_links_lead_to_dashboards_and_keep_what_is_chosen(name: str) -> None:
+    dashboard = load(name)
+    uids = {load(other)["uid"] for other in NAMES}
+    links = dashboard["links"]
+    assert {link["url"].removeprefix("/d/") for link in links} == uids - {dashboard["uid"]}
+    assert all(link["keepTime"] and link["includeVars"] for link in links)
+    for panel in panels(dashboard):
+        for link in panel["fieldConfig"]["defaults"]["links"]:
+            address, _, parameters = link["url"].partition("?")
+            assert address.removeprefix("/d/") in uids
+            assert used(parameters) <= variables(dashboard).keys()
+
+
+def test_an_incident_is_the_first_thing_to_see() -> None:
+    first, second, *_ = panels(load("sessions.json"))
+    assert "session_init_failures_total" in first["targets"][0]["expr"]
+    assert first["options"]["colorMode"] == "background_solid"
+    assert first["gridPos"]["y"] == second["gridPos"]["y"] == 1
+
+
+def test_each_state_has_a_colour_of_its_own_in_every_panel() -> None:
+    assert STATES.keys() == set(DOCUMENTED_STATES)
+    assert len(set(STATES.values())) == len(STATES)
+    coloured = [panel for panel in panels(load("sessions.json")) if panel["title"].startswith("Sessions ")]
+    by_state = [panel for panel in coloured if "{{session_state}}" in json.dumps(panel["targets"])]
+    assert len(by_state) == 2
+    for panel in by_state:
+        overrides = panel["fieldConfig"]["overrides"]
+        assert {o["matcher"]["options"]: o["properties"][0]["value"]["fixedColor"] for o in overrides} == STATES
