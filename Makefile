@@ -3,10 +3,10 @@
 PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name)))),python3)
 BIN := .venv/bin
 
-.PHONY: help demo test check lint format readme dashboards grafana-schema lock wheel tools clean
+.PHONY: help demo test check lint format readme dashboards grafana-schema kubernetes operator-schema lock wheel tools clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
 
 demo: .venv/run  ## the exporter against a simulated cloud
 	$(BIN)/python -m exporter demo $(ARGS)
@@ -38,12 +38,20 @@ grafana-schema:
 	cd .venv/schema && npm install --silent --no-audit --no-fund --no-package-lock
 	cd .venv/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
 
+kubernetes: .venv/dev  ## write the rules of Prometheus into their Kubernetes manifest
+	PYTHONPATH=. $(BIN)/python tests/support/prometheus_rule.py .
+
+operator-schema: .venv/dev  ## derive the schemas that the Prometheus Operator's manifests are checked against
+	$(BIN)/uv run --isolated --no-project --python $(BIN)/python --with cloudcoil-models-prometheus-operator==0.80.1.0 \
+		python tests/deploy/schema/derive.py tests/deploy/schema/operator.json
+
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-emit-index-url --no-emit-find-links --upgrade pyproject.toml
+	--no-emit-index-url --no-emit-find-links --upgrade
 
 lock: .venv/dev  ## pin the newest versions of all dependencies
-	$(LOCK) -o requirements.txt
-	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
 
 # The wheel is installed as a user would get it; python -P keeps the sources here from being imported in its place.
 wheel: .venv/dev
@@ -52,8 +60,8 @@ wheel: .venv/dev
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 
 # What tests need besides Python comes from the system's packages, where there are such and we may install them.
-TOOLS := prometheus promtool prometheus-alertmanager amtool openssl chromium
-PACKAGES := prometheus prometheus-alertmanager openssl chromium
+TOOLS := prometheus promtool prometheus-alertmanager amtool openssl chromium systemd-analyze systemd-sysusers
+PACKAGES := prometheus prometheus-alertmanager openssl chromium systemd
 
 tools:
 	@command -v $(TOOLS) | wc -l | grep -qx $(words $(TOOLS)) || { \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 IN_CI = os.environ.get("CI") == "true"
+PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+"""Where programs are: those that the lock file pins come first."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,7 +56,7 @@ def tool() -> Callable[[str], str]:
     """Path of a program that a test needs; where it is missing the test is skipped, and fails in CI."""
 
     def find(name: str) -> str:
-        path = shutil.which(name)
+        path = shutil.which(name, path=PROGRAMS)
         if path is None:
             message = f"{name} is not installed"
             if IN_CI:

@@ -1,0 +1,228 @@
+"""The Kubernetes manifests: what Kustomize makes of them is valid, confined, and fits the exporter."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+from support.exporters import get, project, running, settings, until
+from support.prometheus_rule import MANIFEST, prometheus_rule
+from support.ways_to_run import DEPLOY, PORT, call, load, load_all, moved, python
+
+from exporter.simulator import Simulator, SimulatorOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KUBERNETES = DEPLOY / "kubernetes"
+VERSIONS = ("1.25", "1.37")
+"""The oldest and the newest Kubernetes whose schemas the package has."""
+OPERATOR = json.loads((Path(__file__).parent / "schema/operator.json").read_text("utf-8"))
+
+Manifests = dict[str, dict[str, Any]]
+"""By kind, of which there is one each."""
+
+
+def built(kubectl: str, directory: Path) -> Manifests:
+    """What Kustomize makes of a directory."""
+    code, text, wrong = call(kubectl, "kustomize", directory)
+    assert (code, wrong) == (0, "")
+    manifests = load_all(text)
+    by_kind = {manifest["kind"]: manifest for manifest in manifests}
+    assert len(by_kind) == len(manifests)
+    return by_kind
+
+
+@pytest.fixture(scope="module")
+def kubectl(tool: Callable[[str], str]) -> str:
+    return tool("kubectl")
+
+
+@pytest.fixture(scope="module")
+def base(kubectl: str) -> Manifests:
+    return built(kubectl, KUBERNETES / "base")
+
+
+@pytest.fixture(scope="module")
+def with_operator(kubectl: str) -> Manifests:
+    return built(kubectl, KUBERNETES / "with-operator")
+
+
+@pytest.fixture
+def pod(base: Manifests) -> dict[str, Any]:
+    spec: dict[str, Any] = base["Deployment"]["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.fixture
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod["containers"]
+    found: dict[str, Any] = only
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_knows_every_key(version: str, base: Manifests) -> None:
+    assert base.keys() == {"Namespace", "ServiceAccount", "ConfigMap", "Service", "Deployment", "NetworkPolicy"}
+    for manifest in base.values():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.template.spec.runAsNonRoot", True),
+        ("spec.replicas", "one"),
+        ("spec.template.spec.securityContext.seccompProfile", "RuntimeDefault"),
+    ],
+)
+def test_kubernetes_would_refuse_what_it_does_not_know(path: str, value: object, base: Manifests) -> None:
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(changed(base["Deployment"], path, value), VERSIONS[-1], strict=True)
+
+
+def test_the_operator_knows_every_key(base: Manifests, with_operator: Manifests) -> None:
+    assert with_operator.keys() - base.keys() == {"ServiceMonitor", "PrometheusRule"}
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        jsonschema.validate(with_operator[kind], OPERATOR[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("ServiceMonitor", "spec.endpoints", [{"port": "metrics", "intervall": "30s"}]),
+        ("ServiceMonitor", "spec.endpoints", [{"port": "metrics", "interval": "soon"}]),
+        ("PrometheusRule", "spec.groups", [{"name": "g", "rules": [{"alert": "A"}]}]),
+        ("PrometheusRule", "spec.groups", [{"name": "g", "rules": [{"alert": "A", "expr": "up", "fro": "5m"}]}]),
+    ],
+)
+def test_the_operator_would_refuse_what_it_does_not_know(
+    kind: str, path: str, value: object, with_operator: Manifests
+) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed(with_operator[kind], path, value), OPERATOR[kind])
+
+
+def changed(manifest: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy with something else at a path."""
+    result = copy.deepcopy(manifest)
+    *parents, last = path.split(".")
+    place = result
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return result
+
+
+def test_kustomize_would_refuse_a_missing_file(kubectl: str, tmp_path: Path) -> None:
+    shutil.copytree(KUBERNETES / "base", tmp_path / "base")
+    (tmp_path / "base/service.yaml").unlink()
+    code, _, wrong = call(kubectl, "kustomize", tmp_path / "base")
+    assert code != 0
+    assert "service.yaml" in wrong
+
+
+def test_another_configuration_is_another_deployment(kubectl: str, base: Manifests, tmp_path: Path) -> None:
+    """The name of the ConfigMap changes with its contents, and with it the pod that mounts it."""
+    shutil.copytree(KUBERNETES / "base", tmp_path / "base")
+    with (tmp_path / "base/workspace-exporter.yml").open("a") as file:
+        file.write("poll: {interval: 2m}\n")
+    other = built(kubectl, tmp_path / "base")
+    assert other["ConfigMap"]["metadata"]["name"] != base["ConfigMap"]["metadata"]["name"]
+    for manifests in (base, other):
+        volumes = manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]
+        assert volumes[0]["configMap"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
+
+
+def test_the_pod_meets_the_restricted_standard_that_its_namespace_enforces(
+    base: Manifests, pod: dict[str, Any], container: dict[str, Any]
+) -> None:
+    """And goes beyond it: nothing to write to, no token, no second copy."""
+    assert base["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert {"cpu", "memory"} == container["resources"]["limits"].keys() == container["resources"]["requests"].keys()
+    assert pod["automountServiceAccountToken"] is base["ServiceAccount"]["automountServiceAccountToken"] is False
+    assert base["Deployment"]["spec"]["replicas"] == 1
+    assert base["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+async def test_every_probe_is_answered_and_readiness_only_after_the_first_round(container: dict[str, Any]) -> None:
+    simulator = Simulator(SimulatorOptions(users=5, speed=0, quota=0))
+    probes = {name: container[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    (port,) = container["ports"]
+    assert (port["name"], port["containerPort"]) == ("metrics", PORT)
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    async with simulator.serve() as url:
+        slow = settings(project(simulator, url), poll={"rate_limit": 300})
+        async with running(slow) as address:
+            first = {name: (await get(address + probe["path"]))[0] for name, probe in probes.items()}
+            assert first == {"startupProbe": 200, "livenessProbe": 200, "readinessProbe": 503}
+            await until(lambda text: text == "Ready.\n", address + probes["readinessProbe"]["path"])
+
+
+def test_the_configuration_is_valid_with_what_is_mounted(
+    base: Manifests, pod: dict[str, Any], container: dict[str, Any], tmp_path: Path
+) -> None:
+    """The pod's own words, with the ConfigMap and the Secret where it mounts them."""
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+    contents = base["ConfigMap"]["data"]["workspace-exporter.yml"]
+    used = re.findall(rf"{mounts['secrets']}/(\w+)", contents)
+    assert used == ["ak", "sk"]
+    for name in used:
+        (tmp_path / name).write_text("secret\n")
+    (tmp_path / "workspace-exporter.yml").write_text(contents.replace(mounts["secrets"], str(tmp_path)))
+    words = moved(container["args"], {mounts["configuration"]: str(tmp_path)})
+    checked = python("-m", "exporter", *words, "--config.check")
+    assert checked == (0, "The configuration is valid: berlin with 2 users.\n", "")
+
+
+def test_only_prometheus_comes_in_and_only_names_and_https_go_out(base: Manifests) -> None:
+    policy = base["NetworkPolicy"]["spec"]
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    ((incoming,), outgoing) = policy["ingress"], policy["egress"]
+    assert [port["port"] for port in incoming["ports"]] == [PORT]
+    assert incoming["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert {port["port"] for rule in outgoing for port in rule["ports"]} == {53, 443}
+
+
+def test_the_monitor_finds_the_service_and_the_service_the_pod(base: Manifests, with_operator: Manifests) -> None:
+    service, monitor = base["Service"], with_operator["ServiceMonitor"]["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert service["spec"]["selector"] == base["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    ((endpoint,), (port,)) = monitor["endpoints"], service["spec"]["ports"]
+    assert endpoint["port"] == port["name"]
+    assert port["targetPort"] == "metrics"
+
+
+def test_the_rules_find_the_job_under_its_name(with_operator: Manifests) -> None:
+    (endpoint,) = with_operator["ServiceMonitor"]["spec"]["endpoints"]
+    (job,) = load(DEPLOY / "compose/prometheus.yml")["scrape_configs"]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": job["job_name"]}]
+
+
+def test_the_rules_are_prometheus_s_own() -> None:
+    """Run `make kubernetes` where this fails."""
+    assert (DEPLOY.parent / MANIFEST).read_text("utf-8") == prometheus_rule(DEPLOY.parent)
+
+
+def test_prometheus_accepts_the_rules_of_the_manifest(
+    with_operator: Manifests, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yml").write_text(json.dumps(with_operator["PrometheusRule"]["spec"]))
+    code, told, wrong = call(tool("promtool"), "check", "rules", tmp_path / "rules.yml")
+    assert code == 0, told + wrong
+    assert re.search(r"SUCCESS: [1-9]\d* rules found", told)
