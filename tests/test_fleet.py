@@ -158,3 +158,38 @@ def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[S
         (s.session_state or "unknown", s.client_version or "unknown", "unknown") for found in fresh for s in found
     )
     assert counts.fresh_sessions == len(fresh)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), sessions | st.none()), max_size=30))
+def test_the_failures_equal_a_recount_from_scratch(answers: list[tuple[int, list[Session] | None]]) -> None:
+    """Distinct ids at InitFail by user, less those that stood there when the user was first looked at."""
+    fleet = fleet_of("a", "b", "c")
+    looks: dict[int, list[set[str | None]]] = {}
+    for at, (index, found) in enumerate(answers):
+        fleet.sessions_answered(fleet.members[index], None if found is None else tuple(found), at=at)
+        looks.setdefault(index, []).append({s.id for s in found or [] if s.session_state == "InitFail"})
+    assert fleet.init_failures.total == sum(
+        len(set[str | None]().union(*later) - first) for first, *later in looks.values()
+    )
+
+
+flags = st.booleans() | st.none()
+accounts = st.builds(UserDetail, locked=flags, user_expired=flags, disabled=flags)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), accounts | st.none()), max_size=30), st.integers(0, 30))
+def test_flags_and_missing_users_equal_a_recount_from_scratch(
+    answers: list[tuple[int, UserDetail | None]], oldest: int
+) -> None:
+    fleet = fleet_of("a", "b", "c")
+    last: dict[int, tuple[int, UserDetail | None]] = {}
+    for at, (index, account) in enumerate(answers):
+        fleet.account_answered(fleet.members[index], account, at=at)
+        last[index] = (at, account)
+    fresh = [account for at, account in last.values() if at >= oldest]
+    counts = fleet.counts(sessions_since=0, accounts_since=oldest)
+    assert counts.fresh_accounts == len(fresh)
+    assert counts.missing == fresh.count(None)
+    assert counts.locked == sum(account is not None and account.locked is True for account in fresh)
+    assert counts.expired == sum(account is not None and account.user_expired is True for account in fresh)
+    assert counts.disabled == sum(account is not None and account.disabled is True for account in fresh)

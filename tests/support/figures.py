@@ -52,8 +52,8 @@ class Figures:
         return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail a whole run that has left a promise unproven."""
-        if self._whole and self.unproven and session.exitstatus == pytest.ExitCode.OK:
+        """Fail a whole run that has left a promise unproven, or lost a scrape."""
+        if self._whole and (self.unproven or LEDGER.lost) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -64,7 +64,7 @@ class Figures:
             f"faults tried: {len(faults)} kinds, {faults.total():,} times"
             f" · promises checked: {len(Promise) - len(unproven)} of {len(Promise)}"
             f" · bad inputs tried: {LEDGER.bad_inputs:,}"
-            f" · scrapes: {LEDGER.scrapes:,}, lost: {LEDGER.lost:,}"
+            f" · scrapes: {LEDGER.scrapes:,}, lost: {LEDGER.lost:,}, later than a second: {LEDGER.late:,}"
         )
         for promise in unproven if self._whole else []:
             terminalreporter.line(f"unproven: {promise.value} ({promise})", red=True)
