@@ -80,7 +80,7 @@ class Exporter:
         self.exposition.publish(render(self.statuses, self.setup.labelling, self._process))
 
     async def run(self) -> None:
-        """Poll and publish until cancelled, and let all connections go then."""
+        """Poll and publish until cancelled."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._poll()
@@ -112,17 +112,15 @@ class Exporter:
         for watch in [watch for watch in self._polling if watch not in self.setup.watches]:
             task = self._polling.pop(watch)
             task.cancel()
-            self._tasks.create_task(self._let_go(watch, task))
+            if all(other.connection is not watch.connection for other in self.setup.watches):
+                self._leaving.add(watch.connection)
+                self._tasks.create_task(self._let_go(watch.connection, task))
         for watch in self.setup.watches:
             if watch not in self._polling:
                 self._polling[watch] = self._tasks.create_task(watch.run())
 
-    async def _let_go(self, gone: Watch, task: asyncio.Task[None]) -> None:
-        connection = gone.connection
-        if any(watch.connection is connection for watch in self.setup.watches):
-            return
-        self._leaving.add(connection)
-        await asyncio.wait([task])
+    async def _let_go(self, connection: Connection, last_user: asyncio.Task[None]) -> None:
+        await asyncio.wait([last_user])
         await connection.close()
         self._leaving.discard(connection)
 

@@ -10,6 +10,7 @@ import structlog
 
 from exporter import config, logs
 from exporter.setup import prepared
+from exporter.threads import in_a_thread
 from exporter.web.current import CurrentWebFile
 from exporter.web.listener import listening_sockets
 
@@ -43,7 +44,7 @@ class Reload:
         """
         async with self._one_at_a_time:
             try:
-                settings = await asyncio.to_thread(self._load)
+                settings = await in_a_thread(self._load)
                 await self._take_over(settings)
             except config.ConfigError as error:
                 self._exporter.reloaded(successful=False)
