@@ -168,6 +168,13 @@ FAMILIES: tuple[Family, ...] = (
         samples.single(lambda status: float(status.up)),
     ),
     Family(
+        "poll_source_info",
+        "gauge",
+        "Where sessions come from at present: `per_user` or `bulk`; always 1.",
+        ("source",),
+        lambda status, _: [((status.source.name,), 1)],
+    ),
+    Family(
         "poll_coverage_ratio",
         "gauge",
         "Share of the configured users whose answer is not stale.",

@@ -78,7 +78,7 @@ class FailureLog:
         self._seen = set()
         self._log.debug(
             "round_finished",
-            users=round_.users,
+            **{round_.entries: round_.total},
             answered=round_.answered,
             failed=round_.failed.total(),
             seconds=round(duration, 3),
