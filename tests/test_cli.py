@@ -304,8 +304,8 @@ def _covered(text: str) -> bool:
     return found == ["1.0", "1.0"]
 
 
-async def test_the_simulator_says_how_to_use_it_and_the_exporter_understands(tmp_path: Path) -> None:
-    """The configuration that `simulate` prints is one that the exporter runs on."""
+async def test_what_the_simulator_says_is_a_configuration_that_the_exporter_runs_on(tmp_path: Path) -> None:
+    """All of it, saved as it is: what is there for people is comments."""
     async with command("simulate", "--listen-address", "127.0.0.1:0", "--users", "5", "--quota", "0") as process:
         assert process.stdout
         printed = ""
@@ -315,9 +315,21 @@ async def test_the_simulator_says_how_to_use_it_and_the_exporter_understands(tmp
                 assert line, printed
                 printed += line
         file = tmp_path / "printed.yml"
-        file.write_text(printed[printed.index("projects:") :])
+        file.write_text(printed)
         fast = ("--poll.rate-limit", "6000", "--web.listen-address", "127.0.0.1:0")
         async with command("--config.file", str(file), *fast) as exporting:
             found = await line_with(exporting.stderr, "event=listening address=(.*)")
             text = await until(_covered, f"{found[1]}/metrics")
+        process.terminate()
+        rest, errors = await process.communicate()
     assert 'huaweicloud_workspace_users{project="simulator"} 5.0' in text
+    assert (rest, errors) == (b"", b"")
+
+
+async def test_the_simulator_tells_an_address_in_use_plainly() -> None:
+    async with command("simulate", "--listen-address", "127.0.0.1:0") as process:
+        (address,) = (await line_with(process.stdout, "answers at http://(.*)")).groups()
+        code, output, errors = await outcome("simulate", "--listen-address", address)
+    assert (code, output) == (1, "")
+    remedy = "choose another address with --listen-address"
+    assert errors == f"workspace-exporter: cannot listen on {address}: Address already in use; {remedy}\n"
