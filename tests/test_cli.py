@@ -333,3 +333,23 @@ async def test_the_simulator_tells_an_address_in_use_plainly() -> None:
     assert (code, output) == (1, "")
     remedy = "choose another address with --listen-address"
     assert errors == f"workspace-exporter: cannot listen on {address}: Address already in use; {remedy}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "serves"),
+    [
+        (("demo", "--web.listen-address", "127.0.0.1:0"), r"the numbers +(http://\S+)"),
+        (("simulate", "--listen-address", "127.0.0.1:0"), r"answers at (http://\S+)"),
+    ],
+)
+async def test_sighup_does_not_end_what_has_nothing_to_reload(arguments: tuple[str, ...], serves: str) -> None:
+    """It says so in the log, and goes on."""
+    async with asyncio.timeout(60), command(*arguments) as process:
+        found = await line_with(process.stdout, serves)
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            await line_with(process.stderr, r"warning.* nothing_to_reload|level=warning event=nothing_to_reload")
+        assert (await get(found[1]))[0] in {200, 404}  # the simulated cloud has nothing at its root
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == 0
