@@ -94,7 +94,7 @@ class Unreachable(CloudError):
 
 
 class NoCredentials(CloudError):
-    """Nothing was asked, because there is nothing to authenticate with."""
+    """Nothing was asked, because there is nothing to authenticate with; no attempt, so no ``code`` of any metric."""
 
 
 class InvalidResponse(CloudError):
