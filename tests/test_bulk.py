@@ -29,7 +29,7 @@ from exporter.simulator.incidents import Script
 from exporter.status import ProcessStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from exporter.cloud.models import SessionPage, UserPage
     from exporter.status import ProjectStatus
@@ -137,7 +137,7 @@ def after(cloud: FakeCloud, names: list[str], *times: float, **poll: float | str
     return [status for (status,) in run_virtually(watched([watch_of(cloud, *names, **poll)], times))]
 
 
-def events(logged: list[dict[str, Any]], event: str) -> list[tuple[object, object]]:
+def events(logged: Sequence[Mapping[str, Any]], event: str) -> list[tuple[object, object]]:
     return [(line["source"], line["reason"]) for line in logged if line["event"] == event]
 
 
@@ -330,3 +330,26 @@ def test_with_sweeps_gone_only_users_that_were_asked_count_and_with_these_gone_n
     assert by_state(later) == {"Active": later.counts.asked}
     assert 100 < later.counts.asked < 300
     assert (last.counts.asked, by_state(last), last.up, last.sessions_known) == (0, {}, False, False)
+
+
+def test_a_cloud_that_is_gone_is_seen_within_three_intervals_though_rounds_take_long() -> None:
+    cloud, names = cloud_of(4000)
+
+    def away(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if asyncio.get_running_loop().time() > 600:
+            raise Unreachable(operation, "timeout")
+
+    cloud.fault = away
+    before, soon, later = after(cloud, names, 590, 640, 800)
+    assert (before.up, soon.up, later.up) == (True, True, False)
+
+
+def test_it_is_up_where_only_sweeps_are_refused() -> None:
+    cloud, names = cloud_of(4000)
+
+    def not_allowed(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if operation == SWEEP:
+            raise refused(operation, 403)
+
+    cloud.fault = not_allowed
+    assert [status.up for status in after(cloud, names, 30, 700)] == [True, True]

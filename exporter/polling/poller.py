@@ -50,8 +50,9 @@ class Poller:
         self._sweeps = SessionSweeps(line, self._sweep_ended, lambda: self._decided.name == "bulk")
         self._directory = Directory(line, self._lookups.pacer, self._sweep_ended)
         self._told: Source | None = None
-        self._sweeping = poll.source == "bulk" or (poll.source == "auto" and not fitting(poll, len(fleet.members)))
-        if self._sweeping:
+        self.sweeping = poll.source == "bulk" or (poll.source == "auto" and not fitting(poll, len(fleet.members)))
+        """Whether sweeps are tried at all."""
+        if self.sweeping:
             self._accounts.wanted.clear()
 
     @property
@@ -67,7 +68,7 @@ class Poller:
     @property
     def operations(self) -> tuple[Operation, ...]:
         """All that are in use."""
-        if not self._sweeping:
+        if not self.sweeping:
             return self.sessions, self.accounts
         swept = self._sweeps.operation, self.sessions, self._directory.operation
         return (*swept, self.accounts) if self._accounts.wanted.is_set() else swept
@@ -91,8 +92,11 @@ class Poller:
 
     @property
     def up(self) -> bool:
-        """Whether the cloud answers about anybody's sessions."""
-        return self.sessions.rounds.up or (self._sweeping and self._sweeps.operation.rounds.up)
+        """Whether the cloud answers about anybody's sessions; where rounds take long, whether it has done so lately."""
+        if not self.sweeping:
+            return self.sessions.rounds.up
+        lately = self._sessions.last_answer_at + STALE_ROUNDS * self._poll.interval > steady()
+        return self._sweeps.operation.rounds.up or (lately and self.sessions.rounds.up)
 
     def go_on_from(self, before: Poller) -> None:
         """Take over the rounds and the pace of a poller that ends, with what it has learned of the cloud."""
@@ -112,7 +116,7 @@ class Poller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sessions.run())
             group.create_task(self._accounts.run())
-            if self._sweeping:
+            if self.sweeping:
                 group.create_task(self._sweeps.run())
                 group.create_task(self._directory.run())
 

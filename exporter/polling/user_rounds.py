@@ -30,6 +30,7 @@ class UserRounds(ABC):
         self.wanted = asyncio.Event()
         """Set as long as rounds are to begin."""
         self.wanted.set()
+        self.last_answer_at = -math.inf
         self._line = line
 
     async def run(self) -> None:
@@ -80,6 +81,7 @@ class UserRounds(ABC):
             operation.failed(round_, error)
         else:
             round_.answered += 1
+            self.last_answer_at = steady()
 
     async def _members(self, round_: Round, deadline: float) -> Sequence[Member]:  # noqa: ARG002 - nobody is left out
         """Whom to ask, found out before the deadline; those that cannot be asked it enters into the round."""
