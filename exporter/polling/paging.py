@@ -56,6 +56,8 @@ class Paging:
         before = len(self.seen)
         self.seen.update(keys)
         end = self.offset + len(keys)
+        if keys and total is not None and total < end:
+            raise TornError(f"the cloud lists {end} entries and says that there are {total}")
         last_page = end >= total if total is not None else len(keys) < self._limit
         if last_page or self._passes > 1:
             self.done = total is None or len(self.seen) >= total

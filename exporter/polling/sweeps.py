@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -46,6 +45,7 @@ class Sweeps(ABC):
         """Entries of the whole listing, as last told; None before that."""
         self._line = line
         self._ended = ended
+        self._pages = 0
 
     @property
     def works(self) -> bool:
@@ -56,7 +56,7 @@ class Sweeps(ABC):
     def go_on_from(self, before: Sweeps, rate_limit: float) -> None:
         """Take over what sweeps of a poller that ends have come to."""
         self.operation.go_on_from(before.operation, rate_limit)
-        self.total = before.total
+        self.total, self._pages = before.total, before._pages
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -101,14 +101,17 @@ class Sweeps(ABC):
         paging = Paging(self._limit, OVERLAP)
         began = steady()
         self._begin()
+        pages = 0
         while not paging.done:
             await self._line.calls.admit(self.operation.pacer)
             keys, total = await self._line.calls.make(
                 lambda: self._page(paging.offset), self.operation.pacer, self.operation.log, deadline
             )
             paging.take(keys, total)
+            pages += 1
             round_.answered = len(paging.seen)
             round_.total = self.total = max(total or 0, round_.answered)
+        self._pages = pages
         self._whole(paging.seen, began)
 
     @property
@@ -122,7 +125,8 @@ class Sweeps(ABC):
         """Entries on a page."""
 
     def _calls(self) -> int:
-        return math.ceil((self.total or 0) / (self._limit - OVERLAP))
+        """As many as the last whole sweep took: what the cloud says of its total is not believed before it is seen."""
+        return self._pages
 
     @abstractmethod
     def _begin(self) -> None:
