@@ -244,6 +244,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
         status_of(
             Fleet([("a", None)]),
             operations={SESSIONS: OperationStatus(rounds, 66.7, fresh=1)},
+            rate_limit=90.0,
             telemetry=telemetry,
             credentials_expire_at=NOW + 3600,
         )
@@ -252,6 +253,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
     assert samples(text, "poll_last_success_timestamp_seconds") == {(SESSIONS,): NOW}
     assert samples(text, "poll_duration_seconds") == {(SESSIONS,): 12.5}
     assert samples(text, "poll_interval_seconds") == {(SESSIONS,): 66.7}
+    assert samples(text, "poll_rate_limit") == {(): 90}
     assert samples(text, "api_requests_total") == {("200", SESSIONS): 7, ("timeout", SESSIONS): 1}
     assert samples(text, "api_request_duration_seconds_count") == {(SESSIONS,): 3}
     assert samples(text, "api_request_duration_seconds_bucket")["0.05", SESSIONS] == 2

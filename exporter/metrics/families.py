@@ -196,6 +196,13 @@ FAMILIES: tuple[Family, ...] = (
         samples.by_operation(lambda status, operation: status.operations[operation].interval),
     ),
     Family(
+        "poll_rate_limit",
+        "gauge",
+        "Calls a minute that one operation may make, as configured.",
+        (),
+        samples.single(lambda status: status.rate_limit),
+    ),
+    Family(
         "api_requests_total",
         "counter",
         "HTTP requests to the cloud, retries included, by status or by what went wrong.",
