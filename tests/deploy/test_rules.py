@@ -136,7 +136,7 @@ def test_every_event_of_the_log_that_the_runbook_names_is_one_that_the_code_writ
 
 def test_scaling_changes_timings_and_nothing_else() -> None:
     """The whole chain is tested with scaled rules: they have to be these."""
-    timing = re.compile(r"(?<=\[)\w+(?=\])|(?<=offset )\w+")
+    timing = re.compile(r"(?<=\[)\w+(?=[\]:])|(?<=:)\w+(?=\])|(?<=offset )\w+")
     for path in RULES:
         before, after = document(path), scaled(document(path), 40)
         for old_group, new_group in zip(before["groups"], after["groups"], strict=True):
@@ -149,3 +149,4 @@ def test_scaling_changes_timings_and_nothing_else() -> None:
         "for": "15000ms",
         "expr": "x[135000ms] offset 15120000ms",
     }
+    assert scaled("sum(a:b:c)[1h:1m]", 40) == "sum(a:b:c)[90000ms:1500ms]"
