@@ -114,7 +114,7 @@ def test_every_recorded_name_is_level_metric_and_operations() -> None:
         assert metric.startswith(PREFIX)
         assert re.fullmatch(r"[a-z0-9_]+", operation)
         assert re.fullmatch(
-            r"(instance_)?project(_(failed_code|app_server_group_id|operation|component_version))?", level
+            r"(instance_)?project(_(session_state|failed_code|app_server_group_id|operation|component_version))?", level
         ), level
 
 
