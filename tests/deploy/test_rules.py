@@ -47,7 +47,7 @@ async def test_prometheus_takes_the_configuration_and_the_rules(tool: Callable[[
     assert (code, text.count("rules found")) == (0, len(RULES)), text
 
 
-@pytest.mark.timeout(300)  # a week takes 20 seconds, and longer on a busy machine
+@pytest.mark.timeout(300)  # a week takes half a minute, and longer on a busy machine
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
 async def test_each_alert_fires_in_time_with_its_words_or_stays_silent(tool: Callable[[str], str], path: Path) -> None:
     code, text = await said(tool("promtool"), "test", "rules", str(path))
