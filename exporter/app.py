@@ -72,12 +72,17 @@ class Exporter:
         self._polling: dict[Watch, asyncio.Task[None]] = {}
         self._leaving: set[Connection] = set()
         """Connections that nobody uses any more, and that are not closed yet."""
-        self.publish()
+        self._one_publish_at_a_time = asyncio.Lock()
 
-    def publish(self) -> None:
-        """Make what is known now what is served."""
-        self.statuses = tuple(watch.status() for watch in self.setup.watches)
-        self.exposition.publish(render(self.statuses, self.setup.labelling, self._process))
+    async def publish(self) -> None:
+        """Make what is known now what is served, in steps between which others have their turn."""
+        async with self._one_publish_at_a_time:
+            statuses = tuple(watch.status() for watch in self.setup.watches)
+            try:
+                for _ in self.exposition.publishing(render(statuses, self.setup.labelling, self._process)):
+                    await asyncio.sleep(0)
+            finally:
+                self.statuses = statuses
 
     async def run(self) -> None:
         """Poll and publish until cancelled."""
@@ -85,7 +90,7 @@ class Exporter:
             async with asyncio.TaskGroup() as self._tasks:
                 self._poll()
                 while True:
-                    pause = self._publish_timed()
+                    pause = await self._publish_timed()
                     await asyncio.sleep(pause)
         finally:
             self.stopping = True
@@ -99,13 +104,12 @@ class Exporter:
         """Go on with another setup, in one step. Only while :meth:`run` runs."""
         self.setup = setup
         self._poll()
-        self.reloaded(successful=True)
 
-    def reloaded(self, *, successful: bool) -> None:
-        """Tell in the metrics how a reload ended."""
+    async def reloaded(self, *, successful: bool) -> None:
+        """Publish how a reload ended, and what has come of it."""
         loaded_at = self._now() if successful else self._process.loaded_at
         self._process = replace(self._process, reload_successful=successful, loaded_at=loaded_at)
-        self._publish_timed()
+        await self._publish_timed()
 
     def _poll(self) -> None:
         """Start the polling of what is new, and end that of what is gone."""
@@ -124,11 +128,11 @@ class Exporter:
         await connection.close()
         self._leaving.discard(connection)
 
-    def _publish_timed(self) -> float:
+    async def _publish_timed(self) -> float:
         """Publish, and say after how many seconds to do it again. A mistake of our own leaves nothing published."""
         began = time.perf_counter()
         try:
-            self.publish()
+            await self.publish()
         except Exception:
             _logger.exception("publish_failed", retry_in_seconds=_RETRY_PAUSE)
             self.exposition.publish(())  # what is not known is absent
@@ -159,6 +163,7 @@ async def exporting(
         OSError: the address cannot be listened on.
     """
     async with aclosing(Exporter(prepared(settings, now), now)) as exporter:
+        await exporter.publish()
         server = Server(CurrentWebFile(settings.web.config_file), Limits())
         reload = Reload(exporter, server, load or (lambda: settings), now)
         async with server.running(_application(exporter, reload)):

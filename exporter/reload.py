@@ -47,10 +47,11 @@ class Reload:
                 settings = await in_a_thread(self._load)
                 await self._take_over(settings)
             except config.ConfigError as error:
-                self._exporter.reloaded(successful=False)
+                await self._exporter.reloaded(successful=False)
                 _logger.error("reload_refused", mistakes=[str(mistake) for mistake in error.mistakes])  # noqa: TRY400 - nothing to trace
                 raise
             logs.configure(settings.log)
+            await self._exporter.reloaded(successful=True)
             users = sum(len(project.users) for project in settings.watched)
             _logger.info("reloaded", projects=len(settings.watched), users=users, address=self._server.address)
 

@@ -87,7 +87,7 @@ class Watch:
             ready=poller.ready,
             paused=poller.refusals.pausing,
             rate_limit=self.plan.poll.rate_limit,
-            telemetry=self.connection.telemetry,
+            telemetry=deepcopy(self.connection.telemetry),
             credentials_expire_at=self.connection.credentials.expires_at,
         )
 

@@ -14,10 +14,11 @@ from support.exporters import get, project, running, settings, until
 from support.promises import Promise
 
 from exporter import app, config, logs
+from exporter.metrics.families import Description, Rendered
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -160,6 +161,30 @@ async def test_a_mistake_of_our_own_while_publishing_leaves_nothing_published(
         assert "process_cpu_seconds_total" in text
         assert (await get(f"{address}/-/healthy"))[0] == 200
     assert "publish_failed" in "".join(capfd.readouterr())
+
+
+async def test_a_scrape_is_answered_while_a_publish_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets what was published before, whole; nothing of what is still being rendered."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    def long_rendering(*_: object) -> Iterator[Rendered]:
+        yield Description("half", "gauge", "Is half of it.", ()).rendered("half 1.0\n")
+        begun.set()
+        while not go_on.is_set():
+            yield Rendered("", "", "")
+        yield Description("rest", "gauge", "Is the rest.", ()).rendered("rest 1.0\n")
+
+    simulator = frozen(users=3)
+    async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
+        await until(complete, f"{address}/metrics")
+        monkeypatch.setattr(app, "render", long_rendering)
+        await begun.wait()
+        for accept in ("text/plain", OPENMETRICS):
+            status, text, _ = await get(f"{address}/metrics", Accept=accept)
+            assert (status, "half" in text, values(text, "users")) == (200, False, {(): 3})
+        go_on.set()
+        text = await until(lambda text: "half 1.0" in text, f"{address}/metrics")
+    assert "rest 1.0" in text
 
 
 async def test_ready_is_said_after_the_first_round_and_healthy_at_once() -> None:

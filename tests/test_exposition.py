@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.registry import CollectorRegistry
 
 from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition, Format, negotiated
 from exporter.metrics.families import Description, Rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -57,14 +61,38 @@ def test_a_publish_replaces_all_formats_at_once() -> None:
             assert f"a {value}.0\n".encode() in exposition.get(wanted).body
 
 
-def test_nothing_is_rendered_while_a_scrape_waits() -> None:
-    """From the first scrape of a format on, the next publish renders it, and scrapes hand out the same bytes."""
+@pytest.mark.parametrize("wanted", [TEXT, OPENMETRICS])
+def test_nothing_is_rendered_while_a_scrape_waits(wanted: Format) -> None:
+    """Scrapes hand out the same bytes, be they the first in their format."""
     exposition = Exposition(CollectorRegistry())
-    exposition.get(TEXT)
     exposition.publish([family(1)])
-    rendered = exposition._pages  # noqa: SLF001 - whether it was rendered ahead cannot be seen from outside
-    assert set(rendered) == {TEXT}
-    assert exposition.get(TEXT) is rendered[TEXT]
+    first = exposition.get(wanted)
+    assert b"a 1.0\n" in first.body
+    assert exposition.get(wanted) is first
+
+
+def test_what_was_published_before_is_served_until_the_next_publish_is_whole() -> None:
+    exposition = Exposition(CollectorRegistry())
+    exposition.publish([family(1)])
+    before = exposition.get(TEXT)
+    steps = exposition.publishing([family(2), family(3)._replace(text_head="")])
+    for _ in range(2):
+        next(steps)
+        assert exposition.get(TEXT) is before
+    assert next(steps, "over") == "over"
+    assert exposition.get(TEXT).body.endswith(b"gauge\na 2.0\na 3.0\n")
+
+
+def test_a_publish_that_fails_midway_replaces_nothing() -> None:
+    def broken() -> Iterator[Rendered]:
+        yield family(2)
+        raise ValueError
+
+    exposition = Exposition(CollectorRegistry())
+    exposition.publish([family(1)])
+    with pytest.raises(ValueError, match=r"^$"):
+        exposition.publish(broken())
+    assert exposition.get(TEXT).body.endswith(b"a 1.0\n")
 
 
 def test_the_compressed_bytes_are_the_same_text() -> None:

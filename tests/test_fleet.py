@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 
 import pytest
@@ -30,6 +31,21 @@ def test_a_user_counts_once_with_the_last_answer() -> None:
     fleet.sessions_answered(a, (Session(id="1", session_state="Active"),), at=1)
     fleet.sessions_answered(a, (Session(id="1", session_state="SignedOut"),), at=2)
     assert fleet.counts(**ALWAYS).sessions == {("SignedOut", "unknown", "unknown"): 1}
+
+
+def test_the_garbage_collector_has_no_more_to_look_at_the_more_users_there_are() -> None:
+    """It would hold up all else for as long as it looks."""
+    gc.collect()
+    before = len(gc.get_objects())
+    fleet = fleet_of(*(f"user{n}" for n in range(1000)))
+    for member in fleet.members:
+        fleet.sessions_answered(member, (Session(member.name), failed(f"f-{member.name}")), at=1)
+        fleet.account_answered(member, UserDetail(), at=1)
+        fleet.found(member, member.name)
+    users = fleet.users()
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100
+    assert len(users) == 1000
 
 
 @pytest.mark.promise(Promise.STALE)

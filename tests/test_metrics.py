@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +22,11 @@ from exporter import config
 from exporter.cloud import models
 from exporter.cloud.models import Session, UserDetail
 from exporter.cloud.telemetry import Telemetry
-from exporter.fleet import Fleet
+from exporter.fleet import Fleet, FreshUser
 from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
 from exporter.metrics.families import DESCRIPTIONS, PREFIX, render
 from exporter.metrics.labels import Labelling
+from exporter.metrics.samples import USERS_A_PART
 from exporter.polling.rounds import Round, Rounds
 from exporter.polling.source import Source
 from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
@@ -197,6 +199,48 @@ def test_a_user_that_the_cloud_does_not_know_is_named_where_users_are() -> None:
     assert samples(exposition(status_of(fleet)), "user_missing") == {("known",): 0, ("misspelt",): 1}
     assert samples(exposition(status_of(fleet), per_user="flagged"), "user_missing") == {("misspelt",): 1}
     assert samples(exposition(status_of(fleet), per_user="none"), "user_missing") == {}
+
+
+def test_a_user_whose_label_another_has_is_told_of_once() -> None:
+    """Prometheus would refuse the whole scrape."""
+    fleet = Fleet([("anna", None), ("Anna", None)])
+    for member in fleet.members:
+        fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
+        fleet.found(member, "the-id")
+    text = exposition(status_of(fleet), user_label="id")
+    assert text.count('user_name="the-id"') == 2
+    assert samples(text, "user_missing") == {("the-id",): 0}
+    assert samples(text, "user_sessions") == {("Active", "the-id"): 1}
+
+
+def test_many_users_are_rendered_some_at_a_time() -> None:
+    """So that what shares the thread with the rendering has its turn after each part."""
+    many = 3 * USERS_A_PART + 1
+    fleet = fleet_with(*((f"user{n}", (Session(session_state="Active"),), UserDetail()) for n in range(many)))
+    parts = list(render([status_of(fleet)], Labelling.of(config.Metrics()), PROCESS))
+    lines = Counter(part.lines.partition("{")[0] for part in parts if 'user_name="' in part.lines)
+    assert lines == {f"{PREFIX}user_missing": 4, f"{PREFIX}user_sessions": 4}
+    assert max(part.lines.count("\n") for part in parts) == USERS_A_PART
+
+
+def test_users_without_anything_to_report_are_passed_over_some_at_a_time() -> None:
+    flagged = Labelling.of(config.Metrics(per_user="flagged"))
+    few = list(render([status_of(Fleet([]))], flagged, PROCESS))
+    unknown = status_of(Fleet([(f"user{n}", None) for n in range(3 * USERS_A_PART)]))
+    parts = list(render([unknown], flagged, PROCESS))
+    assert len(parts) - len(few) >= 3
+
+
+def test_where_no_user_has_metrics_of_its_own_none_is_looked_at() -> None:
+    class Untouchable(Sequence[FreshUser]):
+        def __getitem__(self, _: object) -> Any:
+            raise AssertionError
+
+        def __len__(self) -> int:
+            return 100_000
+
+    text = exposition(status_of(Fleet([]), users=Untouchable()), per_user="none")
+    assert samples(text, "users") == {(): 0}
 
 
 def test_nobody_to_watch_is_known_to_have_nothing() -> None:

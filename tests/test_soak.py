@@ -181,7 +181,7 @@ async def soak(world: World, exporter: Exporter, days: int) -> list[int]:
         settings = configured(loop.time())
         exporter.adopt(prepared(settings, wall_clock, exporter.setup))
         await asyncio.sleep(HOUR - 1 * MINUTE - loop.time() % HOUR)  # in the last, quiet quarter
-        exporter.publish()
+        await exporter.publish()
         text = exporter.exposition.get(TEXT).body.decode()
         exporter.exposition.get(OPENMETRICS)
         check_truth(text, world, settings, loop.time())

@@ -47,6 +47,22 @@ def test_a_project_is_up_and_ready_after_its_first_round() -> None:
     }
 
 
+def test_a_status_stays_as_it_was_taken_while_the_polling_goes_on() -> None:
+    """It is read some of it at a time, with calls in between."""
+    watch = watch_of(cloud_of_two(), "anna", "bert")
+
+    async def taken_and_later() -> tuple[str, str]:
+        (taken,) = await statuses(watch, 0)
+        before = repr(taken)
+        watch.connection.telemetry.attempted("ListUsers", "200")
+        watch.connection.telemetry.answered("ListUsers", 0.1)
+        await statuses(watch, 10)
+        return before, repr(taken)
+
+    before, later = run_virtually(taken_and_later())
+    assert before == later
+
+
 def test_a_project_is_not_up_when_no_answer_is_fresh_though_the_round_has_had_one() -> None:
     """With rounds that take longer than an answer counts, the last one's answers are all stale at its end."""
     slow = watch_of(cloud_of_two(), "anna", "bert", interval=600.0, stale_after=30.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from exporter.config.mistakes import Loc, Told, unknown
-from exporter.config.settings import Settings, User
+from exporter.config.settings import Settings, WrittenUser
 from exporter.config.tree import model_at
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _explain(details: "ErrorDetails", root: type[BaseModel]) -> Told:
 def _unknown_key(loc: Loc, root: type[BaseModel]) -> Told:
     *section, key = loc
     model = model_at(tuple(section), root)
-    if model is User:
+    if model is WrittenUser:
         return tuple(section), "has an unknown key: a user is a name or {name: …, id: …}"
     known = [field.alias or name for name, field in model.model_fields.items()]
     return loc, unknown(str(key), known, f"known here: {', '.join(known)}")

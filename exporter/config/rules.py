@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.config.layers import Merged
 from exporter.config.mistakes import Loc, Told, dotted
-from exporter.config.settings import Auth, Metrics, Section, Shard, User
+from exporter.config.settings import Auth, Metrics, Section, Shard
 
 Values = Mapping[str, object]
 
@@ -101,13 +101,13 @@ def _project_names(numbered: list[tuple[int, object]], wrong: set[Loc]) -> Itera
 
 
 def _users(merged: Merged, loc: Loc, users: object, wrong: set[Loc]) -> Iterator[Told]:
-    first: dict[tuple[str, str | None], Loc] = {}
+    first: dict[tuple[str, str], Loc] = {}
     for position, entry in enumerate(users if isinstance(users, list) else []):
         here = (*loc, position)
         if here not in wrong:
-            user = User.model_validate(entry)
-            same_name = first.setdefault(("name", user.name), here)
-            same_id = first.setdefault(("id", user.id), here) if user.id else here
+            user = entry if isinstance(entry, Mapping) else {"name": entry}
+            same_name = first.setdefault(("name", user["name"].strip()), here)
+            same_id = first.setdefault(("id", user["id"].strip()), here) if user.get("id") else here
             if same_name != here:
                 yield here, f"is the same user as {merged.place(same_name)}; keep one of them"
             elif same_id != here:

@@ -5,6 +5,7 @@ What must be right over several settings is in `rules`.
 
 from typing import Annotated, Literal
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from exporter.config.durations import Duration
@@ -23,6 +24,7 @@ from exporter.config.values import (
     TelemetryPath,
     UserName,
     Whole,
+    WrittenAs,
     not_empty,
     split_address,
 )
@@ -60,8 +62,8 @@ class Auth(Section):
     password_file: File | None = Field(None, description="File that holds the password.")
 
 
-class User(Section):
-    """A user to watch; in YAML a plain name will do."""
+class WrittenUser(Section):
+    """A user to watch as it is written; in YAML a plain name will do."""
 
     name: UserName = Field(description="The user's name.")
     id: UserName | None = Field(None, description="The user's id; looked up once with ListUsers if left out.")
@@ -72,10 +74,17 @@ class User(Section):
         match value:
             case str():
                 return {"name": value}
-            case dict() | User():
+            case dict():
                 return value
             case _:
                 raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …}")
+
+
+class User(msgspec.Struct, frozen=True, gc=False):
+    """A user to watch: of these there are so many that a model for each would take most of the memory."""
+
+    name: str
+    id: str | None = None
 
 
 class Project(Section):
@@ -89,8 +98,8 @@ class Project(Section):
     region: Region | None = Field(None, description="Region such as `eu-west-101`; may be left out with all endpoints.")
     endpoints: Endpoints = Endpoints()
     auth: Auth = Auth()
-    users: Annotated[tuple[User, ...], Field(strict=False)] = Field(
-        (), description="The users to watch: names or `{name: …, id: …}`."
+    users: Annotated[tuple[Annotated[User, WrittenAs(WrittenUser)], ...], Field(strict=False)] = Field(
+        (), description="The users to watch: names or `{name: …, id: …}`.", repr=False
     )
     users_file: File | None = Field(
         None, description="File of further users, one `name` or `name,id` a line, with `#` comments."

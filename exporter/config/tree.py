@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from exporter.config.durations import format_duration, is_duration
 from exporter.config.mistakes import Loc
 from exporter.config.settings import Settings
+from exporter.config.values import WrittenAs
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,7 @@ def model_at(loc: Loc, root: type[BaseModel] = Settings) -> type[BaseModel]:
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    candidates = (field.annotation, *get_args(field.annotation))
+    candidates = [field.annotation]
+    for each in get_args(field.annotation):
+        candidates += [each, *(way.model for way in get_args(each) if isinstance(way, WrittenAs))]
     return next((each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)), None)

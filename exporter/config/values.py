@@ -7,11 +7,14 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, SecretStr
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 
 class Text(str):
@@ -37,7 +40,7 @@ def one_line(text: str) -> str:
     stripped = text.strip()
     if not stripped:
         raise ValueError("must not be empty")
-    if any(unicodedata.category(character) in _NO_TEXT for character in stripped):
+    if not stripped.isprintable() and any(unicodedata.category(character) in _NO_TEXT for character in stripped):
         raise ValueError("must not contain line breaks, tabs or other control characters")
     return stripped
 
@@ -120,6 +123,17 @@ def _listen_address(address: str) -> str:
 
 def _secret(secret: SecretStr) -> SecretStr:
     return SecretStr(one_line(secret.get_secret_value()))
+
+
+@dataclass(frozen=True)
+class WrittenAs:
+    """For a setting that is kept in a class of its own: the model by which it is written, and checked."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, kept: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Make the class from the fields of the model."""
+        return no_info_after_validator_function(lambda written: kept(**dict(written)), handler(self.model))
 
 
 Whole = Annotated[int, _written_as(r"-?[0-9]{1,18}", int)]

@@ -1,8 +1,11 @@
-"""The configured users, each with what is known of it."""
+"""The configured users, each with what is known of it.
+
+None of these is looked at by the garbage collector, which would hold everything up once there are many: they refer to
+nothing that refers back.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -51,8 +54,7 @@ class FreshUser(msgspec.Struct, frozen=True, gc=False):
         return self.sessions is not None or self.account is not None or self.missing
 
 
-@dataclass(slots=True, eq=False)
-class Member:
+class Member(msgspec.Struct, eq=False, gc=False):
     """One configured user, in its fleet. Times are when the cloud last said so; None where that is stale or never."""
 
     given_id: str | None

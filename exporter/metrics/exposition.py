@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
+import zlib
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from prometheus_client import exposition, openmetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client.registry import Collector
 
     from exporter.metrics.families import Rendered
+
+
+_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to be told of gzip's head and end
 
 
 @dataclass(frozen=True)
@@ -77,26 +81,47 @@ class Page:
 
 
 class Exposition:
-    """Holds the last publish; from the first request for a format on, it is rendered ahead."""
+    """Holds the last publish in all formats, so that a scrape has nothing to wait for."""
 
     def __init__(self, others: Collector) -> None:
         """``others`` are shown behind every publish."""
         self._others = others
-        self._families: tuple[Rendered, ...] = ()
-        self._pages: dict[Format, Page] = {}
+        self._pages: Mapping[Format, Page] = {}
+        self.publish(())
 
     def publish(self, families: Iterable[Rendered]) -> None:
         """Replace what is served, all at once."""
-        self._families = tuple(families)
-        self._pages = {wanted: self._page(wanted) for wanted in self._pages}
+        for _ in self.publishing(families):
+            pass
+
+    def publishing(self, families: Iterable[Rendered]) -> Iterator[None]:
+        """Publish in steps, one for each of the families or parts of them; what is served is replaced by the last."""
+        drafts = {wanted: _Draft() for wanted in (TEXT, OPENMETRICS)}
+        for family in families:
+            lines = family.lines.encode()
+            for wanted, draft in drafts.items():
+                draft.write(wanted.head(family).encode() + lines)
+            yield
+        for wanted, draft in drafts.items():
+            draft.write(wanted.render(self._others))
+        self._pages = {wanted: draft.page() for wanted, draft in drafts.items()}
 
     def get(self, wanted: Format) -> Page:
         """The last publish in a format."""
-        if wanted not in self._pages:
-            self._pages[wanted] = self._page(wanted)
         return self._pages[wanted]
 
-    def _page(self, wanted: Format) -> Page:
-        own = "".join([part for family in self._families for part in (wanted.head(family), family.lines)])
-        body = own.encode() + wanted.render(self._others)
-        return Page(body, gzip.compress(body, compresslevel=1, mtime=0))
+
+class _Draft:
+    """A page that is being written, and compressed as it grows."""
+
+    def __init__(self) -> None:
+        self._body = BytesIO()
+        self._compressor = zlib.compressobj(level=1, wbits=_GZIP)
+        self._compressed: list[bytes] = []
+
+    def write(self, text: bytes) -> None:
+        self._body.write(text)
+        self._compressed.append(self._compressor.compress(text))
+
+    def page(self) -> Page:
+        return Page(self._body.getvalue(), b"".join([*self._compressed, self._compressor.flush()]))

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from exporter.metrics.labels import Labelling
-    from exporter.metrics.samples import Rule
+    from exporter.metrics.samples import Named, Rule, UserRule
     from exporter.status import ProcessStatus, ProjectStatus
 
 PREFIX = "huaweicloud_workspace_"
 
 
 class Rendered(NamedTuple):
-    """A family as text: its head in each of the two formats, and the lines of its samples, which are the same."""
+    """A family as text: its head in each of the two formats, and the lines of its samples, which are the same.
+
+    A large one comes in parts, of which only the first has a head.
+    """
 
     text_head: str
     openmetrics_head: str
@@ -51,6 +54,10 @@ class Description:
         return f"# HELP {name} {self.help}\n# TYPE {name} {self.kind}\n"
 
 
+def _part(lines: str) -> Rendered:
+    return Rendered("", "", lines)
+
+
 @dataclass(frozen=True)
 class Family(Description):
     """A metric of the projects: ``rule`` gives samples of one project, whose label ``project`` comes first."""
@@ -70,6 +77,23 @@ class Family(Description):
 
 
 @dataclass(frozen=True)
+class UserFamily(Description):
+    """A metric of single users: ``rule`` gives samples of some of them, whose label ``user_name`` comes first."""
+
+    rule: UserRule
+
+    def render(self, named: Sequence[tuple[ProjectStatus, Sequence[Named]]]) -> Iterator[Rendered]:
+        """The family with the samples of all users that are named, in parts."""
+        labels = ("project", *self.labels)
+        yield self.rendered("")
+        for project, parts in named:
+            rule = self.rule(project)
+            for users in parts:
+                samples = (((project.project, *values), value) for values, value in rule(users))
+                yield _part(lines_of(self.full_name, labels, samples))
+
+
+@dataclass(frozen=True)
 class ProcessFamily(Description):
     """A metric of the exporter itself, with one sample."""
 
@@ -81,7 +105,7 @@ class ProcessFamily(Description):
         return self.rendered(lines_of(self.full_name, self.labels, [(self.values(process), self.value(process))]))
 
 
-FAMILIES: tuple[Family, ...] = (
+FAMILIES: tuple[Family | UserFamily, ...] = (
     Family(
         "sessions",
         "gauge",
@@ -146,20 +170,28 @@ FAMILIES: tuple[Family, ...] = (
         (),
         samples.of_users(lambda status: status.counts.missing),
     ),
-    Family("user_missing", "gauge", "Whether the cloud does not know the user.", ("user_name",), samples.user_missing),
-    Family("user_locked", "gauge", "Whether the account is locked.", ("user_name",), samples.user_flag("locked")),
-    Family(
+    UserFamily(
+        "user_missing",
+        "gauge",
+        "Whether the cloud does not know the user.",
+        ("user_name",),
+        samples.of_each(samples.user_missing),
+    ),
+    UserFamily("user_locked", "gauge", "Whether the account is locked.", ("user_name",), samples.user_flag("locked")),
+    UserFamily(
         "user_expired", "gauge", "Whether the account has expired.", ("user_name",), samples.user_flag("user_expired")
     ),
-    Family("user_disabled", "gauge", "Whether the account is disabled.", ("user_name",), samples.user_flag("disabled")),
-    Family(
+    UserFamily(
+        "user_disabled", "gauge", "Whether the account is disabled.", ("user_name",), samples.user_flag("disabled")
+    ),
+    UserFamily(
         "user_account_expires_timestamp_seconds",
         "gauge",
         "When the account's validity ends; absent where it never does.",
         ("user_name",),
-        samples.user_expiries,
+        samples.of_each(samples.user_expiry),
     ),
-    Family("user_sessions", "gauge", "Sessions of a user.", ("user_name", "session_state"), samples.user_sessions),
+    UserFamily("user_sessions", "gauge", "Sessions of a user.", ("user_name", "session_state"), samples.user_sessions),
     Family(
         "up",
         "gauge",
@@ -282,9 +314,21 @@ DESCRIPTIONS: tuple[Description, ...] = (*FAMILIES, LATENCY, *PROCESS_FAMILIES)
 
 
 def render(projects: Sequence[ProjectStatus], labelling: Labelling, process: ProcessStatus) -> Iterator[Rendered]:
-    """All families that are the exporter's own."""
+    """All families that are the exporter's own, in parts that each take a moment, however many users there are.
+
+    A part may have no text.
+    """
+    named: list[tuple[ProjectStatus, list[Named]]] = []
+    for project in projects:
+        named.append((project, parts := []))
+        for users in samples.named(project, labelling):
+            parts.append(users)
+            yield _part("")
     for family in FAMILIES:
-        yield family.render(projects, labelling)
+        if isinstance(family, UserFamily):
+            yield from family.render(named)
+        else:
+            yield family.render(projects, labelling)
     yield LATENCY.rendered("".join(_latencies(projects)))
     for process_family in PROCESS_FAMILIES:
         yield process_family.render(process)

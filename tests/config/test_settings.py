@@ -1,6 +1,8 @@
 """Which settings go together, and which values they take."""
 
 import contextlib
+import gc
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import ConfigError, Layer, Settings, build
+from exporter.config import ConfigError, Layer, Settings, User, build
 from exporter.config.tree import leaves
 
 PROJECT: dict[str, Any] = {"project_id": "p1", "region": "eu-west-101", "users": ["alice"]}
@@ -288,6 +290,18 @@ def test_every_mistake_is_told_at_once() -> None:
         "poll.timeout",
         "log",
     ]
+
+
+def test_a_user_takes_next_to_no_memory_and_is_nothing_to_the_garbage_collector() -> None:
+    (user,) = project(users=[{"name": " alice ", "id": "7a"}]).projects[0].users
+    assert user == User("alice", "7a")
+    assert sys.getsizeof(user) <= 64
+    assert not gc.is_tracked(user)
+
+
+def test_no_user_is_named_where_settings_are_shown() -> None:
+    """Some error of a library may show them."""
+    assert "alice" not in repr(settings())
 
 
 def test_doubled_names_are_told_whatever_else_is_wrong() -> None:

@@ -141,7 +141,7 @@ async def _scraped(project: str, instance: str, begin: float, end: float, lines:
     running = asyncio.create_task(exporter.run())
     while loop.time() < end:
         await asyncio.sleep(SCRAPE_INTERVAL)
-        exporter.publish()
+        await exporter.publish()
         text = exporter.exposition.get(OPENMETRICS).body.decode()
         lines.setdefault(loop.time(), []).extend(_labelled(text, instance, wall_clock()))
     running.cancel()
