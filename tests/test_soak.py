@@ -22,7 +22,7 @@ from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection
 from exporter.cloud.credentials import Kept
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unauthorized, Unreachable, refusal
-from exporter.cloud.models import Origin, Session, SessionPage, User, UserDetail, UserPage
+from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
 from exporter.cloud.telemetry import Telemetry
 from exporter.metrics.exposition import OPENMETRICS, TEXT
 from exporter.setup import prepared
@@ -119,7 +119,7 @@ class World:
         start = EPOCH + int(now / (15 * MINUTE)) * 15 * MINUTE
         assert begin < start < end
         listed = [
-            (Origin(name, start), session)
+            (name, session)
             for name in names_at(now)
             for session in self.sessions(name, now)
             if session.session_state in session_states

@@ -143,12 +143,12 @@ class TestWaysToAuthenticate:
         simulator = Simulator(population=population("alice", "bob"))
         async with connecting(simulator, auth) as connection:
             assert await connection.client.list_session_by_user_name("bob") == (
-                Session(id="session of bob", session_state="Active"),
+                Session(id="session of bob", session_state="Active", started=STARTED),
             )
             assert await connection.client.list_user_detail("id-1") == UserDetail(locked=False)
             page = await connection.client.list_users(["bob"], 0)
             swept = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
-        assert swept.sessions[0] == (("bob", STARTED), Session(id="session of bob", session_state="Active"))
+        assert swept.sessions[0] == ("bob", Session(id="session of bob", session_state="Active", started=STARTED))
         assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
         assert {status for operation, status in asked(simulator) if operation in OPERATIONS} == {200}
 
@@ -526,7 +526,7 @@ class TestSweeps:
         """The bare name stands before the last at sign."""
         async with connecting(Simulator(population=population(*ODD_NAMES)), KEYS) as connection:
             page = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
-        assert {(origin.user_name, session.id) for origin, session in page.sessions} == {
+        assert {(name, session.id) for name, session in page.sessions} == {
             (name, f"session of {name}") for name in ODD_NAMES
         }
 
