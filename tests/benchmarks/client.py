@@ -1,0 +1,234 @@
+"""Processor time of one call to the cloud, over real sockets: ours, bare aiohttp, the official SDK, and the floor.
+
+Every contender asks a server with a canned answer for the sessions of a user, CONCURRENCY calls at a time over
+connections that stay open, and decodes what it uses of them. All of the process's time counts, system calls included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import shutil
+import ssl
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.http.http_config import HttpConfig
+from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, WorkspaceAppClient
+from support.certificates import certificate
+
+from benchmarks.canned import canned
+from benchmarks.figures import Figure
+from benchmarks.interleaved import medians
+from exporter.cloud import models
+from exporter.cloud.auth import AccessKey, Token
+from exporter.cloud.client import Client, Endpoints
+from exporter.cloud.credentials import Kept
+from exporter.cloud.transport import Transport, proxy_from_environment, tls_context
+from exporter.simulator import DEMO_PROJECT_ID, Request, Simulator, SimulatorOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from benchmarks.plan import Plan, Tell
+    from exporter.cloud.auth import Auth
+
+    Call = Callable[[str], Awaitable[object]]
+    Connect = Callable[[str, Path | None], AbstractAsyncContextManager[Call]]
+
+T = TypeVar("T")
+
+NAME = "client"
+CONCURRENCY = 16
+TOKEN = Token("t" * 512)
+KEY = AccessKey("A" * 20, "S" * 40)
+
+MOST_OF_BARE = 1.3
+MOST_OF_SDK = 1 / 6
+MOST_OF_SDK_WITH_UVLOOP = 1 / 9
+
+_PATH = f"/v1/{DEMO_PROJECT_ID}/session/user-session-info"
+
+
+def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
+    """Microseconds a call of each contender, and what ours are of the others'."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        body = folder / "body.json"
+        body.write_bytes(_two_sessions())
+        yield from _compared(plan, tell, body, None, "http")
+        if openssl := shutil.which("openssl"):
+            yield from _compared(plan, tell, body, certificate(openssl, folder), "https")
+        else:
+            tell("without openssl there is no certificate, and nothing is measured over TLS")
+
+
+def _compared(plan: Plan, tell: Tell, body: Path, tls: Path | None, scheme: str) -> Iterator[Figure]:
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(canned(body, tls))
+        contenders = {
+            "raw HTTP over asyncio streams": _async(stack, raw, url, tls, plan.calls),
+            "bare aiohttp": _async(stack, bare_aiohttp, url, tls, plan.calls),
+            "exporter, token": _async(stack, exporter_with_token, url, tls, plan.calls),
+            "exporter, signed": _async(stack, exporter_with_key, url, tls, plan.calls),
+            f"official SDK, signed, {CONCURRENCY} threads": _sdk(stack, url, tls, plan.calls),
+        }
+        if find_spec("uvloop"):
+            uvloop = __import__("uvloop").new_event_loop
+            contenders |= {
+                "bare aiohttp on uvloop": _async(stack, bare_aiohttp, url, tls, plan.calls, uvloop),
+                "exporter, signed, on uvloop": _async(stack, exporter_with_key, url, tls, plan.calls, uvloop),
+            }
+        found = medians(contenders, plan.rounds, lambda text: tell(f"{scheme}, {plan.calls} calls each, {text}"))
+    for name, seconds in found.items():
+        yield Figure(NAME, f"{scheme}: {name}", seconds * 1e6, "µs CPU a call")
+    yield from _ratios(found, scheme)
+
+
+def _ratios(found: dict[str, float], scheme: str) -> Iterator[Figure]:
+    sdk = next(seconds for name, seconds in found.items() if name.startswith("official"))
+    for ours in ("exporter, token", "exporter, signed"):
+        ratio = found[ours] / found["bare aiohttp"]
+        yield Figure(NAME, f"{scheme}: {ours} / bare aiohttp", ratio, at_most=MOST_OF_BARE)
+    ratio = found["exporter, signed"] / sdk
+    yield Figure(NAME, f"{scheme}: exporter, signed / official SDK", ratio, at_most=MOST_OF_SDK)
+    if "exporter, signed, on uvloop" in found:
+        ratio = found["exporter, signed, on uvloop"] / sdk
+        yield Figure(NAME, f"{scheme}: on uvloop / official SDK", ratio, at_most=MOST_OF_SDK_WITH_UVLOOP)
+
+
+def _two_sessions() -> bytes:
+    """An answer as the simulator gives it, with two sessions."""
+    simulator = Simulator(SimulatorOptions(users=200, speed=0, quota=0))
+    headers = {"X-Auth-Token": simulator.options.account.token}
+    for name in simulator.population.names():
+        answer = simulator.handle(Request("GET", f"{_PATH}?user_name={name}", headers))
+        if len(models.session_list(answer.body).sessions) == 2:
+            return answer.body
+    raise AssertionError("nobody has two sessions")
+
+
+def _async(
+    stack: contextlib.ExitStack,
+    connect: Connect,
+    url: str,
+    tls: Path | None,
+    calls: int,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Callable[[], float]:
+    """A contender of asyncio: processor seconds a call, over connections and on a loop that stay from round to round."""
+    runner = stack.enter_context(asyncio.Runner(loop_factory=loop_factory))
+    connection = connect(url, tls)
+    call = runner.run(_entered(connection))
+    stack.callback(lambda: runner.run(_left(connection)))
+    return lambda: _timed(lambda: runner.run(_made(call, calls)), calls)
+
+
+async def _entered(connection: AbstractAsyncContextManager[T]) -> T:
+    return await connection.__aenter__()
+
+
+async def _left(connection: AbstractAsyncContextManager[object]) -> None:
+    await connection.__aexit__(None, None, None)
+
+
+async def _made(call: Call, calls: int) -> None:
+    numbers = iter(range(calls))
+
+    async def work() -> None:
+        for number in numbers:
+            await call(f"user{number:05}")
+
+    await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+
+
+def _timed(work: Callable[[], object], calls: int) -> float:
+    began = time.process_time()
+    work()
+    return (time.process_time() - began) / calls
+
+
+def _sdk(stack: contextlib.ExitStack, url: str, tls: Path | None, calls: int) -> Callable[[], float]:
+    """The official SDK as its examples use it, with a thread for each call under way."""
+    config = HttpConfig(pool_maxsize=CONCURRENCY, ssl_ca_cert=str(tls) if tls else None)
+    credentials = BasicCredentials(KEY.access_key, KEY.secret_key, DEMO_PROJECT_ID)
+    builder: Any = WorkspaceAppClient.new_builder()
+    client = builder.with_http_config(config).with_credentials(credentials).with_endpoint(url).build()
+    stack.callback(client.close)
+    threads = stack.enter_context(ThreadPoolExecutor(CONCURRENCY))
+
+    def call(number: int) -> None:
+        client.list_session_by_user_name(ListSessionByUserNameRequest(user_name=f"user{number:05}"))
+
+    return lambda: _timed(lambda: list(threads.map(call, range(calls))), calls)
+
+
+@contextlib.asynccontextmanager
+async def exporter_client(url: str, tls: Path | None, auth: Auth) -> AsyncIterator[Call]:
+    """The exporter's own."""
+    transport = Transport(
+        timeout=10, connections=CONCURRENCY, proxy_for=proxy_from_environment, tls=tls_context(tls)
+    )
+    async with transport:
+        client = Client(DEMO_PROJECT_ID, Endpoints(url, url), Kept(lambda: auth), transport)
+        yield client.list_session_by_user_name
+
+
+exporter_with_token: Connect = partial(exporter_client, auth=TOKEN)
+exporter_with_key: Connect = partial(exporter_client, auth=KEY)
+
+
+@contextlib.asynccontextmanager
+async def bare_aiohttp(url: str, tls: Path | None) -> AsyncIterator[Call]:
+    """As aiohttp's own first page shows it, with the same decoding."""
+    headers = {"X-Auth-Token": TOKEN.value, "X-Project-Id": DEMO_PROJECT_ID}
+    connector = aiohttp.TCPConnector(limit=CONCURRENCY, ssl=_verifying(tls) or True)
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+
+        async def call(name: str) -> object:
+            async with session.get(f"{url}{_PATH}", params={"user_name": name}) as response:
+                return models.session_list(await response.read())
+
+        yield call
+
+
+@contextlib.asynccontextmanager
+async def raw(url: str, tls: Path | None) -> AsyncIterator[Call]:
+    """The floor: a constant head written, an answer read by its length, the same decoding. It checks next to nothing."""
+    host = urlsplit(url)
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    head = (
+        f" HTTP/1.1\r\nHost: {host.netloc}\r\nX-Auth-Token: {TOKEN.value}\r\nX-Project-Id: {DEMO_PROJECT_ID}\r\n\r\n"
+    )
+
+    async def call(name: str) -> object:
+        connection = idle.pop() if idle else await asyncio.open_connection(host.hostname, host.port, ssl=_verifying(tls))
+        reader, writer = connection
+        writer.write(f"GET {_PATH}?user_name={name}{head}".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        start = answer.index(b"Content-Length: ") + 16
+        body = await reader.readexactly(int(answer[start : answer.index(b"\r", start)]))
+        idle.append(connection)
+        return models.session_list(body)
+
+    yield call
+    for _, writer in idle:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def _verifying(tls: Path | None) -> ssl.SSLContext | None:
+    return tls_context(tls) if tls else None
