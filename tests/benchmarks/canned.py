@@ -77,4 +77,4 @@ def canned(body: Path, certificate: Path | None = None) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]).read_bytes(), *(sys.argv[2:3] or [None])))
+    asyncio.run(_serve(Path(sys.argv[1]).read_bytes(), sys.argv[2] if sys.argv[2:] else None))

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import shutil
-import ssl
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,15 +20,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-import msgspec
+from benchmarks.canned import canned
+from benchmarks.figures import Figure
+from benchmarks.interleaved import medians
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, WorkspaceAppClient
 from support.certificates import certificate
 
-from benchmarks.canned import canned
-from benchmarks.figures import Figure
-from benchmarks.interleaved import medians
 from exporter.cloud import models
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.client import Client, Endpoints
@@ -38,10 +36,12 @@ from exporter.cloud.transport import Transport, proxy_from_environment, tls_cont
 from exporter.simulator import DEMO_PROJECT_ID, Request, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from benchmarks.plan import Plan, Tell
+
     from exporter.cloud.auth import Auth
 
     Call = Callable[[str], Awaitable[object]]
@@ -76,19 +76,19 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
 
 def _compared(plan: Plan, tell: Tell, body: Path, tls: Path | None, scheme: str) -> Iterator[Figure]:
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(canned(body, tls))
+        contest = _Contest(stack, stack.enter_context(canned(body, tls)), tls, plan.calls)
         contenders = {
-            "raw HTTP over asyncio streams": _async(stack, raw, url, tls, plan.calls),
-            "bare aiohttp": _async(stack, bare_aiohttp, url, tls, plan.calls),
-            "exporter, token": _async(stack, exporter_with_token, url, tls, plan.calls),
-            "exporter, signed": _async(stack, exporter_with_key, url, tls, plan.calls),
-            f"official SDK, signed, {CONCURRENCY} threads": _sdk(stack, url, tls, plan.calls),
+            "raw HTTP over asyncio streams": contest.on_asyncio(raw),
+            "bare aiohttp": contest.on_asyncio(bare_aiohttp),
+            "exporter, token": contest.on_asyncio(exporter_with_token),
+            "exporter, signed": contest.on_asyncio(exporter_with_key),
+            f"official SDK, signed, {CONCURRENCY} threads": contest.in_threads(),
         }
         if find_spec("uvloop"):
             uvloop = __import__("uvloop").new_event_loop
             contenders |= {
-                "bare aiohttp on uvloop": _async(stack, bare_aiohttp, url, tls, plan.calls, uvloop),
-                "exporter, signed, on uvloop": _async(stack, exporter_with_key, url, tls, plan.calls, uvloop),
+                "bare aiohttp on uvloop": contest.on_asyncio(bare_aiohttp, uvloop),
+                "exporter, signed, on uvloop": contest.on_asyncio(exporter_with_key, uvloop),
             }
         found = medians(contenders, plan.rounds, lambda text: tell(f"{scheme}, {plan.calls} calls each, {text}"))
     for name, seconds in found.items():
@@ -119,20 +119,43 @@ def _two_sessions() -> bytes:
     raise AssertionError("nobody has two sessions")
 
 
-def _async(
-    stack: contextlib.ExitStack,
-    connect: Connect,
-    url: str,
-    tls: Path | None,
-    calls: int,
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
-) -> Callable[[], float]:
-    """A contender of asyncio: processor seconds a call, over connections and on a loop that stay from round to round."""
-    runner = stack.enter_context(asyncio.Runner(loop_factory=loop_factory))
-    connection = connect(url, tls)
-    call = runner.run(_entered(connection))
-    stack.callback(lambda: runner.run(_left(connection)))
-    return lambda: _timed(lambda: runner.run(_made(call, calls)), calls)
+@dataclass(frozen=True)
+class _Contest:
+    """One server that all contenders ask; each gives the processor seconds of a call."""
+
+    stack: contextlib.ExitStack
+    url: str
+    tls: Path | None
+    calls: int
+
+    def on_asyncio(
+        self, connect: Connect, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    ) -> Callable[[], float]:
+        """A contender whose loop and connections stay from round to round."""
+        runner = self.stack.enter_context(asyncio.Runner(loop_factory=loop_factory))
+        connection = connect(self.url, self.tls)
+        call = runner.run(_entered(connection))
+        self.stack.callback(lambda: runner.run(_left(connection)))
+        return lambda: self._timed(lambda: runner.run(_made(call, self.calls)))
+
+    def in_threads(self) -> Callable[[], float]:
+        """The official SDK as its examples use it, with a thread for each call under way."""
+        config = HttpConfig(pool_maxsize=CONCURRENCY, ssl_ca_cert=str(self.tls) if self.tls else None)
+        credentials = BasicCredentials(KEY.access_key, KEY.secret_key, DEMO_PROJECT_ID)
+        builder: Any = WorkspaceAppClient.new_builder()
+        client = builder.with_http_config(config).with_credentials(credentials).with_endpoint(self.url).build()
+        self.stack.callback(client.close)
+        threads = self.stack.enter_context(ThreadPoolExecutor(CONCURRENCY))
+
+        def call(number: int) -> None:
+            client.list_session_by_user_name(ListSessionByUserNameRequest(user_name=f"user{number:05}"))
+
+        return lambda: self._timed(lambda: list(threads.map(call, range(self.calls))))
+
+    def _timed(self, work: Callable[[], object]) -> float:
+        began = time.process_time()
+        work()
+        return (time.process_time() - began) / self.calls
 
 
 async def _entered(connection: AbstractAsyncContextManager[T]) -> T:
@@ -153,33 +176,10 @@ async def _made(call: Call, calls: int) -> None:
     await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
 
 
-def _timed(work: Callable[[], object], calls: int) -> float:
-    began = time.process_time()
-    work()
-    return (time.process_time() - began) / calls
-
-
-def _sdk(stack: contextlib.ExitStack, url: str, tls: Path | None, calls: int) -> Callable[[], float]:
-    """The official SDK as its examples use it, with a thread for each call under way."""
-    config = HttpConfig(pool_maxsize=CONCURRENCY, ssl_ca_cert=str(tls) if tls else None)
-    credentials = BasicCredentials(KEY.access_key, KEY.secret_key, DEMO_PROJECT_ID)
-    builder: Any = WorkspaceAppClient.new_builder()
-    client = builder.with_http_config(config).with_credentials(credentials).with_endpoint(url).build()
-    stack.callback(client.close)
-    threads = stack.enter_context(ThreadPoolExecutor(CONCURRENCY))
-
-    def call(number: int) -> None:
-        client.list_session_by_user_name(ListSessionByUserNameRequest(user_name=f"user{number:05}"))
-
-    return lambda: _timed(lambda: list(threads.map(call, range(calls))), calls)
-
-
 @contextlib.asynccontextmanager
 async def exporter_client(url: str, tls: Path | None, auth: Auth) -> AsyncIterator[Call]:
     """The exporter's own."""
-    transport = Transport(
-        timeout=10, connections=CONCURRENCY, proxy_for=proxy_from_environment, tls=tls_context(tls)
-    )
+    transport = Transport(timeout=10, connections=CONCURRENCY, proxy_for=proxy_from_environment, tls=tls_context(tls))
     async with transport:
         client = Client(DEMO_PROJECT_ID, Endpoints(url, url), Kept(lambda: auth), transport)
         yield client.list_session_by_user_name
@@ -191,14 +191,15 @@ exporter_with_key: Connect = partial(exporter_client, auth=KEY)
 
 @contextlib.asynccontextmanager
 async def bare_aiohttp(url: str, tls: Path | None) -> AsyncIterator[Call]:
-    """As aiohttp's own first page shows it, with the same decoding."""
-    headers = {"X-Auth-Token": TOKEN.value, "X-Project-Id": DEMO_PROJECT_ID}
+    """As aiohttp's own first page shows it, with the same headers and the same decoding; not signed."""
+    always = {"User-Agent": "bare", "Accept-Encoding": "identity"}
+    headers = {"Content-Type": "application/json", "X-Project-Id": DEMO_PROJECT_ID, "X-Auth-Token": TOKEN.value}
     connector = aiohttp.TCPConnector(limit=CONCURRENCY, ssl=_verifying(tls) or True)
     timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=always) as session:
 
         async def call(name: str) -> object:
-            async with session.get(f"{url}{_PATH}", params={"user_name": name}) as response:
+            async with session.get(f"{url}{_PATH}", params={"user_name": name}, headers=headers) as response:
                 return models.session_list(await response.read())
 
         yield call
@@ -206,15 +207,15 @@ async def bare_aiohttp(url: str, tls: Path | None) -> AsyncIterator[Call]:
 
 @contextlib.asynccontextmanager
 async def raw(url: str, tls: Path | None) -> AsyncIterator[Call]:
-    """The floor: a constant head written, an answer read by its length, the same decoding. It checks next to nothing."""
+    """The floor: a constant head written, an answer read by its length, the same decoding. It checks nothing."""
     host = urlsplit(url)
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-    head = (
-        f" HTTP/1.1\r\nHost: {host.netloc}\r\nX-Auth-Token: {TOKEN.value}\r\nX-Project-Id: {DEMO_PROJECT_ID}\r\n\r\n"
-    )
+    head = f" HTTP/1.1\r\nHost: {host.netloc}\r\nX-Auth-Token: {TOKEN.value}\r\nX-Project-Id: {DEMO_PROJECT_ID}\r\n\r\n"
 
     async def call(name: str) -> object:
-        connection = idle.pop() if idle else await asyncio.open_connection(host.hostname, host.port, ssl=_verifying(tls))
+        connection = (
+            idle.pop() if idle else await asyncio.open_connection(host.hostname, host.port, ssl=_verifying(tls))
+        )
         reader, writer = connection
         writer.write(f"GET {_PATH}?user_name={name}{head}".encode())
         answer = await reader.readuntil(b"\r\n\r\n")

@@ -52,8 +52,7 @@ def measured(name: str, plan: Plan) -> list[Figure]:
     tell("begins")
     figures: list[Figure] = []
     try:
-        for figure in benchmark(plan, tell):
-            figures.append(figure)
+        figures.extend(benchmark(plan, tell))
     except Exception as error:  # noqa: BLE001 - the other benchmarks are still worth running
         tell(f"FAILED: {type(error).__name__}: {error}")
     return figures
