@@ -6,19 +6,20 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import virtual
+from benchmarks.crowd import Crowd, user_id, user_name
+from benchmarks.figures import Figure
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkworkspace.v2 import ListUserDetailRequest, WorkspaceClient
 from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, WorkspaceAppClient
 
-from benchmarks import virtual
-from benchmarks.crowd import Crowd, user_id, user_name
-from benchmarks.figures import Figure
 from exporter.simulator import DEMO_ACCESS_KEY, DEMO_PROJECT_ID, DEMO_SECRET_KEY, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.plan import Plan, Tell
+
     from exporter.simulator.calls import Calls
 
 NAME = "calls"
@@ -36,6 +37,7 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
     """Calls by operation at each size, and how many times fewer they are than one a user and operation."""
     for users in plan.users:
         plain = _plain(users, tell)
+        tell(f"{users:,} users with {virtual.live_sessions(users):,} sessions")
         for source in virtual.SOURCES:
             poll = {"source": source, "rate_limit": 6_000.0, "interval": "30d", "user_interval": "30d"}
             if virtual.refused(poll):
@@ -46,11 +48,11 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
             besides = counts.pop(_IN_TURN, 0) if source == "bulk" else 0
             told = ", ".join(f"{operation} {count:,}" for operation, count in sorted(counts.items()))
             tell(f"{told}" + (f", and {besides:,} users asked in turn meanwhile" if besides else ""))
-            what = f"{users:,} users, {virtual.live_sessions(users):,} sessions"
             total = sum(counts.values())
             at_least = FEWER_AT_LEAST if users == USERS_OF_TARGET and source == "bulk" else None
-            yield Figure(NAME, f"{what}: {source}", total, "calls")
-            yield Figure(NAME, f"{what}: one a user and operation / {source}", plain / total, "×", at_least=at_least)
+            yield Figure(NAME, source, total, "calls", users)
+            what = f"one a user and operation / {source}"
+            yield Figure(NAME, what, plain / total, "times", users, at_least=at_least)
 
 
 async def _refreshed(users: int, poll: dict[str, Any]) -> Counter[str]:

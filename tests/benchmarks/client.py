@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-from benchmarks.canned import canned
 from benchmarks.figures import Figure
 from benchmarks.interleaved import medians
+from benchmarks.served import Cloud, served
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, WorkspaceAppClient
@@ -76,7 +76,8 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
 
 def _compared(plan: Plan, tell: Tell, body: Path, tls: Path | None, scheme: str) -> Iterator[Figure]:
     with contextlib.ExitStack() as stack:
-        contest = _Contest(stack, stack.enter_context(canned(body, tls)), tls, plan.calls)
+        cloud = Cloud(answer_file=str(body), certificate=str(tls) if tls else None)
+        contest = _Contest(stack, stack.enter_context(served(cloud)), tls, plan.calls)
         contenders = {
             "raw HTTP over asyncio streams": contest.on_asyncio(raw),
             "bare aiohttp": contest.on_asyncio(bare_aiohttp),

@@ -80,8 +80,7 @@ class Crowd:
         return self._of(user, f"{number:032x}", self._start - 8 * 3600 * (1 - number / self._sessions), number)
 
     def _failed(self, failure: Failure, now: float) -> SessionInfo:
-        number = int(failure.at)
-        session = self._of(failure.user, f"f{number:031x}", failure.at - _INIT_SECONDS, number)
+        session = self._of(failure.user, f"f-{failure.code}", failure.at - _INIT_SECONDS, int(failure.at))
         if now < failure.at:
             return msgspec.structs.replace(session, session_state=SessionState.APPC_INIT.value)
         return msgspec.structs.replace(

@@ -14,14 +14,24 @@ _HEAD = ("benchmark", "what", "measured", "target", "met")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value; with a target where one is set, as the least or the most that it should be."""
+    """One measured value; with a target where one is set, as the least or the most that it should be.
+
+    ``size`` says of how many users or samples it is, and ``of`` which of the two.
+    """
 
     benchmark: str
     what: str
     value: float
     unit: str = ""
+    size: int | None = None
+    of: str = "users"
     at_least: float | None = None
     at_most: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What was measured, and of how many."""
+        return self.what if self.size is None else f"{self.size:,} {self.of}, {self.what}"
 
     @property
     def met(self) -> bool | None:
@@ -52,7 +62,7 @@ def table(figures: Iterable[Figure]) -> str:
 
 def _row(figure: Figure) -> tuple[str, ...]:
     met = {None: "", True: "yes", False: "NO"}[figure.met]
-    return (figure.benchmark, figure.what, _told(figure.value, figure.unit), figure.target, met)
+    return (figure.benchmark, figure.title, _told(figure.value, figure.unit), figure.target, met)
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

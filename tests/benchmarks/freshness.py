@@ -12,16 +12,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from support.virtual_time import EPOCH
-
 from benchmarks import virtual
 from benchmarks.crowd import Failure
 from benchmarks.figures import Figure
+from support.virtual_time import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.plan import Plan, Tell
+
     from exporter.app import Exporter
     from exporter.simulator import Simulator
 
@@ -86,16 +86,16 @@ def _measured(users: int, poll: dict[str, Any], tell: Tell) -> Iterator[Figure]:
     course = _course(users, source)
     tell(f"{users:,} users, {source}: {course.failures[-1].at / 3600 - EPOCH / 3600:.1f} simulated hours")
     seen = virtual.virtually(_lived(users, poll, course))
-    what = f"{users:,} users, {source}"
+    what = source
     delays = sorted(seen.delays.values())
     if missed := len(course.failures) - len(delays):
-        yield Figure(NAME, f"{what}: failures never seen", missed, at_most=0)
+        yield Figure(NAME, f"{what}: failures never seen", missed, "", users, at_most=0)
     most = MOST_SECONDS if source == "bulk" and users == USERS_OF_TARGET else None
-    yield Figure(NAME, f"{what}: InitFail to /metrics, p50", _quantile(delays, 0.5), "s")
-    yield Figure(NAME, f"{what}: InitFail to /metrics, p95", _quantile(delays, 0.95), "s", at_most=most)
-    yield Figure(NAME, f"{what}: InitFail to /metrics, max", delays[-1], "s")
-    yield Figure(NAME, f"{what}: quota used by the busiest operation", seen.used, "%")
-    yield Figure(NAME, f"{what}: calls refused with 429", seen.refused, at_most=0)
+    yield Figure(NAME, f"{what}: InitFail to /metrics, p50", _quantile(delays, 0.5), "s", users)
+    yield Figure(NAME, f"{what}: InitFail to /metrics, p95", _quantile(delays, 0.95), "s", users, at_most=most)
+    yield Figure(NAME, f"{what}: InitFail to /metrics, max", delays[-1], "s", users)
+    yield Figure(NAME, f"{what}: quota used by the busiest operation", seen.used, "%", users)
+    yield Figure(NAME, f"{what}: calls refused with 429", seen.refused, "", users, at_most=0)
 
 
 def _quota(users: int, tell: Tell) -> Iterator[Figure]:
@@ -105,9 +105,9 @@ def _quota(users: int, tell: Tell) -> Iterator[Figure]:
         return
     tell(f"{users:,} users, poll.rate_limit {FULL_RATE:g}")
     seen = virtual.virtually(_lived(users, poll, _course(users, "per_user")))
-    what = f"{users:,} users, poll.rate_limit {FULL_RATE:g} of {QUOTA}"
-    yield Figure(NAME, f"{what}: quota used by the busiest operation", seen.used, "%", at_least=LEAST_USED)
-    yield Figure(NAME, f"{what}: calls refused with 429", seen.refused, at_most=0)
+    what = f"poll.rate_limit {FULL_RATE:g} of {QUOTA}"
+    yield Figure(NAME, f"{what}: quota used by the busiest operation", seen.used, "%", users, at_least=LEAST_USED)
+    yield Figure(NAME, f"{what}: calls refused with 429", seen.refused, "", users, at_most=0)
 
 
 def _course(users: int, source: str) -> Course:

@@ -19,8 +19,25 @@ class Plan:
     """Of alternatives that are measured in turns."""
     calls: int = 800
     """By each alternative in a round."""
-    scrapes: int = 200
+    scrapes: int = 600
+    """In a turn, at most."""
+    turns: int = 3
+    """Of those who are scraped."""
     starts: int = 9
+    seconds: float = 10.0
+    """Of each turn, and of each look at a process at work."""
+    doubled: tuple[int, ...] = (5_000, 10_000, 20_000)
+    """Sizes of which each is twice the one before."""
 
 
-QUICK = Plan(users=(200, 1_000), samples=(1_000, 10_000), rounds=3, calls=200, scrapes=50, starts=3)
+QUICK = Plan(
+    users=(200, 1_000),
+    samples=(1_000, 10_000),
+    rounds=3,
+    calls=200,
+    scrapes=50,
+    turns=2,
+    starts=3,
+    seconds=3.0,
+    doubled=(500, 1_000),
+)

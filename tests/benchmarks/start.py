@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.children import ENVIRONMENT, command
 from benchmarks.figures import Figure
 from benchmarks.interleaved import medians
 
@@ -35,10 +34,10 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "exporter.yml")
         file.write_text(json.dumps(_configuration()), "utf-8")
-        exporter = [sys.executable, "-m", "exporter", "--config.file", str(file)]
+        exporter = command("-m", "exporter", "--config.file", str(file))
         contenders = {
-            "the interpreter alone": lambda: _ended([sys.executable, "-c", "pass"]),
-            "all imports": lambda: _ended([sys.executable, "-c", "import exporter.cli"]),
+            "the interpreter alone": lambda: _ended(command("-c", "pass")),
+            "all imports": lambda: _ended(command("-c", "import exporter.cli")),
             "from exec to listening": lambda: _listening(exporter),
         }
         found = medians(contenders, plan.starts, tell)
@@ -60,31 +59,30 @@ def _configuration() -> dict[str, object]:
     return {"projects": [project], "web": {"listen_address": "127.0.0.1:0"}}
 
 
-def _ended(command: list[str]) -> float:
+def _ended(line: list[str]) -> float:
     began = time.perf_counter()
-    subprocess.run(command, check=True)  # noqa: S603 - ours
+    subprocess.run(line, check=True, env=ENVIRONMENT)  # noqa: S603 - ours
     return time.perf_counter() - began
 
 
-def _listening(command: list[str]) -> float:
+def _listening(line: list[str]) -> float:
     began = time.perf_counter()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:  # noqa: S603 - ours
         assert process.stderr
-        told = any("event=listening" in line for line in process.stderr)
+        told = any("event=listening" in said for said in process.stderr)
         seconds = time.perf_counter() - began
         process.terminate()
         process.stderr.read()
     if not told:
-        raise RuntimeError(f"{command} ended with {process.returncode} without listening")
+        raise RuntimeError(f"{line} ended with {process.returncode} without listening")
     return seconds
 
 
-def _dearest(command: list[str]) -> list[tuple[str, int]]:
+def _dearest(line: list[str]) -> list[tuple[str, int]]:
     """Microseconds of the modules' own code by package; tracing takes about as long again."""
-    traced = [command[0], "-X", "importtime", *command[1:]]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    told = subprocess.run(traced, check=True, capture_output=True, text=True, env=environment).stderr  # noqa: S603 - ours
+    traced = [line[0], "-X", "importtime", *line[1:]]
+    told = subprocess.run(traced, check=True, capture_output=True, text=True, env=ENVIRONMENT).stderr  # noqa: S603 - ours
     packages: Counter[str] = Counter()
-    for line in _IMPORTED.finditer(told):
-        packages[line["package"]] += int(line["own"])
+    for imported in _IMPORTED.finditer(told):
+        packages[imported["package"]] += int(imported["own"])
     return packages.most_common(DEAREST)

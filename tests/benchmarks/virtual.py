@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from unittest.mock import patch
 
 import structlog
+from benchmarks.crowd import Crowd, user_name
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
-from benchmarks.crowd import Crowd, user_name
 from exporter import app, config
 from exporter.app import Exporter
 from exporter.cloud import connect
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from benchmarks.crowd import Failure
+
     from exporter.cloud.transport import Request as Question
 
 T = TypeVar("T")
