@@ -11,6 +11,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from exporter import __version__, config, demo, doctor, logs
 from exporter.app import exporting
 from exporter.cloud import chain
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 T = TypeVar("T")
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +45,10 @@ def _run(namespace: argparse.Namespace) -> int:
     flags = config.given_flags(namespace)
     match namespace.command:
         case "simulate":
-            asyncio.run(_until_signalled(simulate.run(namespace)))
+            logs.configure(config.Log())
+            asyncio.run(_until_signalled(_without_reload(simulate.run(namespace))))
         case "demo":
-            asyncio.run(_until_signalled(demo.run(flags)))
+            asyncio.run(_until_signalled(_without_reload(demo.run(flags))))
         case "doctor":
             return 0 if asyncio.run(_until_signalled(doctor.run(_load(flags)))) else 1
         case _ if namespace.check:
@@ -125,6 +130,16 @@ async def _serve(load: Callable[[], config.Settings]) -> None:
             hangup.clear()
             with contextlib.suppress(config.ConfigError):  # which is in the log
                 await running.reload()
+
+
+async def _without_reload(work: Coroutine[None, None, None]) -> None:
+    """The work of a command that has no configuration file: SIGHUP does not end it, and is answered in the log."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _tell_nothing_to_reload)
+    await work
+
+
+def _tell_nothing_to_reload() -> None:
+    _logger.warning("nothing_to_reload", reason="this command reads no configuration file")
 
 
 async def _until_signalled(work: Coroutine[None, None, T]) -> T | None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from exporter.cloud.telemetry import Telemetry
-    from exporter.fleet import Counts, InitFailures
+    from exporter.fleet import Counts, FreshUser, InitFailures
     from exporter.polling.failure_log import Trouble
     from exporter.polling.rounds import Rounds
+    from exporter.polling.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,16 @@ class ProjectStatus:
     taken_at: float
     """Wall time in seconds since 1970."""
     counts: Counts
+    users: Sequence[FreshUser]
+    """Every configured user."""
     init_failures: InitFailures
     operations: Mapping[str, OperationStatus]
+    source: Source
+    """Where sessions come from."""
     up: bool
-    """Whether the cloud answers; what counts is the operation that sessions come from."""
+    """Whether the cloud answers about sessions."""
+    ready: bool
+    """Whether a first round has told of sessions, and one of accounts."""
     paused: bool
     """Whether nothing is asked at present, because the cloud refuses the credentials."""
     rate_limit: float
@@ -49,22 +56,17 @@ class ProjectStatus:
     @property
     def configured(self) -> int:
         """Configured users."""
-        return len(self.counts.users)
-
-    @property
-    def ready(self) -> bool:
-        """Whether each operation has finished a round."""
-        return all(operation.rounds.last for operation in self.operations.values())
+        return self.counts.configured
 
     @property
     def sessions_known(self) -> bool:
         """Whether there is anything to say of sessions: a fresh answer, or nobody to ask for one."""
-        return self.counts.fresh_sessions > 0 or self.configured == 0
+        return self.counts.asked + self.counts.swept > 0 or self.configured == 0
 
     @property
     def accounts_known(self) -> bool:
         """The same of accounts."""
-        return self.counts.fresh_accounts > 0 or self.configured == 0
+        return self.counts.accounts > 0 or self.configured == 0
 
 
 @dataclass(frozen=True, slots=True)

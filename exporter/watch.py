@@ -65,26 +65,25 @@ class Watch:
     def status(self) -> ProjectStatus:
         """The project as it stands."""
         poller = self.poller
-        counts = self.fleet.counts(
-            sessions_since=poller.fresh_since(poller.sessions), accounts_since=poller.fresh_since(poller.accounts)
-        )
-        fresh = {poller.sessions.name: counts.fresh_sessions, poller.accounts.name: counts.fresh_accounts}
-        nobody_to_ask = not counts.users
+        counts = poller.counts()
         return ProjectStatus(
             project=self.plan.project.name,
             taken_at=self.now(),
             counts=counts,
-            init_failures=self.fleet.init_failures,
+            users=self.fleet.users(),
+            init_failures=self.fleet.init_failures.copy(),
             operations={
                 operation.name: OperationStatus(
                     deepcopy(operation.rounds),
-                    poller.interval(operation),
-                    fresh[operation.name],
+                    operation.interval,
+                    poller.fresh(operation, counts),
                     operation.log.troubles,
                 )
                 for operation in poller.operations
             },
-            up=poller.sessions.rounds.up and (counts.fresh_sessions > 0 or nobody_to_ask),
+            source=poller.source,
+            up=poller.up and (counts.asked + counts.swept > 0 or not counts.configured),
+            ready=poller.ready,
             paused=poller.refusals.pausing,
             rate_limit=self.plan.poll.rate_limit,
             telemetry=self.connection.telemetry,
@@ -97,7 +96,7 @@ class Watch:
         stretched = []
         users = len(self.fleet.members)
         for kind, operation in (("session", self.poller.sessions), ("user", self.poller.accounts)):
-            interval = self.poller.interval(operation)
+            interval = operation.interval
             facts |= {
                 f"{kind}_calls_wanted_per_minute": round(users * 60 / operation.configured_interval, 1),
                 f"{kind}_calls_per_minute": round(users * 60 / interval, 1),

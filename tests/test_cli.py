@@ -304,8 +304,8 @@ def _covered(text: str) -> bool:
     return found == ["1.0", "1.0"]
 
 
-async def test_the_simulator_says_how_to_use_it_and_the_exporter_understands(tmp_path: Path) -> None:
-    """The configuration that `simulate` prints is one that the exporter runs on."""
+async def test_what_the_simulator_says_is_a_configuration_that_the_exporter_runs_on(tmp_path: Path) -> None:
+    """All of it, saved as it is: what is there for people is comments."""
     async with command("simulate", "--listen-address", "127.0.0.1:0", "--users", "5", "--quota", "0") as process:
         assert process.stdout
         printed = ""
@@ -315,9 +315,41 @@ async def test_the_simulator_says_how_to_use_it_and_the_exporter_understands(tmp
                 assert line, printed
                 printed += line
         file = tmp_path / "printed.yml"
-        file.write_text(printed[printed.index("projects:") :])
+        file.write_text(printed)
         fast = ("--poll.rate-limit", "6000", "--web.listen-address", "127.0.0.1:0")
         async with command("--config.file", str(file), *fast) as exporting:
             found = await line_with(exporting.stderr, "event=listening address=(.*)")
             text = await until(_covered, f"{found[1]}/metrics")
+        process.terminate()
+        rest, errors = await process.communicate()
     assert 'huaweicloud_workspace_users{project="simulator"} 5.0' in text
+    assert (rest, errors) == (b"", b"")
+
+
+async def test_the_simulator_tells_an_address_in_use_plainly() -> None:
+    async with command("simulate", "--listen-address", "127.0.0.1:0") as process:
+        (address,) = (await line_with(process.stdout, "answers at http://(.*)")).groups()
+        code, output, errors = await outcome("simulate", "--listen-address", address)
+    assert (code, output) == (1, "")
+    remedy = "choose another address with --listen-address"
+    assert errors == f"workspace-exporter: cannot listen on {address}: Address already in use; {remedy}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "serves"),
+    [
+        (("demo", "--web.listen-address", "127.0.0.1:0"), r"the numbers +(http://\S+)"),
+        (("simulate", "--listen-address", "127.0.0.1:0"), r"answers at (http://\S+)"),
+    ],
+)
+async def test_sighup_does_not_end_what_has_nothing_to_reload(arguments: tuple[str, ...], serves: str) -> None:
+    """It says so in the log, and goes on."""
+    async with asyncio.timeout(60), command(*arguments) as process:
+        found = await line_with(process.stdout, serves)
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            await line_with(process.stderr, r"warning.* nothing_to_reload|level=warning event=nothing_to_reload")
+        assert (await get(found[1]))[0] in {200, 404}  # the simulated cloud has nothing at its root
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == 0

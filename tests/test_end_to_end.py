@@ -18,6 +18,7 @@ from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, pars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 NOW = 1_790_000_000.0
@@ -108,6 +109,27 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
     assert [mark for mark in PERSONAL_MARKS if mark in told] == []
     assert [name for name in simulator.population.names() if name in told] == []
     assert simulator.options.account.token not in told
+
+
+@pytest.mark.bad_input
+async def test_without_credentials_nothing_is_counted_and_up_page_and_log_tell(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was asked, so that there is no attempt to count."""
+    token = tmp_path / "token"
+    simulator = frozen(users=3)
+    token.write_text(simulator.options.account.token, "utf-8")
+    async with simulator.serve() as url:
+        wanted = settings(project(simulator, url, auth={"token_file": str(token)}))
+        logs.configure(wanted.log)
+        async with running(wanted) as address:
+            await until(complete, f"{address}/metrics")
+            token.write_bytes(b"\xff")
+            text = await until(lambda text: values(text, "up") == {(): 0}, f"{address}/metrics")
+            _, page, _ = await get(f"{address}/")
+    assert {code for (code,) in values(text, "api_requests_total", "code")} == {"200"}
+    assert f"nothing was asked (unreadable, {token} is not UTF-8 text)" in page
+    assert f'operation=credentials code=unreadable detail="{token} is not UTF-8 text"' in capfd.readouterr().err
 
 
 @pytest.mark.bad_input

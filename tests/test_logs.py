@@ -70,13 +70,13 @@ def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytes
     logs.configure(config.Log.model_validate({}))
     log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)
     for _ in range(3):
-        round_ = Round(users=100, started=0)
+        round_ = Round(total=100, started=0)
         for status in [500] * 60 + [503] * 40:
             log.failed(refusal("ListSessionByUserName", status, "WKS.1", f"request-{status}"))
             round_.failed[str(status)] += 1
         log.finished(round_, 1.0)
     for _ in range(3):
-        log.finished(Round(users=100, started=0, answered=100), 1.0)
+        log.finished(Round(total=100, started=0, answered=100), 1.0)
     told = [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()]
     assert [line.partition(" ")[0] for line in told] == ["calls_failing"] * 2 + ["calls_recovered"] * 2
     assert "code=500 error_code=WKS.1 request_id=request-500" in told[0]

@@ -26,6 +26,7 @@ from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
 from exporter.metrics.families import DESCRIPTIONS, PREFIX, render
 from exporter.metrics.labels import Labelling
 from exporter.polling.rounds import Round, Rounds
+from exporter.polling.source import Source
 from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
 
 if TYPE_CHECKING:
@@ -39,14 +40,17 @@ PROCESS = ProcessStatus("1.2.3", "abc", "3.11.7", reload_successful=True, loaded
 
 def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
     counts = fleet.counts(sessions_since=0, accounts_since=0)
-    fresh = {SESSIONS: counts.fresh_sessions, DETAIL: counts.fresh_accounts}
+    fresh = {SESSIONS: counts.asked, DETAIL: counts.accounts}
     status = ProjectStatus(
         project="berlin",
         taken_at=NOW,
         counts=counts,
+        users=fleet.users(),
         init_failures=fleet.init_failures,
         operations={name: OperationStatus(Rounds(), 60.0, n) for name, n in fresh.items()},
+        source=Source("per_user", "few users"),
         up=True,
+        ready=True,
         paused=False,
         rate_limit=180.0,
         telemetry=Telemetry(),
@@ -221,10 +225,11 @@ def test_no_user_is_named_where_per_user_metrics_are_off_or_hashed() -> None:
 
 
 def test_users_may_be_called_by_their_id_as_soon_as_it_is_known() -> None:
-    fleet = fleet_with(("anna", (Session(session_state="Active"),), UserDetail()))
-    assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {("Active", "id-anna"): 1}
-    fleet.members[0].given_id = None
+    fleet = Fleet([("anna", None)])
+    fleet.sessions_answered(fleet.members[0], (Session(session_state="Active"),), at=1)
     assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {}
+    fleet.found(fleet.members[0], "id-anna")
+    assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {("Active", "id-anna"): 1}
 
 
 def test_two_projects_share_each_family_and_never_a_sample() -> None:
@@ -244,6 +249,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
         status_of(
             Fleet([("a", None)]),
             operations={SESSIONS: OperationStatus(rounds, 66.7, fresh=1)},
+            rate_limit=90.0,
             telemetry=telemetry,
             credentials_expire_at=NOW + 3600,
         )
@@ -252,6 +258,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
     assert samples(text, "poll_last_success_timestamp_seconds") == {(SESSIONS,): NOW}
     assert samples(text, "poll_duration_seconds") == {(SESSIONS,): 12.5}
     assert samples(text, "poll_interval_seconds") == {(SESSIONS,): 66.7}
+    assert samples(text, "poll_rate_limit") == {(): 90}
     assert samples(text, "api_requests_total") == {("200", SESSIONS): 7, ("timeout", SESSIONS): 1}
     assert samples(text, "api_request_duration_seconds_count") == {(SESSIONS,): 3}
     assert samples(text, "api_request_duration_seconds_bucket")["0.05", SESSIONS] == 2

@@ -39,10 +39,7 @@ class Polled:
         self.poller = Poller(self.fleet, cloud, config.Poll(**settings), wall_clock, unjudged("berlin"))
 
     def counts(self) -> Counts:
-        return self.fleet.counts(
-            sessions_since=self.poller.fresh_since(self.poller.sessions),
-            accounts_since=self.poller.fresh_since(self.poller.accounts),
-        )
+        return self.poller.counts()
 
 
 @asynccontextmanager
@@ -102,7 +99,7 @@ def test_more_users_than_the_interval_holds_stretch_it() -> None:
     async def main() -> float:
         async with polling(cloud, names) as polled:
             await asyncio.sleep(500)
-            return polled.poller.interval(polled.poller.sessions)
+            return polled.poller.sessions.interval
 
     assert run_virtually(main()) == pytest.approx(120)
     assert busiest(cloud.times(SESSIONS), A_MINUTE) <= 180
@@ -158,12 +155,12 @@ def test_the_last_good_answer_counts_until_it_is_stale_and_returns_with_the_clou
             await asyncio.sleep(65)
             cloud.fault, healthy = down, cloud.fault
             for _ in range(5):
-                seen.append((polled.counts().fresh_sessions, polled.counts().sessions.total()))
+                seen.append((polled.counts().asked, polled.counts().sessions.total()))
                 await asyncio.sleep(60)
             assert not polled.poller.sessions.rounds.up
             cloud.fault = healthy
             await asyncio.sleep(60)
-            seen.append((polled.counts().fresh_sessions, polled.counts().sessions.total()))
+            seen.append((polled.counts().asked, polled.counts().sessions.total()))
         return seen
 
     *falling, recovered = run_virtually(main())
@@ -179,9 +176,9 @@ def test_stale_after_says_how_long_an_answer_about_sessions_counts() -> None:
     async def main() -> tuple[int, int]:
         async with polling(cloud, names, interval=1000.0, stale_after=90.0) as polled:
             await asyncio.sleep(60)
-            early = polled.counts().fresh_sessions
+            early = polled.counts().asked
             await asyncio.sleep(60)
-            return early, polled.counts().fresh_sessions
+            return early, polled.counts().asked
 
     # The second round follows the first at once, at 1/3 s; the third 1,000 s later.
     assert run_virtually(main()) == (1, 0)
@@ -196,7 +193,7 @@ def test_flags_do_not_come_and_go_when_they_are_asked_for_more_rarely_than_stale
             await asyncio.sleep(30)
             for _ in range(60):
                 await asyncio.sleep(20)
-                seen.add(polled.counts().fresh_accounts)
+                seen.add(polled.counts().accounts)
         return seen
 
     assert run_virtually(main()) == {5}
@@ -212,7 +209,7 @@ def test_ids_are_looked_up_by_name_once_a_few_names_a_call() -> None:
 
     counts = run_virtually(main())
     assert len(cloud.times(LOOKUP)) == 3
-    assert counts.fresh_accounts == 120
+    assert counts.accounts == 120
 
 
 @pytest.mark.promise(Promise.MISSING)
@@ -239,7 +236,7 @@ def test_an_account_that_got_another_id_is_found_again() -> None:
     async def main() -> int:
         async with polling(cloud, names, user_interval=60.0) as polled:
             await asyncio.sleep(10)
-            polled.fleet.members[0].found_id = "the-id-before"
+            polled.fleet.found(polled.fleet.members[0], "the-id-before")
             await asyncio.sleep(60)
             missing = polled.counts().missing
             await asyncio.sleep(60)
@@ -262,7 +259,7 @@ def test_one_failing_user_fails_alone() -> None:
             await asyncio.sleep(200)
             assert polled.poller.sessions.rounds.last
             return (
-                polled.counts().fresh_sessions,
+                polled.counts().asked,
                 polled.poller.sessions.rounds.last.failed,
                 polled.poller.sessions.rounds.last_success,
             )
@@ -353,7 +350,7 @@ def test_accepted_credentials_end_the_pauses() -> None:
     async def main() -> int:
         async with polling(cloud, names) as polled:
             await asyncio.sleep(90)
-            return polled.counts().fresh_sessions
+            return polled.counts().asked
 
     assert run_virtually(main()) == 10
 

@@ -64,8 +64,7 @@ class Keyed:
             task.cancel()
         since = until - 120
         return {
-            project: fleet.counts(sessions_since=since, accounts_since=since).fresh_sessions
-            for project, fleet in fleets.items()
+            project: fleet.counts(sessions_since=since, accounts_since=since).asked for project, fleet in fleets.items()
         }
 
     def refusals_within(self, seconds: float) -> int:

@@ -367,7 +367,7 @@ def test_reloads_neither_break_the_rate_limit_nor_let_anybody_starve() -> None:
             await asyncio.sleep(2)
         now = asyncio.get_running_loop().time()
         restarted.stop()
-        return [now - member.sessions.at for member in restarted.fleet.members if member.sessions]
+        return [now - member.asked_at for member in restarted.fleet.members if member.asked_at is not None]
 
     ages = run_virtually(main())
     assert len(ages) == 100
@@ -423,10 +423,10 @@ def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_
     for member in fleet.members:
         fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
-    fleet.members[1].found_id = "id-b"
+    fleet.found(fleet.members[1], "id-b")
     later = Fleet([("a", "id-2"), ("b", "id-b")], fleet)
     counts = later.counts(sessions_since=0, accounts_since=0)
-    assert (counts.fresh_sessions, counts.fresh_accounts, counts.locked) == (2, 1, 1)
+    assert (counts.asked, counts.accounts, counts.locked) == (2, 1, 1)
     assert [member.id for member in later.members] == ["id-2", "id-b"]
 
 

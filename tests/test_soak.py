@@ -106,7 +106,7 @@ class World:
         now = await self._call("ListUserDetail")
         return UserDetail(locked=hash_of(user_id, int(now / HOUR)) % 3 == 0, user_expired=False, disabled=False)
 
-    async def list_users(self, user_names: Sequence[str], offset: int) -> UserPage:
+    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:  # noqa: ARG002 - few
         await self._call("ListUsers")
         users = [User(id=f"id-of-{name}", user_name=name) for name in user_names]
         return UserPage(users=users[offset:], total_count=len(users))

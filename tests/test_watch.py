@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from support.fake_cloud import FakeCloud, unjudged
-from support.virtual_time import EPOCH, run_virtually, wall_clock
+from support.fake_cloud import FakeCloud
+from support.virtual_time import EPOCH, run_virtually
+from support.watches import watch_of
 
-from exporter import config
-from exporter.cloud.auth import Token
-from exporter.cloud.connect import Connection
-from exporter.cloud.credentials import Kept
 from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session
-from exporter.cloud.telemetry import Telemetry
-from exporter.fleet import Fleet
-from exporter.polling.poller import Poller
-from exporter.watch import Plan, Watch
 
 if TYPE_CHECKING:
-    from exporter.cloud.client import Client
-    from exporter.cloud.connect import Terms
     from exporter.status import ProjectStatus
-
-
-async def nothing_to_close() -> None:
-    pass
-
-
-def watch_of(cloud: FakeCloud, *names: str, **poll: float) -> Watch:
-    fleet = Fleet((name, None) for name in names)
-    settings = config.Poll.model_validate(poll)
-    poller = Poller(fleet, cloud, settings, wall_clock, unjudged("berlin"))
-    connection = Connection(cast("Client", cloud), Kept(lambda: Token("t")), Telemetry(), nothing_to_close)
-    project = config.Project(project_id="berlin")
-    return Watch(Plan(project, settings, cast("Terms", None)), connection, fleet, poller, wall_clock)
+    from exporter.watch import Watch
 
 
 async def statuses(watch: Watch, *times: float) -> list[ProjectStatus]:

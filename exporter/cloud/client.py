@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 LIST_SESSION_BY_USER_NAME = "ListSessionByUserName"
 LIST_USER_DETAIL = "ListUserDetail"
 LIST_USERS = "ListUsers"
+LIST_SESSIONS = "ListSessions"
 
 IAM_ACTIONS = {
     LIST_SESSION_BY_USER_NAME: "workspace:session:listSessionByUserName",
     LIST_USER_DETAIL: "workspace:users:get",
     LIST_USERS: "workspace:users:list",
+    LIST_SESSIONS: "workspace:session:listSessions",
 }
 """The permission that each operation needs."""
 
@@ -35,7 +38,10 @@ QUOTA = 200.0
 """Calls a minute of one operation that the reference documents for all that an account runs."""
 
 PAGE_SIZE = 100
-"""Entries asked for on a page of ListUsers."""
+"""Entries asked for on a page of ListUsers, where not told otherwise."""
+
+SESSIONS_A_PAGE = 100
+"""Entries on a page of ListSessions, which the reference allows at most."""
 
 T = TypeVar("T")
 
@@ -83,11 +89,33 @@ class Client:
         )
         return await self._ask(request, models.user_detail)
 
-    async def list_users(self, user_names: Sequence[str], offset: int) -> models.UserPage:
-        """A page of the users that the cloud finds for these names, from ``offset`` on; it may find others besides."""
-        parameters = [("user_names", ",".join(user_names)), ("limit", str(PAGE_SIZE)), ("offset", str(offset))]
+    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = PAGE_SIZE) -> models.UserPage:
+        """A page of the users that the cloud finds for these names, from ``offset`` on; it may find others besides.
+
+        Without names, of all users.
+        """
+        names = [("user_names", ",".join(user_names))] if user_names else []
+        parameters = [*names, ("limit", str(limit)), ("offset", str(offset))]
         request = self._request(LIST_USERS, self.endpoints.users, f"/v2/{self._project_id}/users", parameters)
         return await self._ask(request, models.user_page)
+
+    async def list_sessions(
+        self, begin: float, end: float, session_states: Sequence[str], offset: int
+    ) -> models.SessionPage:
+        """A page of the sessions in one of these states that started within a span, in seconds since 1970."""
+        parameters = [
+            ("limit", str(SESSIONS_A_PAGE)),
+            ("offset", str(offset)),
+            ("query_begin_time", _query_time(begin)),
+            ("query_end_time", _query_time(end)),
+            ("session_state", ",".join(session_states)),
+        ]
+        path = f"/v1/{self._project_id}/session/list-sessions"
+        answer = await self._ask(
+            self._request(LIST_SESSIONS, self.endpoints.sessions, path, parameters), models.session_page
+        )
+        self._transport.telemetry.texts_cut += answer.cut
+        return answer
 
     def _request(self, operation: str, endpoint: str, path: str, parameters: list[tuple[str, str]]) -> Request:
         return Request(operation, "GET", endpoint, path, query_string(parameters), self._headers)
@@ -115,3 +143,7 @@ class Client:
     async def _send(self, request: Request, auth: Auth, decode: Callable[[bytes], T]) -> T:
         signed = msgspec.structs.replace(request, headers=auth.headers(request, self._transport.now()))
         return await self._transport.send(signed, lambda answer: decode(answer.body))
+
+
+def _query_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds * 1000) % 1000:03}Z"

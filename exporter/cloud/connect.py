@@ -14,6 +14,7 @@ from exporter.cloud.client import Client, Endpoints
 from exporter.cloud.credentials import Credentials, Kept, Lease, Leased
 from exporter.cloud.errors import CloudError, NoCredentials
 from exporter.cloud.iam import IamUser
+from exporter.cloud.renewal_log import RenewalLog
 from exporter.cloud.transport import Transport, proxy_from_environment
 from exporter.secrets import secret
 
@@ -127,15 +128,16 @@ def proxy_for(http: config.Http, project: config.Project) -> Callable[[str], str
 
 def _credentials(terms: Terms, transport: Transport) -> Credentials:
     project, auth = terms.project, terms.project.auth
+    log = RenewalLog(str(project.name))
     if token := secret(auth.token, auth.token_file):
         return Kept(lambda: Token(token()))
     if user := _iam_user(project):
-        return Leased(lambda: user.lend(transport), transport.now, user.password)
+        return Leased(lambda: user.lend(transport), transport.now, log, user.password)
     if key := _access_key(auth):
         return Kept(key)
     if terms.link:
         return Kept(terms.link.read)
-    return Leased(lambda: _last_resort(project, transport), transport.now)
+    return Leased(lambda: _last_resort(project, transport), transport.now, log)
 
 
 async def _last_resort(project: config.Project, transport: Transport) -> Lease:

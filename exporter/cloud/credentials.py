@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from exporter.cloud.auth import Auth
+    from exporter.cloud.renewal_log import RenewalLog
 
 RENEW_AHEAD = 40 * 60.0
 """Seconds before its end that a lease is renewed, as the official SDK does; half its life where that is less."""
@@ -97,10 +98,12 @@ class Leased:
         self,
         lend: Callable[[], Awaitable[Lease]],
         now: Callable[[], float],
+        log: RenewalLog,
         secret: Callable[[], object] = lambda: None,
     ) -> None:
         self._lend = lend
         self._now = now
+        self._log = log
         self._secret = secret
         self._lease: Lease | None = None
         self._renew_at = _Moment(0.0, 0.0)
@@ -131,10 +134,12 @@ class Leased:
             return lease.auth
         try:
             return await self.renewed(lease.auth)
-        except CloudError:
-            if self._now() < lease.expires_at:
-                return lease.auth
-            raise
+        except CloudError as error:
+            rest = lease.expires_at - self._now()
+            if rest <= 0:
+                raise
+            self._log.failed(error, expires_in=rest)
+            return lease.auth
 
     async def renewed(self, refused: Auth | None) -> Auth:
         """See Credentials. However many calls find the same lease refused, one renewal serves them all."""
@@ -158,6 +163,7 @@ class Leased:
         life = lease.expires_at - self._now()
         self._renew_at = self._in(max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE))
         self._failure, self._pause = None, 0.0
+        self._log.succeeded()
         return lease
 
     def _in(self, seconds: float) -> _Moment:

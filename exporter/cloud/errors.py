@@ -40,14 +40,10 @@ class CloudError(Exception):
         self.detail = detail
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CloudError) and type(self) is type(other) and self._facts == other._facts
+        return isinstance(other, CloudError) and type(self) is type(other) and self.facts() == other.facts()
 
     def __hash__(self) -> int:
-        return hash(self._facts)
-
-    @property
-    def _facts(self) -> tuple[str | None, ...]:
-        return self.operation, self.outcome, self.error_code, self.request_id, self.detail
+        return hash(tuple(self.facts().values()))
 
     def bare(self) -> Self:
         """The same facts without the traceback and causes, which keep whole answers in memory."""
@@ -58,6 +54,17 @@ class CloudError(Exception):
             request_id=self.request_id,
             detail=self.detail,
         )
+
+    def facts(self) -> dict[str, str]:
+        """What there is to tell of it in the log, by key; what is not known is left out."""
+        facts = {
+            "operation": self.operation,
+            "code": self.outcome,
+            "error_code": self.error_code,
+            "request_id": self.request_id,
+            "detail": self.detail or None,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
 
     @property
     def passing(self) -> bool:
@@ -87,7 +94,7 @@ class Unreachable(CloudError):
 
 
 class NoCredentials(CloudError):
-    """Nothing was asked, because there is nothing to authenticate with."""
+    """Nothing was asked, because there is nothing to authenticate with; no attempt, so no ``code`` of any metric."""
 
 
 class InvalidResponse(CloudError):

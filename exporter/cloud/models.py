@@ -7,6 +7,8 @@ personal data above all.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 MOST_CHARACTERS = 128
@@ -47,10 +49,45 @@ class UserDetail(msgspec.Struct, frozen=True, gc=False):
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
-    """An entry of ListUsers."""
+    """An entry of ListUsers, which names and types some of an account's flags otherwise than ListUserDetail."""
 
     id: str | None = None
     user_name: str | None = None
+    locked: bool | None = None
+    account_expired: bool | None = None
+    disabled: bool | None = None
+    account_expires: str | int | None = None
+
+    @property
+    def detail(self) -> UserDetail:
+        """The account's flags; an end of the account that cannot be read is none."""
+        try:
+            expires = None if self.account_expires is None else int(self.account_expires)
+        except ValueError:
+            expires = None
+        return UserDetail(self.locked, self.account_expired, self.disabled, expires)
+
+
+class ListedSession(Session, frozen=True, gc=False):
+    """An item of ListSessions: a session with what tells whose it is."""
+
+    login_user: str | None = None
+    """``user@domain``; personal, and not kept."""
+    start_time: str | None = None
+
+    @property
+    def user_name(self) -> str | None:
+        """The bare name of the user."""
+        return self.login_user and (self.login_user.rpartition("@")[0] or self.login_user)
+
+    @property
+    def started(self) -> float | None:
+        """Seconds since 1970, the time being read as UTC, since it carries no zone; None where it cannot be read."""
+        try:
+            time = datetime.fromisoformat(self.start_time or "")
+        except ValueError:
+            return None
+        return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -68,6 +105,11 @@ class _SessionList(_Body, frozen=True):
 
 class _UserDetailAnswer(_Body, frozen=True):
     user_detail: UserDetail | None = None
+
+
+class _SessionPage(_Body, frozen=True):
+    items: list[ListedSession] | None = None
+    count: int | None = None
 
 
 class UserPage(_Body, frozen=True):
@@ -145,12 +187,31 @@ _token = _decoder(_TokenAnswer)
 _any_body = msgspec.json.Decoder(_Body).decode
 _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _user_page = _decoder(UserPage)
+_session_page = _decoder(_SessionPage)
 
 
 class SessionList(NamedTuple):
     """An answer of ListSessionByUserName."""
 
     sessions: tuple[Session, ...]
+    cut: int
+    """Texts that were longer than what is kept of them."""
+
+
+class Origin(NamedTuple):
+    """Where a session of ListSessions comes from."""
+
+    user_name: str | None
+    started: float | None
+    """Seconds since 1970, as far as the time can be read."""
+
+
+class SessionPage(NamedTuple):
+    """An answer of ListSessions."""
+
+    sessions: tuple[tuple[Origin, Session], ...]
+    total: int | None
+    """Sessions on all pages together; None where the cloud does not say."""
     cut: int
     """Texts that were longer than what is kept of them."""
 
@@ -164,16 +225,29 @@ def session_list(body: bytes) -> SessionList:
         raise ErrorBody(code)
     if found and len(found) > MOST_SESSIONS:
         raise ErrorBody(None)
-    cut = sum(map(_too_long, found or ()))
-    return SessionList(tuple(map(_bounded, found or ()) if cut else found or ()), cut)
+    return _kept(found or ())
 
 
-def _too_long(session: Session) -> int:
-    return sum(text is not None and len(text) > MOST_CHARACTERS for text in msgspec.structs.astuple(session))
+def session_page(body: bytes) -> SessionPage:
+    """A page of ListSessions."""
+    page = _session_page(body)
+    items = _present(page.items, body)
+    sessions, cut = _kept(items)
+    origins = (Origin(item.user_name, item.started) for item in items)
+    return SessionPage(tuple(zip(origins, sessions, strict=True)), page.count, cut)
 
 
-def _bounded(session: Session) -> Session:
-    return Session(*(text and text[:MOST_CHARACTERS] for text in msgspec.structs.astuple(session)))
+def _kept(sessions: Iterable[Session]) -> SessionList:
+    """The sessions as they are kept: in bounded texts, of which the same ones share their memory."""
+    kept, cut = [], 0
+    for session in sessions:
+        texts = [getattr(session, name) for name in Session.__struct_fields__]
+        if too_long := sum(text is not None and len(text) > MOST_CHARACTERS for text in texts):
+            cut += too_long
+            texts = [text and text[:MOST_CHARACTERS] for text in texts]
+        session_id, *others = texts
+        kept.append(Session(session_id, *(text and intern(text) for text in others)))
+    return SessionList(tuple(kept), cut)
 
 
 def user_detail(body: bytes) -> UserDetail:

@@ -5,7 +5,7 @@ What must be right over several settings is in `rules`.
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from exporter.config.durations import Duration
 from exporter.config.shards import shard_of
@@ -25,7 +25,6 @@ from exporter.config.values import (
     Whole,
     not_empty,
     split_address,
-    supported,
 )
 
 
@@ -117,11 +116,13 @@ class Poll(Section):
     rate_limit: Number = Field(
         180.0, gt=0, allow_inf_nan=False, description="Calls a minute, per operation and project; spread evenly."
     )
-    source: Annotated[Literal["auto", "per_user"], BeforeValidator(supported("auto", "per_user"))] = Field(
-        "auto", description="Where sessions come from: `auto` and `per_user` both ask for each user's, in this version."
+    source: Literal["auto", "per_user", "bulk"] = Field(
+        "auto",
+        description="Where sessions come from: asked for user by user (`per_user`), swept for all at once as well "
+        "(`bulk`), or `auto`: swept once the users no longer fit the interval at this rate limit.",
     )
     bulk_lookback: Duration = Field(
-        86_400.0, description="Only for bulk collection, which this version does not have: accepted and unused."
+        86_400.0, description="Sweeps see sessions that started within this time; older ones are asked for in turn."
     )
     stale_after: Duration | None = Field(
         None, description="How long a user's last answer counts; three times what the interval really is if left out."

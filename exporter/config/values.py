@@ -76,18 +76,6 @@ def matching(pattern: str, reason: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def supported(*values: object) -> Callable[[object], object]:
-    """Return a check for a setting whose other values come with a later version."""
-    known = " and ".join("none" if value is None else str(value).lower() for value in values)
-
-    def check(value: object) -> object:
-        if value not in values:
-            raise ValueError(f"has a value that is not supported by this version; supported: {known}")
-        return value
-
-    return check
-
-
 def _written_as(pattern: str, convert: Callable[[str], object]) -> BeforeValidator:
     """Return a check that converts Text of the pattern, and leaves to pydantic what is not of it."""
     compiled = re.compile(pattern)

@@ -168,6 +168,13 @@ FAMILIES: tuple[Family, ...] = (
         samples.single(lambda status: float(status.up)),
     ),
     Family(
+        "poll_source_info",
+        "gauge",
+        "Where sessions come from at present: `per_user` or `bulk`; always 1.",
+        ("source",),
+        lambda status, _: [((status.source.name,), 1)],
+    ),
+    Family(
         "poll_coverage_ratio",
         "gauge",
         "Share of the configured users whose answer is not stale.",
@@ -194,6 +201,13 @@ FAMILIES: tuple[Family, ...] = (
         "How long a round must take at the present rate limit, or the configured interval if longer.",
         ("operation",),
         samples.by_operation(lambda status, operation: status.operations[operation].interval),
+    ),
+    Family(
+        "poll_rate_limit",
+        "gauge",
+        "Calls a minute that one operation may make, as configured.",
+        (),
+        samples.single(lambda status: status.rate_limit),
     ),
     Family(
         "api_requests_total",

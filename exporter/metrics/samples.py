@@ -116,7 +116,7 @@ def by_operation(value: Callable[[ProjectStatus, str], float | None]) -> Rule:
 
 def _named_users(status: ProjectStatus, labelling: Labelling) -> Iterator[tuple[str, FreshUser]]:
     """The users that get metrics of their own, by what they are called there."""
-    for user in status.counts.users:
+    for user in status.users:
         wanted = labelling.per_user == "all" or (labelling.per_user == "flagged" and _flagged(user, status.taken_at))
         if wanted and (name := labelling.user_label(user)) is not None:
             yield name, user
@@ -124,7 +124,7 @@ def _named_users(status: ProjectStatus, labelling: Labelling) -> Iterator[tuple[
 
 def _flagged(user: FreshUser, now: float) -> bool:
     """Whether there is something to report: missing, a flag, an end that is near, or a session that could not start."""
-    account = user.detail
+    account = user.account
     expiry = _expiry(user)
     return (
         user.missing
@@ -137,7 +137,7 @@ def _flagged(user: FreshUser, now: float) -> bool:
 def user_missing(status: ProjectStatus, labelling: Labelling) -> Samples:
     """1 or 0 for each user with a fresh answer of either kind."""
     for label, user in _named_users(status, labelling):
-        if user.sessions or user.account:
+        if user.known:
             yield (label,), float(user.missing)
 
 
@@ -146,7 +146,7 @@ def user_flag(name: str) -> Rule:
 
     def rule(status: ProjectStatus, labelling: Labelling) -> Samples:
         for label, user in _named_users(status, labelling):
-            flag = getattr(user.detail, name) if user.detail else None
+            flag = getattr(user.account, name) if user.account else None
             if flag is not None:
                 yield (label,), float(flag)
 
@@ -161,7 +161,7 @@ def user_expiries(status: ProjectStatus, labelling: Labelling) -> Samples:
 
 
 def _expiry(user: FreshUser) -> float | None:
-    milliseconds = (user.detail.account_expires if user.detail else None) or 0
+    milliseconds = (user.account.account_expires if user.account else None) or 0
     return milliseconds / 1000 if 0 < milliseconds < _YEAR_10000 * 1000 else None
 
 

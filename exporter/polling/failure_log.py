@@ -55,15 +55,9 @@ class FailureLog:
         if kind in self._troubles:
             return
         self._troubles[kind] = Trouble(error.bare(), self._now())
-        facts = {
-            "operation": error.operation,
-            "code": error.outcome,
-            "error_code": error.error_code,
-            "request_id": error.request_id,
-            "detail": error.detail or None,
-            "missing_iam_action": IAM_ACTIONS.get(error.operation) if isinstance(error, Forbidden) else None,
-        }
-        self._log.warning("calls_failing", **{name: value for name, value in facts.items() if value is not None})
+        action = IAM_ACTIONS.get(error.operation) if isinstance(error, Forbidden) else None
+        missing = {"missing_iam_action": action} if action else {}
+        self._log.warning("calls_failing", **error.facts(), **missing)
 
     def paused(self, seconds: float) -> None:
         """The credentials were refused, and nothing is asked for so long."""
@@ -78,7 +72,7 @@ class FailureLog:
         self._seen = set()
         self._log.debug(
             "round_finished",
-            users=round_.users,
+            **{round_.entries: round_.total},
             answered=round_.answered,
             failed=round_.failed.total(),
             seconds=round(duration, 3),

@@ -1,4 +1,4 @@
-"""Rounds: every user asked once for one operation, and how that went. Plain data.
+"""Rounds: every user asked for, or every entry read, once; and how that went. Plain data.
 
 Durations are of a steady clock; wall times are in seconds since 1970.
 """
@@ -13,23 +13,26 @@ from dataclasses import dataclass, field
 class Round:
     """One round, under way or finished."""
 
-    users: int
+    total: int
+    """Users to ask for, or entries to read, as far as known."""
     started: float
     """Wall time."""
+    entries: str = "users"
+    """What is asked for or read."""
     answered: int = 0
-    """Users that the cloud gave an answer about; that it does not know one is an answer too."""
+    """Users that the cloud gave an answer about, that it does not know one being an answer too; or entries read."""
     failed: Counter[str] = field(default_factory=Counter)
-    """Users without an answer, by what went wrong."""
+    """Those without an answer, by what went wrong."""
 
     @property
     def asked(self) -> int:
-        """Users done with."""
+        """Those done with."""
         return self.answered + self.failed.total()
 
     @property
     def got_through(self) -> bool:
         """Whether the cloud answered at all, or there was nothing to ask."""
-        return self.answered > 0 or self.users == 0
+        return self.answered > 0 or (self.total == 0 and not self.failed)
 
 
 @dataclass(slots=True)

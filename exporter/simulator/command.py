@@ -1,12 +1,17 @@
 """`workspace-exporter simulate`: the simulator alone, for trying clients and dashboards."""
 
 import asyncio
+import os
+import socket
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import AsyncExitStack
+from textwrap import indent
 
 from exporter.simulator import arguments
 from exporter.simulator.credentials import DEMO_REGION
 from exporter.simulator.incidents import Script
+from exporter.simulator.server import authority
 from exporter.simulator.simulator import Simulator, SimulatorOptions
 
 MOST_NAMES_SHOWN = 200
@@ -94,22 +99,29 @@ async def run(namespace: Namespace) -> None:
     """Serve until cancelled, after saying on the terminal what to do with it.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be had; with a remedy.
     """
     simulator = Simulator(options_of(namespace))
     host, port = namespace.listen_address
-    async with simulator.serve(host, port) as url:
-        sys.stdout.write(instructions(simulator, url))
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(simulator.serve(host, port))
+        except OSError as error:
+            reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+            remedy = "choose another address with --listen-address"
+            raise OSError(f"cannot listen on {authority(host, port)}: {reason}; {remedy}") from error
+        sys.stdout.write(f"{instructions(simulator, url)}\n{configuration(simulator, url)}")
         sys.stdout.flush()
         await asyncio.Event().wait()
 
 
 def instructions(simulator: Simulator, url: str) -> str:
-    """What a person needs to use the simulator at this URL."""
+    """What a person needs to use the simulator at this URL, as comments of the configuration below."""
     account = simulator.options.account
     names = simulator.population.names()
     someone = names[0] if names else "nobody"
-    return f"""\
+    question = f"/v1/{account.project_id}/session/user-session-info?user_name={someone}"
+    text = f"""\
 The simulated Huawei Cloud Workspace answers at {url}
 
   project id   {account.project_id}
@@ -120,13 +132,11 @@ The simulated Huawei Cloud Workspace answers at {url}
 
 Ask it:
 
-  curl -H 'X-Auth-Token: {account.token}' \\
-    '{url}/v1/{account.project_id}/session/user-session-info?user_name={someone}'
+  curl -H 'X-Auth-Token: {account.token}' '{url}{question}'
 
-Let the exporter watch it, with this configuration file:
-
-{configuration(simulator, url)}
+Let the exporter watch it: all of this is a configuration file, to be saved as it is.
 """
+    return indent(text, "# ")
 
 
 def configuration(simulator: Simulator, url: str) -> str:

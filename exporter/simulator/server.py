@@ -36,11 +36,15 @@ async def serve(handle: Callable[[Request], Response], host: str, port: int) -> 
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{runner.addresses[0][1]}"
+        yield f"http://{authority(host, runner.addresses[0][1])}"
     finally:
         stopping.set()
         await runner.cleanup()
+
+
+def authority(host: str, port: int) -> str:
+    """Host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def deliver(received: web.BaseRequest, response: Response, stopping: asyncio.Event) -> web.StreamResponse:

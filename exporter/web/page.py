@@ -113,6 +113,7 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
 <h2 id="project-{number}">{escape(status.project)} <span class="state">{words}</span></h2>
 {_troubles(status, now)}
 {_numbers(status)}
+<p>{escape(_source(status))}</p>
 <div class="operations">
 {operations}
 </div>
@@ -152,6 +153,14 @@ def _numbers(status: ProjectStatus) -> str:
     return _facts("numbers", told)
 
 
+def _source(status: ProjectStatus) -> str:
+    how = {
+        "per_user": "asked for user by user",
+        "bulk": "swept for all users at once, and asked for user by user in turn",
+    }
+    return f"Sessions are {how[status.source.name]}: {status.source.reason}."
+
+
 def _operation(ident: str, name: str, operation: OperationStatus, status: ProjectStatus, now: float) -> str:
     facts = _facts("", _course(operation, status, now))
     return f"""<article aria-labelledby="operation-{escape(ident)}">
@@ -167,8 +176,8 @@ def _under_way(operation: OperationStatus) -> str:
     current = operation.rounds.current
     if current is None:
         return ""
-    return f"""<p><label>Round under way: {current.asked} of {current.users} users asked
-{_bar("progress", current.asked, current.users)}</label></p>"""
+    return f"""<p><label>Round under way: {current.asked} of {current.total} {current.entries}
+{_bar("progress", current.asked, current.total)}</label></p>"""
 
 
 def _bar(element: str, value: int, most: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.promises import Promise
 
-from exporter import config
+from exporter import config, logs
 from exporter.cloud import metadata, models, regions
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
@@ -256,6 +256,32 @@ class TestWaysToAuthenticate:
             clock[0] += 23 * 3600 + 21 * 60
             await connection.client.list_users([], 0)
         assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 200)] * 2
+
+    @pytest.mark.parametrize(
+        ("auth", "simulated", "told"),
+        [
+            (PASSWORD, CREATE_TOKEN, f"operation={CREATE_TOKEN} code=503"),
+            (NOTHING, "SecurityKey", f"operation={metadata.OPERATION} code=no_credentials"),
+        ],
+        ids=["password", "metadata"],
+    )
+    async def test_a_renewal_ahead_that_fails_is_told(
+        self, auth: dict[str, str], simulated: str, told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The calls go on with what they have, so that nothing else would tell before it ends."""
+        logs.configure(config.Log())
+        clock = [time.time()]
+        simulator = Simulator(clock=lambda: clock[0])
+        async with connecting(simulator, auth, lambda: clock[0], name="berlin") as connection:
+            await connection.client.list_users([], 0)
+            clock[0] = (connection.credentials.expires_at or 0) - 90
+            simulator.options = replace(simulator.options, faults=parse_faults(f"{simulated}:503=1"))
+            for _ in range(3):
+                await connection.client.list_users([], 0)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"level=warning event=renewal_failing project=berlin {told}" in line
+        assert "expires_in_seconds=90" in line
+        assert DEMO_PASSWORD not in line
 
     @pytest.mark.bad_input
     @pytest.mark.parametrize("changes", [{"headers": {}}, {"body": b'{"token": {}}'}, {"body": b"<html></html>"}])

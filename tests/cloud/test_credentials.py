@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,18 +13,19 @@ import pytest
 from pydantic import SecretStr
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
-from exporter import config
+from exporter import config, logs
 from exporter.cloud.auth import AccessKey, Auth, Token
 from exporter.cloud.chain import Link
 from exporter.cloud.credentials import RENEW_AHEAD, Kept, Lease, Leased
 from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
 from exporter.cloud.iam import IamUser, seconds
 from exporter.cloud.models import ErrorBody
+from exporter.cloud.renewal_log import RenewalLog
 from exporter.cloud.transport import Answer, Request
 from exporter.secrets import ChangingFile, secret
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
 MINUTE = 60.0
@@ -56,6 +58,11 @@ class Lender:
         return wall_clock() - EPOCH
 
 
+def leasing(lender: Lender, now: Callable[[], float] = wall_clock) -> Leased:
+    """Credentials that the lender lends to a project."""
+    return Leased(lender, now, RenewalLog("berlin"))
+
+
 async def use(leased: Leased, every: float, until: float) -> list[Auth | CloudError]:
     """Ask for authentication again and again, as polling does; what came of it."""
     results: list[Auth | CloudError] = []
@@ -77,7 +84,7 @@ def test_nothing_is_lent_before_it_is_needed() -> None:
 
     async def scenario() -> None:
         lender = Lender(latency=0)
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         await asyncio.sleep(DAY)
         assert (lender.asked, leased.expires_at) == ([], None)
         await leased.current()
@@ -95,7 +102,7 @@ def test_renewal_ahead_of_the_end(life: float, renewed_after: float) -> None:
 
     async def scenario() -> None:
         lender = Lender(life, latency=0)
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         assert await leased.current() == Token("token 1")
         await asyncio.sleep(renewed_after - 1)
         assert await leased.current() == Token("token 1")
@@ -112,7 +119,7 @@ def test_a_day_of_use_takes_two_leases() -> None:
 
     async def scenario() -> None:
         lender = Lender()
-        await use(Leased(lender, wall_clock), 1.0, DAY)
+        await use(leasing(lender), 1.0, DAY)
         assert len(lender.asked) == 2
 
     run_virtually(scenario())
@@ -123,7 +130,7 @@ def test_many_first_calls_share_one_lease() -> None:
 
     async def scenario() -> None:
         lender = Lender()
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         assert await asyncio.gather(*(leased.current() for _ in range(50))) == [Token("token 1")] * 50
         assert lender.asked == [0]
 
@@ -135,7 +142,7 @@ def test_many_refused_calls_share_one_renewal() -> None:
 
     async def scenario() -> None:
         lender = Lender()
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         old = await leased.current()
         renewed = await asyncio.gather(*(leased.renewed(old) for _ in range(50)))
         await asyncio.sleep(MINUTE)
@@ -150,7 +157,7 @@ def test_no_call_waits_for_a_renewal_ahead_of_the_end() -> None:
 
     async def scenario() -> list[float]:
         lender = Lender()
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         await leased.current()
         await asyncio.sleep(DAY - RENEW_AHEAD)
         lender.latency = 10.0
@@ -170,7 +177,7 @@ def test_many_refused_calls_share_one_failure() -> None:
 
     async def scenario() -> None:
         lender = Lender()
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         old = await leased.current()
         lender.failure = REFUSED
         assert await asyncio.gather(*(attempt(leased.renewed(old)) for _ in range(50))) == [REFUSED] * 50
@@ -184,7 +191,7 @@ def test_a_call_that_gave_up_leaves_the_renewal_to_the_others() -> None:
 
     async def scenario() -> None:
         lender = Lender()
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         first, second = (asyncio.create_task(leased.current()) for _ in range(2))
         await asyncio.sleep(0.5)
         first.cancel()
@@ -200,7 +207,7 @@ def test_a_failed_renewal_ahead_keeps_the_old_lease(failure: CloudError) -> None
 
     async def scenario() -> None:
         lender = Lender(life=2 * HOUR, latency=0)
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         await leased.current()
         lender.failure = failure
         assert set(await use(leased, 10.0, 2 * HOUR)) == {Token("token 1")}
@@ -210,6 +217,47 @@ def test_a_failed_renewal_ahead_keeps_the_old_lease(failure: CloudError) -> None
         assert isinstance((await use(leased, 10.0, 3 * HOUR))[-1], Token)
 
     run_virtually(scenario())
+
+
+def test_failing_renewals_are_told_once_a_kind_and_their_success_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """While the present lease lasts nothing else tells; from its end on the calls fail, which is told elsewhere."""
+    logs.configure(config.Log(format="json"))
+
+    async def scenario() -> None:
+        lender = Lender(life=2 * HOUR, latency=0)
+        leased = leasing(lender)
+        await use(leased, 10.0, HOUR)
+        lender.failure = UNREACHABLE
+        await use(leased, 10.0, 100 * MINUTE)
+        lender.failure = REFUSED
+        await use(leased, 10.0, 2 * HOUR + 10 * MINUTE)
+        lender.failure = None
+        await use(leased, 10.0, 3 * HOUR)
+
+    run_virtually(scenario())
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["level"], line["event"], line.get("code")) for line in told] == [
+        ("warning", "renewal_failing", "timeout"),
+        ("warning", "renewal_failing", "401"),
+        ("info", "renewal_recovered", None),
+    ]
+    assert {(line["project"], line["operation"]) for line in told} == {("berlin", "Lend")}
+    assert [line["expires_in_seconds"] for line in told[:2]] == [40 * 60, pytest.approx(15 * 60, abs=15 * 60 - 1)]
+
+
+def test_without_a_lease_that_lasts_nothing_is_told_of_renewals(capsys: pytest.CaptureFixture[str]) -> None:
+    """The call itself fails then, and whoever made it tells."""
+    logs.configure(config.Log())
+
+    async def scenario() -> None:
+        lender = Lender(latency=0, failure=UNREACHABLE)
+        leased = leasing(lender)
+        await use(leased, 10.0, HOUR)
+        lender.failure = None
+        await use(leased, 10.0, 2 * HOUR)
+
+    run_virtually(scenario())
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -225,7 +273,7 @@ def test_pauses_after_failures(failure: CloudError, pauses: list[float]) -> None
 
     async def scenario() -> None:
         lender = Lender(latency=0, failure=failure)
-        results = await use(Leased(lender, wall_clock), 1.0, HOUR)
+        results = await use(leasing(lender), 1.0, HOUR)
         assert set(results) == {failure}
         observed = [after - before for before, after in pairwise(lender.asked)]
         assert observed == pauses[: len(observed)]
@@ -239,7 +287,7 @@ def test_refusals_lock_no_account() -> None:
 
     async def scenario() -> None:
         lender = Lender(latency=0, failure=REFUSED)
-        await use(Leased(lender, wall_clock), 1.0, 6 * HOUR)
+        await use(leasing(lender), 1.0, 6 * HOUR)
         for begin in lender.asked:
             assert sum(begin <= time < begin + 15 * MINUTE for time in lender.asked) < 5
 
@@ -251,7 +299,7 @@ def test_weeks_of_failures_end_in_a_lease() -> None:
 
     async def scenario() -> None:
         lender = Lender(latency=0, failure=UNREACHABLE)
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         assert set(await use(leased, 15 * MINUTE, 21 * DAY)) == {UNREACHABLE}
         assert len(lender.asked) > 2000
         lender.failure = None
@@ -266,7 +314,7 @@ def test_a_success_forgets_the_failures() -> None:
 
     async def scenario() -> None:
         lender = Lender(life=10 * MINUTE, latency=0, failure=UNREACHABLE)
-        leased = Leased(lender, wall_clock)
+        leased = leasing(lender)
         await use(leased, 1.0, HOUR)
         lender.failure = None
         await use(leased, 1.0, 2 * HOUR)
@@ -282,7 +330,7 @@ def test_a_lease_that_has_ended_by_our_clock_is_not_renewed_with_every_call() ->
 
     async def scenario() -> None:
         lender = Lender(life=-HOUR, latency=0)
-        results = await use(Leased(lender, wall_clock), 0.1, 10 * MINUTE)
+        results = await use(leasing(lender), 0.1, 10 * MINUTE)
         assert all(isinstance(result, Token) for result in results)
         assert len(lender.asked) == 20
 
@@ -393,7 +441,7 @@ def test_secrets_are_shown_by_nothing() -> None:
         Lease(token, 0.0),
         Lease(key, 0.0),
         Kept(lambda: Token("hush")),
-        Leased(Lender(), wall_clock),
+        leasing(Lender()),
         Link("environment", lambda: key, "p"),
         IamUser("https://h", "d", "u", lambda: "hush", "p"),
         request,
@@ -453,7 +501,7 @@ def test_a_wall_clock_that_is_set_back_delays_nothing() -> None:
 
     async def main() -> None:
         nonlocal jump
-        leased = Leased(lender, clock)
+        leased = leasing(lender, clock)
         with pytest.raises(Unreachable):
             await leased.current()
         jump, lender.failure = -DAY, None

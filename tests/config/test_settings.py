@@ -238,17 +238,6 @@ def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
     assert mistake.startswith("web.telemetry_path: must begin with /")
 
 
-@pytest.mark.parametrize(
-    ("section", "values"),
-    [
-        ("poll", {"source": "bulk"}),
-    ],
-)
-def test_what_comes_later_is_refused_plainly(section: str, values: dict[str, object]) -> None:
-    [mistake] = refusals(**{section: values})
-    assert "not supported by this version; supported: " in mistake
-
-
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("section", "values", "reason"),

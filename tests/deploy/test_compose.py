@@ -107,17 +107,25 @@ def test_with_an_account_it_reads_the_configuration_and_the_secrets_that_are_mou
 ) -> None:
     """With the README's configuration."""
     exporter = composed(tool("docker-compose"), DEMO, ACCOUNT)["services"]["exporter"]
-    (mount,) = exporter["volumes"]
+    targets = {Path(mount["source"]).name: mount["target"] for mount in exporter["volumes"]}
     (example,) = re.findall(r"```yaml\n(projects:.*?)```", README, re.DOTALL)
-    files = {str(Path("/run/secrets", secret["target"])) for secret in exporter["secrets"]}
-    assert set(re.findall(r"_key_file: (\S+)", example)) == files
-    for file in files:
-        (tmp_path / Path(file).name).write_text("secret\n")
+    for name in re.findall(rf"_key_file: {targets['secrets']}/(\w+)", example):
+        (tmp_path / name).write_text("secret\n")
     (tmp_path / "users.txt").write_text("user003\n")
-    (tmp_path / "workspace-exporter.yml").write_text(example.replace("/run/secrets", str(tmp_path)))
-    words = moved(exporter["command"], {mount["target"]: str(tmp_path)})
+    (tmp_path / "workspace-exporter.yml").write_text(example.replace(targets["secrets"], str(tmp_path)))
+    words = moved(exporter["command"], {targets["config"]: str(tmp_path)})
     checked = python("-m", "exporter", *words, "--config.check")
     assert checked == (0, "The configuration is valid: berlin with 3 users.\n", "")
+
+
+def test_what_people_replace_while_it_runs_is_mounted_by_directory(tool: Callable[[str], str]) -> None:
+    """A new file in the place of one that is mounted by itself would not be seen; a secret of Compose is mounted so."""
+    exporter = composed(tool("docker-compose"), DEMO, ACCOUNT)["services"]["exporter"]
+    assert "secrets" not in exporter
+    assert [(Path(mount["source"]).relative_to(DEPLOY), mount["read_only"]) for mount in exporter["volumes"]] == [
+        (Path("config"), True),
+        (Path("secrets"), True),
+    ]
 
 
 def test_prometheus_is_set_up_as_elsewhere_but_for_addresses_and_intervals() -> None:

@@ -1,4 +1,4 @@
-"""What the README tells people to type is tried, as far as no daemon and no cluster is needed."""
+"""What README and runbook tell people to type is tried, as far as no daemon and no cluster is needed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import shlex
 from typing import TYPE_CHECKING
 
 import pytest
-from support.ways_to_run import DEPLOY, ROOT, call, load, moved
+from support.ways_to_run import DEPLOY, ROOT, call, load, moved, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 README = (ROOT / "README.md").read_text("utf-8")
+RUNBOOK = (DEPLOY / "RUNBOOK.md").read_text("utf-8")
 UNITS = ["workspace-exporter.service", "workspace-exporter@.service"]
 
 
-def commands(first_word: str) -> list[list[str]]:
-    """The README's commands that begin with a word."""
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
-    return [shlex.split(line) for line in blocks.splitlines() if re.match(rf"{first_word}\b", line)]
+def commands(first_word: str, document: str = README) -> list[list[str]]:
+    """The commands of a document that begin with a word."""
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", document, re.DOTALL)).replace("\\\n", " ")
+    lines = [line.strip() for line in blocks.splitlines()]
+    return [shlex.split(line) for line in lines if re.match(rf"{first_word}\b", line)]
 
 
 @pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"])
@@ -32,14 +34,46 @@ def test_what_the_documents_name_in_deploy_exists(document: str) -> None:
     assert own <= {f"{line.rstrip('/')}" for line in (ROOT / ".gitignore").read_text().splitlines()}
 
 
-def test_its_compose_commands_are_of_valid_projects(tool: Callable[[str], str]) -> None:
+def test_the_compose_commands_are_of_valid_projects_and_services(tool: Callable[[str], str]) -> None:
     """Each with `config` in place of what needs a daemon."""
-    found = commands("docker compose")
-    assert len(found) == 2
-    for words in found:
-        upto = words.index("up")
-        files = [str(ROOT / word) if word.endswith(".yaml") else word for word in words[2:upto]]
-        assert call(tool("docker-compose"), *files, "config", "--quiet") == (0, "", "")
+    typed = [*commands("docker compose"), *commands("docker compose", RUNBOOK)]
+    typed += [shlex.split(line) for line in re.findall(r"`(docker compose [^`]*)`", README + RUNBOOK)]
+    doing = {"up", "down", "run", "kill", "restart", "logs"}
+    assert {next(word for word in words if word in doing) for words in typed} == doing
+    for words in typed:
+        verb = next(position for position, word in enumerate(words) if word in doing)
+        files = [str(ROOT / word) if word.endswith(".yaml") else word for word in words[2:verb]]
+        code, services, wrong = call(tool("docker-compose"), *files, "config", "--services")
+        assert (code, wrong) == (0, "")
+        named = {word for word in words[verb:] if word in {"exporter", "prometheus", "alertmanager"}}
+        assert named <= set(services.split())
+        assert named or words[verb] in {"up", "down"}
+
+
+@pytest.mark.parametrize("document", [README, RUNBOOK], ids=["README", "runbook"])
+def test_every_section_that_is_linked_to_exists(document: str) -> None:
+    def sections(text: str) -> set[str]:
+        titles = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+    linked = {re.sub(r"\s", "", target) for target in re.findall(r"\]\(([^)]*#[^)]*)\)", document)}
+    assert linked
+    for target in linked:
+        file, _, section = target.partition("#")
+        if "//" not in target:
+            assert section in sections(RUNBOOK if file == "deploy/RUNBOOK.md" else document), target
+
+
+def test_the_doctor_and_the_check_are_asked_as_the_command_line_wants_it() -> None:
+    """Whatever runs the exporter's command, it gets words that are understood: the file is not there, and is missed."""
+    typed = [*commands("docker", RUNBOOK), *commands("kubectl", RUNBOOK), *commands("/opt", RUNBOOK)]
+    asked = [words for words in typed if any(word.startswith("--config.file") for word in words)]
+    assert len(asked) == 4
+    for words in asked:
+        begin = next(position for position, word in enumerate(words) if word.startswith("--config.file"))
+        code, _, wrong = python("-m", "exporter", *moved(words[begin:], {"/etc/": "/nowhere/"}))
+        assert code == 1
+        assert re.search(r"workspace-exporter.yml.*No such file", wrong), wrong
 
 
 def test_its_installation_puts_the_units_and_their_files_where_the_units_look(
@@ -52,9 +86,13 @@ def test_its_installation_puts_the_units_and_their_files_where_the_units_look(
     for name in ("ak", "sk"):
         (tmp_path / name).write_text("secret\n")
     (tmp_path / "etc/systemd/system").mkdir(parents=True)  # Debian has no /etc/sysusers.d
+    programs = tmp_path / "sbin"
+    programs.mkdir()
     for words in commands("install"):
         ours = [word for word in words if word not in {"-g", "workspace-exporter"}]
-        assert call(*moved(ours, {"/etc/": f"{tmp_path}/etc/"})) == (0, "", "")
+        places = {"/etc/": f"{tmp_path}/etc/", "/usr/local/sbin": str(programs)}
+        assert call(*moved(ours, places)) == (0, "", "")
+    assert call(programs / "workspace-exporter-try")[2].endswith("name what to run, such as doctor or --config.check\n")
     etc = tmp_path / "etc"
     assert sorted(path.name for path in (etc / "systemd/system").iterdir()) == UNITS
     unit = (etc / "systemd/system" / UNITS[0]).read_text()
@@ -67,13 +105,15 @@ def test_its_installation_puts_the_units_and_their_files_where_the_units_look(
     ]
 
 
-def test_its_secret_is_the_one_that_the_pod_mounts(
-    tool: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("document", [README, RUNBOOK], ids=["made", "replaced"])
+def test_the_secret_is_the_one_that_the_pod_mounts(
+    document: str, tool: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("ak", "sk"):
         (tmp_path / name).write_text("secret\n")
-    (words,) = [words for words in commands("kubectl") if "create" in words]
+    (words,) = [words for words in commands("kubectl", document) if "create" in words]
+    words = words[: words.index("|")] if "|" in words else words
     code, told, _ = call(tool("kubectl"), *words[1:], "--dry-run=client", "--output=yaml")
     assert code == 0
     secret = load(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import shutil
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SYSTEMD = DEPLOY / "systemd"
 SINGLE, TEMPLATE = "workspace-exporter.service", "workspace-exporter@.service"
+TRY = "workspace-exporter-try"
 UNIT = (SYSTEMD / SINGLE).read_text()
 PROGRAM = "/opt/workspace-exporter/bin/workspace-exporter"
 CREDENTIALS = f"/run/credentials/{SINGLE}"
@@ -83,6 +85,39 @@ def test_the_template_is_the_unit_with_a_directory_for_each_instance() -> None:
     moved_to_instance = moved_to_instance.replace(CREDENTIALS, "/run/credentials/workspace-exporter@%i.service")
     described = re.sub("^(Description=.*)$", r"\1, %i", moved_to_instance, flags=re.MULTILINE)
     assert (SYSTEMD / TEMPLATE).read_text() == described
+
+
+@pytest.mark.parametrize("instance", ["", "berlin"])
+def test_what_is_tried_by_hand_runs_as_the_service_does(instance: str, tmp_path: Path) -> None:
+    """With the user, the environment, the secrets and the configuration of the unit, or of an instance of the template.
+
+    The secrets appear where the configuration looks for them, though they are another unit's.
+    """
+    runner = tmp_path / "systemd-run"
+    runner.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    runner.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    code, told, wrong = call(SYSTEMD / TRY, "doctor", "--log.level=debug", PATH=path, INSTANCE=instance)
+    assert (code, wrong) == (0, "")
+    words = told.splitlines()
+    unit = (SYSTEMD / TEMPLATE).read_text().replace("%i", instance) if instance else UNIT
+    properties = [word.removeprefix("--property=") for word in words if word.startswith("--property=")]
+    assert set(properties[:3]) <= set(unit.splitlines())
+    assert [each.partition("=")[0] for each in properties] == [
+        *("User", "EnvironmentFile", "LoadCredential", "BindReadOnlyPaths")
+    ]
+    assert f"ExecStart={' '.join(words[words.index(PROGRAM) : -2])}" in unit.splitlines()
+    assert words[-2:] == ["doctor", "--log.level=debug"]
+    (own,) = (word.removeprefix("--unit=") for word in words if word.startswith("--unit="))
+    service = f"workspace-exporter@{instance}.service" if instance else SINGLE
+    assert properties[-1] == f"BindReadOnlyPaths=/run/credentials/{own}:/run/credentials/{service}"
+
+
+def test_what_is_tried_by_hand_has_to_be_named() -> None:
+    """Else it would be a second exporter."""
+    code, _, wrong = call(SYSTEMD / TRY)
+    assert code != 0
+    assert "name what to run, such as doctor or --config.check" in wrong
 
 
 def test_sysusers_makes_the_user_that_the_service_runs_as(tool: Callable[[str], str], tmp_path: Path) -> None:

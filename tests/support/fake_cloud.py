@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.cloud.errors import CloudError, refusal
-from exporter.cloud.models import Session, User, UserDetail, UserPage
+from exporter.cloud.models import Origin, Session, SessionPage, User, UserDetail, UserPage
 from exporter.polling.refusals import Refusals, Standing
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class FakeCloud:
     sessions: dict[str, tuple[Session, ...]] = field(default_factory=dict)
     details: dict[str, UserDetail] = field(default_factory=dict)
     """By id; a name's id is ``id-of-<name>``."""
+    started: dict[str, float] = field(default_factory=dict)
+    """When sessions started, by id; lately where not told."""
     latency: float = 0.01
     fault: Callable[[str, str], None] = lambda _operation, _who: None
     calls: list[tuple[float, str, str]] = field(default_factory=list)
@@ -58,10 +60,27 @@ class FakeCloud:
             raise refused("ListUserDetail", 404)
         return self.details[user_id]
 
-    async def list_users(self, user_names: Sequence[str], offset: int) -> UserPage:
-        await self._call("ListUsers", ",".join(user_names))
-        found = [User(id=f"id-of-{name}", user_name=name) for name in user_names if f"id-of-{name}" in self.details]
-        return UserPage(users=found[offset:], total_count=len(found))
+    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:
+        await self._call("ListUsers", ",".join(user_names) or f"from {offset}")
+        names = user_names or [user_id.removeprefix("id-of-") for user_id in self.details]
+        found = [self._entry(name) for name in names if f"id-of-{name}" in self.details]
+        return UserPage(users=found[offset : offset + limit], total_count=len(found))
+
+    def _entry(self, name: str) -> User:
+        detail = self.details[f"id-of-{name}"]
+        expires = None if detail.account_expires is None else str(detail.account_expires)
+        return User(f"id-of-{name}", name, detail.locked, detail.user_expired, detail.disabled, expires)
+
+    async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
+        await self._call("ListSessions", f"from {offset}")
+        listed = [
+            (Origin(name, self.started.get(session.id or "", begin + 3600)), session)
+            for name, sessions in self.sessions.items()
+            for session in sessions
+            if session.session_state in session_states
+            and begin <= self.started.get(session.id or "", begin + 3600) <= end
+        ]
+        return SessionPage(tuple(listed[offset : offset + 100]), len(listed), 0)
 
     def add(self, name: str, *sessions: Session, detail: UserDetail | None = None) -> None:
         """A user that the cloud knows."""

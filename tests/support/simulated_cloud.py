@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
@@ -32,9 +33,18 @@ class SimulatedCloud:
     async def list_user_detail(self, user_id: str) -> models.UserDetail:
         return await self._get("ListUserDetail", f"/v2/{self._project}/users/{user_id}", models.user_detail)
 
-    async def list_users(self, user_names: Sequence[str], offset: int) -> models.UserPage:
-        query = urlencode({"user_names": ",".join(user_names), "limit": "100", "offset": str(offset)})
+    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> models.UserPage:
+        query = urlencode({"user_names": ",".join(user_names), "limit": str(limit), "offset": str(offset)})
         return await self._get("ListUsers", f"/v2/{self._project}/users?{query}", models.user_page)
+
+    async def list_sessions(
+        self, begin: float, end: float, session_states: Sequence[str], offset: int
+    ) -> models.SessionPage:
+        times = {"query_begin_time": _time(begin), "query_end_time": _time(end)}
+        query = urlencode({"limit": "100", "offset": str(offset), **times, "session_state": ",".join(session_states)})
+        return await self._get(
+            "ListSessions", f"/v1/{self._project}/session/list-sessions?{query}", models.session_page
+        )
 
     async def _get(self, operation: str, target: str, decode: Callable[[bytes], T]) -> T:
         response = self._simulator.handle(
@@ -47,3 +57,7 @@ class SimulatedCloud:
                 error.quota = models.told_quota(response.body)
             raise error
         return decode(response.body)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -23,6 +23,7 @@ from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection
 from exporter.cloud.credentials import Lease, Leased
 from exporter.cloud.errors import CloudError
+from exporter.cloud.renewal_log import RenewalLog
 from exporter.cloud.telemetry import Telemetry
 from exporter.metrics.exposition import OPENMETRICS
 from exporter.setup import prepared
@@ -98,7 +99,7 @@ class Clouds:
             pass
 
         telemetry = telemetry or Telemetry()
-        credentials = Leased(lend, wall_clock)
+        credentials = Leased(lend, wall_clock, RenewalLog(str(terms.project.name)))
         cloud = ToldCloud(self._simulators[str(terms.project.name)], credentials, telemetry)
         return Connection(cast("Client", cloud), credentials, telemetry, nothing_to_close)
 

@@ -17,6 +17,7 @@ from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet
 from exporter.polling.failure_log import Trouble
 from exporter.polling.rounds import Round, Rounds
+from exporter.polling.source import Source
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.status import OperationStatus, ProjectStatus
 from exporter.web import page
@@ -40,9 +41,12 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
         "project": name,
         "taken_at": NOW,
         "counts": fleet.counts(sessions_since=0, accounts_since=0),
+        "users": fleet.users(),
         "init_failures": fleet.init_failures,
         "operations": operations,
+        "source": Source("per_user", "2 users fit"),
         "up": True,
+        "ready": all(operation.rounds.last for operation in operations.values()),
         "paused": False,
         "rate_limit": 180.0,
         "telemetry": Telemetry(),

@@ -1,0 +1,200 @@
+"""The users of one project, as the cloud's answers and sweeps make them known."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from exporter.fleet.failures import InitFailures, failing, remember, unremembered
+from exporter.fleet.members import FreshUser, Member
+from exporter.fleet.names import Names
+from exporter.fleet.sweeps import Swept
+from exporter.fleet.tally import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from exporter.cloud.models import Session, User, UserDetail
+
+
+class Fleet:
+    """The configured users of one project."""
+
+    def __init__(self, users: Iterable[tuple[str, str | None]], before: Fleet | None = None) -> None:
+        """``users`` are names, each with its id where that is given.
+
+        What is known of those who were in the fleet ``before`` is known here too, and its count of failures goes on.
+        """
+        known = {member.name: member for member in before.members} if before else {}
+        self.members: tuple[Member, ...] = tuple(_member(name, user_id, known.get(name)) for name, user_id in users)
+        self.init_failures: InitFailures = before.init_failures.copy() if before else InitFailures()
+        self._names = Names(self.members)
+        self.swept: Swept = before.swept.among(self._names.exact) if before else Swept()
+        self._counts = Counts(configured=len(self.members))
+        self._oldest_asked = min((m.asked_at for m in self.members if m.asked_at is not None), default=math.inf)
+        self._oldest_account = min((m.account_at for m in self.members if m.account_at is not None), default=math.inf)
+        for member in self.members:
+            self._counts.add(member.fresh)
+            self._counts.asked += member.asked_at is not None
+            self._counts.accounts += member.account_at is not None
+        self._count_swept()
+
+    def sessions_answered(self, member: Member, sessions: tuple[Session, ...] | None, at: float) -> None:
+        """Take in what the cloud says of a user's sessions, all of them; None if it does not know the user.
+
+        A session counts as an InitFail once, and not at all if it stood there when its user was first looked at.
+        """
+        listed = sessions or ()
+        failed = failing(listed)
+        new = unremembered(member, failed)
+        if member.asked:
+            stood = failing(member.fresh.listed)
+            self.init_failures.add(session for session in new if session.id not in stood)
+        elif member.swept:  # what is new here may be older than the sweeps look back; if not, the next one tells
+            failed = {i: session for i, session in failed.items() if session not in new}
+        remember(member, failed, listed, at)
+        self.swept.asked(member, listed, at)
+        self._counts.asked += member.asked_at is None
+        self._oldest_asked = min(self._oldest_asked, at)
+        member.asked, member.asked_at = True, at
+        self._know(member, replace(member.fresh, sessions=listed, without_sessions=sessions is None))
+
+    def sessions_sighted(self, found: Iterable[tuple[str | None, Session]], at: float) -> None:
+        """Take in what a page of a sweep lists: sessions with the names of their users; they may have others besides.
+
+        Sessions without an id, and those of nobody here, are passed over.
+        """
+        by_member: dict[Member, dict[str, Session]] = {}
+        for name, session in found:
+            member = self._names.find(name) or self.swept.listed.get(session.id or "")
+            if member and session.id:
+                by_member.setdefault(member, {})[session.id] = session
+        for member, sessions in by_member.items():
+            self._sighted(member, sessions, at)
+        self.swept.sighted(by_member, at)
+
+    def sweep_ended(self, sighted: AbstractSet[str], near_the_edge: AbstractSet[str], began: float) -> None:
+        """A sweep that began at this time has ended whole, with these sessions by id; what else it knew has ended.
+
+        Those near the edge are such as may be too old for the next one, without having ended.
+        """
+        for member, session_id in self.swept.ended(sighted, near_the_edge, began):
+            self._drop(member, {session_id})
+        if self._counts.swept < len(self.members):
+            for member in self.members:
+                member.swept = True
+            self._count_swept()
+
+    def take_due(self) -> Member | None:
+        """A user to ask out of turn, once: sweeps raise a question that only the user's own sessions answer."""
+        member = next(iter(self.swept.due), None)
+        if member:
+            del self.swept.due[member]
+        return member
+
+    def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:
+        """Take in what the cloud says of a user's account; None if it does not know the user."""
+        self._counts.accounts += member.account_at is None
+        self._oldest_account = min(self._oldest_account, at)
+        member.account_at = at
+        if account is None or account != member.fresh.account:
+            self._know(member, replace(member.fresh, account=account, without_account=account is None))
+
+    def accounts_listed(self, users: Iterable[User], at: float) -> None:
+        """Take in a page of the list of all users, who may be others than the configured ones."""
+        for user in users:
+            if member := self._names.entry(user.user_name, user.id):
+                if user.id != member.id:
+                    self.found(member, user.id)
+                self.account_answered(member, user.detail, at)
+
+    def accounts_not_listed(self, listed_since: float, at: float) -> None:
+        """A whole list of all users began at this time: whom it does not have the cloud does not know."""
+        for member in self.members:
+            if member.account_at is None or member.account_at < listed_since:
+                self.account_answered(member, None, at)
+
+    def found(self, member: Member, user_id: str | None) -> None:
+        """Take in the id that belongs to a user's name; None where it is not known, or no longer."""
+        self._know(member, replace(member.fresh, id=member.given_id or user_id))
+
+    def expire(self, *, asked_since: float, accounts_since: float, swept_since: float) -> None:
+        """Let go of what the cloud said before these times."""
+        if self.swept.since is not None and self.swept.since < swept_since:
+            expired, self.swept = self.swept, Swept(due=self.swept.due)
+            for session_id, member in expired.listed.items():
+                if member.asked_at is None:
+                    self._drop(member, {session_id})
+            self._count_swept()
+        if self._oldest_asked < asked_since:
+            for member in self.members:
+                if member.asked_at is not None and member.asked_at < asked_since:
+                    self._asked_long_ago(member)
+            self._oldest_asked = min((m.asked_at for m in self.members if m.asked_at is not None), default=math.inf)
+        if self._oldest_account < accounts_since:
+            for member in self.members:
+                if member.account_at is not None and member.account_at < accounts_since:
+                    member.account_at = None
+                    self._counts.accounts -= 1
+                    self._know(member, replace(member.fresh, account=None, without_account=False))
+            self._oldest_account = min(
+                (m.account_at for m in self.members if m.account_at is not None), default=math.inf
+            )
+
+    def counts(self, *, sessions_since: float, accounts_since: float, swept_since: float = -math.inf) -> Counts:
+        """Count over the answers that came, and the sweeps that began, at these times or later."""
+        self.expire(asked_since=sessions_since, accounts_since=accounts_since, swept_since=swept_since)
+        return self._counts.copy()
+
+    def users(self) -> Sequence[FreshUser]:
+        """Every configured user with what is known of it at this moment."""
+        return [member.fresh for member in self.members]
+
+    def _sighted(self, member: Member, sessions: dict[str, Session], at: float) -> None:
+        failed = failing(sessions.values())
+        if failed or member.failed_sessions:
+            if member.swept:
+                self.init_failures.add(unremembered(member, failed))
+            remember(member, failed, sessions.values(), at)
+        before = member.fresh.listed
+        new = [session for session_id, session in sessions.items() if all(session_id != s.id for s in before)]
+        after = (*(sessions.get(s.id or "", s) for s in before), *new)
+        if after != before:
+            self._know(member, replace(member.fresh, sessions=after))
+
+    def _asked_long_ago(self, member: Member) -> None:
+        """Only what sweeps list of the user's sessions still counts."""
+        member.asked_at = None
+        self._counts.asked -= 1
+        listed = tuple(s for s in member.fresh.listed if s.id in self.swept.listed)
+        self._know(member, replace(member.fresh, sessions=listed or None, without_sessions=False))
+
+    def _drop(self, member: Member, ended: set[str]) -> None:
+        left = tuple(session for session in member.fresh.listed if session.id not in ended)
+        known = left if left or member.asked_at is not None else None
+        self._know(member, replace(member.fresh, sessions=known))
+
+    def _know(self, member: Member, now: FreshUser) -> None:
+        self._counts.change(member.fresh, now)
+        member.fresh = now
+
+    def _count_swept(self) -> None:
+        self._counts.swept = sum(member.swept for member in self.members) if self.swept.whole else 0
+
+
+def _member(name: str, given_id: str | None, known: Member | None) -> Member:
+    """A member of its own, since an answer may still reach the one known before."""
+    if known is None:
+        return Member(given_id, FreshUser(name, given_id))
+    member = Member(
+        given_id, known.fresh, known.asked, known.asked_at, known.account_at, known.swept, known.failed_sessions
+    )
+    if given_id != known.given_id:
+        member.fresh = replace(known.fresh, id=given_id)
+        if given_id != known.id:  # another id is another account
+            member.account_at = None
+            member.fresh = replace(member.fresh, account=None, without_account=False)
+    return member
