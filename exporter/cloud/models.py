@@ -38,6 +38,9 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     app_server_group_id: str | None = None
 
 
+_TEXTS = len(Session.__struct_fields__)
+
+
 class UserDetail(msgspec.Struct, frozen=True, gc=False):
     """An account's flags (UserDetail in the reference of ListUserDetail)."""
 
@@ -241,12 +244,12 @@ def _kept(sessions: Iterable[Session]) -> SessionList:
     """The sessions as they are kept: in bounded texts, of which the same ones share their memory."""
     kept, cut = [], 0
     for session in sessions:
-        texts = [getattr(session, name) for name in Session.__struct_fields__]
-        if too_long := sum(text is not None and len(text) > MOST_CHARACTERS for text in texts):
-            cut += too_long
-            texts = [text and text[:MOST_CHARACTERS] for text in texts]
+        texts = msgspec.structs.astuple(session)[:_TEXTS]  # an item of a page has further fields, behind these
+        if too_long := [text for text in texts if text and len(text) > MOST_CHARACTERS]:
+            cut += len(too_long)
+            texts = tuple(text and text[:MOST_CHARACTERS] for text in texts)
         session_id, *others = texts
-        kept.append(Session(session_id, *(text and intern(text) for text in others)))
+        kept.append(Session(session_id, *[text and intern(text) for text in others]))
     return SessionList(tuple(kept), cut)
 
 

@@ -113,7 +113,7 @@ def _quota(users: int, tell: Tell) -> Iterator[Figure]:
 def _course(users: int, source: str) -> Course:
     """Failures at random, beginning when every user has been heard of, through one interval or half an hour."""
     interval = max(INTERVAL, users * 60 / 180) if source == "per_user" else INTERVAL
-    heard_of = max(users * 60 / 180, 2 * INTERVAL) * 1.05 + 300
+    heard_of = 1.05 * interval + 300 if source == "per_user" else 10 * INTERVAL
     dice = random.Random(users)  # noqa: S311 - not for secrets
     times = sorted(dice.uniform(0, max(interval, _LEAST_MEASURED)) for _ in range(FAILURES))
     whom = dice.sample(range(users), FAILURES) if users >= FAILURES else dice.choices(range(users), k=FAILURES)
