@@ -31,8 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = machine() | {"load before": load()}
     _say("\n".join(f"{name}: {value}" for name, value in facts.items()))
     figures: list[Figure] = []
-    for name in wanted.benchmarks or NAMES:
-        figures += measured(name, plan)
+    try:
+        for name in wanted.benchmarks or NAMES:
+            for figure in measured(name, plan):
+                figures.append(figure)
+                _say(f"{'':>10} {table([figure]).splitlines()[-1]}")
+    except KeyboardInterrupt:
+        _say("\ninterrupted: this is what was found before")
     _say(f"\n{table(figures)}")
     if wanted.json:
         report = {"machine": facts | {"load after": load()}, "figures": [figure.as_json() for figure in figures]}
@@ -41,21 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measured(name: str, plan: Plan) -> list[Figure]:
-    """All that a benchmark finds; what it found before it failed is kept."""
+def measured(name: str, plan: Plan) -> Iterator[Figure]:
+    """What a benchmark finds, until it fails."""
     began = time.monotonic()
 
     def tell(text: str) -> None:
         _say(f"[{time.monotonic() - began:6.1f} s] {name}: {text}")
 
-    benchmark: Benchmark = import_module(f"benchmarks.{name}").run
     tell("begins")
-    figures: list[Figure] = []
+    benchmark: Benchmark = import_module(f"benchmarks.{name}").run
     try:
-        figures.extend(benchmark(plan, tell))
+        yield from benchmark(plan, tell)
     except Exception as error:  # noqa: BLE001 - the other benchmarks are still worth running
         tell(f"FAILED: {type(error).__name__}: {error}")
-    return figures
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,8 +38,14 @@ FULL_SPEED: Mapping[str, object] = {
 }
 """As fast as one project is polled where nothing limits it."""
 
-DEFAULT: Mapping[str, object] = {"interval": "60s", "user_interval": "5m", "rate_limit": 180, "stale_after": "24h"}
-"""The default pace; so many users take longer than a day's answers are good for, and must not drop out."""
+DEFAULT: Mapping[str, object] = {
+    "source": "auto",
+    "interval": "60s",
+    "user_interval": "5m",
+    "rate_limit": 180,
+    "stale_after": "24h",
+}
+"""The default pace; only that nobody drops out meanwhile, since memory is that of all."""
 
 
 def run(plan: Plan, tell: Tell) -> Iterator[Figure]:

@@ -90,6 +90,8 @@ def _measured(users: int, poll: dict[str, Any], tell: Tell) -> Iterator[Figure]:
     delays = sorted(seen.delays.values())
     if missed := len(course.failures) - len(delays):
         yield Figure(NAME, f"{what}: failures never seen", missed, "", users, at_most=0)
+    if not delays:
+        return
     most = MOST_SECONDS if source == "bulk" and users == USERS_OF_TARGET else None
     yield Figure(NAME, f"{what}: InitFail to /metrics, p50", _quantile(delays, 0.5), "s", users)
     yield Figure(NAME, f"{what}: InitFail to /metrics, p95", _quantile(delays, 0.95), "s", users, at_most=most)
