@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _ALGORITHM = "SDK-HMAC-SHA256"
+_HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 _needs_encoding = re.compile(r"[^A-Za-z0-9._~-]").search  # most names do not, and quote() costs five times as much
 _path_needs_encoding = re.compile(r"[^A-Za-z0-9._~/-]").search
 
@@ -53,7 +54,7 @@ def signature_headers(  # noqa: PLR0913 - these are the parts of a request, and 
     signed = sorted([(name.lower(), value.strip()) for name, value in {**headers, "X-Sdk-Date": date}.items()])
     names = ";".join([name for name, _ in signed])
     lines = "".join([f"{name}:{value}\n" for name, value in signed])
-    body_hash = hashlib.sha256(body).hexdigest()
+    body_hash = hashlib.sha256(body).hexdigest() if body else _HASH_OF_NOTHING
     canonical_request = f"{method}\n{_canonical_path(path)}\n{query}\n{lines}\n{names}\n{body_hash}"
     string_to_sign = f"{_ALGORITHM}\n{date}\n{hashlib.sha256(canonical_request.encode()).hexdigest()}"
     signature = _keyed(secret_key).copy()
