@@ -14,8 +14,9 @@ from support.readme import with_tables
 from exporter import config
 from exporter.cloud.client import IAM_ACTIONS, SESSIONS_A_PAGE
 from exporter.metrics.families import DESCRIPTIONS
+from exporter.polling.paging import OVERLAP
 from exporter.polling.source import fitting
-from exporter.polling.sweeps import OVERLAP, USERS_A_PAGE
+from exporter.polling.sweeps import USERS_A_PAGE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -43,7 +43,7 @@ def sessions(page: object, users: Iterable[config.User], poll: config.Poll) -> F
     names = {user.name.casefold() for user in users}
     within = format_duration(poll.bulk_lookback)
     told = f"{_granted(LIST_SESSIONS)}: {total(page)} live sessions that began within {within}"
-    if page.sessions and not any((origin.user_name or "").casefold() in names for origin, _ in page.sessions):
+    if page.sessions and not any((name or "").casefold() in names for name, _ in page.sessions):
         return warn(
             PERMISSION,
             f"{told}, of which the first {len(page.sessions)} are no configured user's",

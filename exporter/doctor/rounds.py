@@ -13,8 +13,9 @@ from exporter.cloud.client import (
     SESSIONS_A_PAGE,
 )
 from exporter.doctor.budget import Demand, Subject, judge, judge_in_turn
+from exporter.polling.paging import OVERLAP
 from exporter.polling.source import decided
-from exporter.polling.sweeps import OVERLAP, USERS_A_PAGE
+from exporter.polling.sweeps import USERS_A_PAGE
 
 if TYPE_CHECKING:
     from exporter import config

@@ -11,7 +11,7 @@ from support.exporters import project
 from exporter import config
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.errors import InvalidResponse
-from exporter.cloud.models import Origin, Session, SessionPage
+from exporter.cloud.models import Session, SessionPage
 from exporter.doctor import listings
 from exporter.doctor.findings import Verdict
 from exporter.doctor.listings import Totals
@@ -116,7 +116,7 @@ async def test_sessions_of_nobody_that_is_configured_are_a_warning() -> None:
 
 @pytest.mark.parametrize("name", ["anna", "ANNA", "anna@there"])
 def test_names_are_compared_as_sweeps_do(name: str) -> None:
-    page = SessionPage(((Origin(name, None), Session("1")),), 1, 0)
+    page = SessionPage(((name, Session("1")),), 1, 0)
     finding = listings.sessions(page, [config.User(name="Anna")], config.Poll())
     assert finding.verdict is (Verdict.WARN if "@" in name else Verdict.OK)
 
