@@ -22,6 +22,8 @@ class OperationStatus:
     rounds: Rounds
     interval: float
     """Seconds that a round takes at the present rate limit, or the configured interval if longer."""
+    calls: int
+    """How many calls a round takes."""
     fresh: int
     """Users with a fresh answer."""
     troubles: tuple[Trouble, ...] = ()

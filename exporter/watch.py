@@ -76,6 +76,7 @@ class Watch:
                 operation.name: OperationStatus(
                     deepcopy(operation.rounds),
                     operation.interval,
+                    operation.calls(),
                     poller.fresh(operation, counts),
                     operation.log.troubles,
                 )
@@ -105,7 +106,7 @@ class Watch:
             if interval > operation.configured_interval:
                 stretched.append(operation.name)
         facts |= {"users": users, "rate_limit": self.plan.poll.rate_limit}
-        if stretched:
+        if stretched and not self.poller.sweeping:
             reason = "so many users need more calls than poll.rate_limit allows in the configured interval"
             _logger.warning("call_budget", project=self.plan.project.name, stretched=stretched, reason=reason, **facts)
         else:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
+from support.fake_cloud import FakeCloud, refused
+from support.promises import Promise
 from support.simulated_cloud import SimulatedCloud
-from support.virtual_time import run_virtually, wall_clock
+from support.virtual_time import EPOCH, run_virtually, wall_clock
 from support.watches import watch_of
 
 from exporter import config
+from exporter.cloud.errors import Unreachable
+from exporter.cloud.models import Session, UserDetail
 from exporter.metrics.exposition import TEXT, Exposition
 from exporter.metrics.families import PREFIX, render
 from exporter.metrics.labels import Labelling
@@ -22,14 +29,17 @@ from exporter.simulator.incidents import Script
 from exporter.status import ProcessStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from exporter.cloud.models import SessionPage, UserPage
     from exporter.status import ProjectStatus
     from exporter.watch import Watch
 
 Poll = dict[str, float]
 
 HOUR = 3600.0
+SESSIONS, SWEEP = "ListSessionByUserName", "ListSessions"
+DETAIL, LISTING = "ListUserDetail", "ListUsers"
 OWN = ("poll_", "api_", "exporter_", "credentials_", "clock_", "label_")
 """Metrics on the polling itself, which differs."""
 
@@ -45,6 +55,13 @@ def told(status: ProjectStatus) -> dict[tuple[str, frozenset[tuple[str, str]]], 
         for sample in family.samples
         if not sample.name.removeprefix(PREFIX).startswith(OWN)
     }
+
+
+def by_state(status: ProjectStatus) -> Counter[str]:
+    states = Counter[str]()
+    for (state, _, _), number in status.counts.sessions.items():
+        states[state] += number
+    return states
 
 
 async def watched(watches: Iterable[Watch], times: Iterable[float]) -> list[list[ProjectStatus]]:
@@ -105,3 +122,234 @@ def test_bulk_tells_the_same_where_sessions_are_older_than_sweeps_look_back(
 ) -> None:
     poll: Poll = {"interval": 300.0, "user_interval": 600.0, "rate_limit": 60.0}
     run_virtually(compare(seed, 30, script, poll, poll | {"bulk_lookback": lookback * HOUR}))
+
+
+def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
+    cloud = FakeCloud()
+    names = [f"user{number:04}" for number in range(users)]
+    for name in names:
+        cloud.add(name, Session(id=f"of-{name}", session_state="Active"))
+    return cloud, names
+
+
+def after(cloud: FakeCloud, names: list[str], *times: float, **poll: float | str) -> list[ProjectStatus]:
+    """How a project stands at these times."""
+    return [status for (status,) in run_virtually(watched([watch_of(cloud, *names, **poll)], times))]
+
+
+def events(logged: Sequence[Mapping[str, Any]], event: str) -> list[tuple[object, object]]:
+    return [(line["source"], line["reason"]) for line in logged if line["event"] == event]
+
+
+def test_users_that_fit_the_interval_are_asked_one_by_one_and_nothing_is_swept() -> None:
+    cloud, names = cloud_of(180)
+    with capture_logs() as logged:
+        (status,) = after(cloud, names, 300)
+    assert status.source.name == "per_user"
+    assert status.operations.keys() == {SESSIONS, DETAIL}
+    assert not cloud.times(SWEEP)
+    assert events(logged, "source_decided") == [
+        ("per_user", "180 users fit the 180 calls that an interval has room for")
+    ]
+
+
+def test_one_user_more_than_fits_the_interval_is_swept_with_all_others() -> None:
+    cloud, names = cloud_of(181)
+    with capture_logs() as logged:
+        (status,) = after(cloud, names, 300)
+    assert status.source.name == "bulk"
+    assert status.operations.keys() == {SESSIONS, SWEEP, LISTING}
+    assert not cloud.times(DETAIL)
+    assert {name: operation.fresh for name, operation in status.operations.items()} == {
+        SESSIONS: 181,
+        SWEEP: 181,
+        LISTING: 181,
+    }
+    assert events(logged, "source_decided") == [
+        ("bulk", "181 users need more than the 180 calls that an interval has room for")
+    ]
+
+
+def test_of_many_users_everybody_is_known_within_seconds_and_every_change_within_an_interval() -> None:
+    cloud, names = cloud_of(2000)
+    polled = watch_of(cloud, *names)
+
+    async def main() -> list[Counter[str]]:
+        running = asyncio.create_task(polled.run())
+        seen = []
+        for _ in range(3):
+            await asyncio.sleep(70)
+            seen.append(by_state(polled.status()))
+            for name in names:
+                state = "InitFail" if name.endswith("7") else "Disconnected"
+                cloud.sessions[name] = (Session(id=f"of-{name}", session_state=state),)
+        running.cancel()
+        await asyncio.wait([running])
+        assert polled.fleet.init_failures.total == 200
+        return seen
+
+    first, *later = run_virtually(main())
+    assert first == {"Active": 2000}
+    assert later == [{"Disconnected": 1800, "InitFail": 200}] * 2
+
+
+def test_no_operation_is_called_more_often_than_its_rate_and_sweeps_leave_the_asking_in_turn_alone() -> None:
+    cloud, names = cloud_of(2000)
+    after(cloud, names, 1800)
+    for operation in (SESSIONS, SWEEP, LISTING):
+        times = cloud.times(operation)
+        assert max(sum(start <= time < start + 60 - 1e-6 for time in times) for start in times) <= 180, operation
+    assert len(cloud.times(SESSIONS)) >= 0.95 * 180 * 30
+    assert len(cloud.times(SWEEP)) <= 30 * (2000 / 90 + 1)
+
+
+@pytest.mark.promise(Promise.FORBIDDEN)
+def test_where_sweeps_are_not_allowed_it_goes_on_user_by_user_and_says_so_until_they_are() -> None:
+    cloud, names = cloud_of(400)
+
+    def not_allowed(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if operation == SWEEP and asyncio.get_running_loop().time() < 600:
+            raise refused(operation, 403)
+
+    cloud.fault = not_allowed
+    with capture_logs() as logged:
+        early, late = after(cloud, names, 400, 700)
+    assert (early.source.name, late.source.name) == ("per_user", "bulk")
+    assert (early.ready, early.up) == (True, True)
+    assert (early.counts.asked, early.counts.swept, late.counts.swept) == (400, 0, 400)
+    assert by_state(early) == by_state(late) == {"Active": 400}
+    assert [source for source, _ in events(logged, "source_decided")] == ["bulk", "per_user", "bulk"]
+    assert events(logged, "source_decided")[1][1] == "ListSessions fails (403)"
+    (failing,) = [line for line in logged if line["event"] == "calls_failing"]
+    assert failing["missing_iam_action"] == "workspace:session:listSessions"
+
+
+def test_where_the_list_of_all_users_is_not_to_be_had_accounts_are_asked_for_one_by_one_until_it_is() -> None:
+    cloud, names = cloud_of(400)
+    cloud.details["id-of-user0007"] = UserDetail(locked=True)
+
+    def not_allowed(operation: str, who: str) -> None:
+        listing = operation == LISTING and who.startswith("from")
+        if listing and asyncio.get_running_loop().time() < 600:
+            raise refused(operation, 403)
+
+    cloud.fault = not_allowed
+    early, late = after(cloud, names, 400, 1000)
+    assert early.operations.keys() == {SESSIONS, SWEEP, LISTING, DETAIL}
+    assert late.operations.keys() == {SESSIONS, SWEEP, LISTING}
+    assert (early.counts.accounts, early.counts.locked) == (late.counts.accounts, late.counts.locked) == (400, 1)
+    assert cloud.times(DETAIL)[-1] < 1000
+
+
+def test_users_are_not_swept_for_among_so_many_others_that_asking_them_takes_fewer_calls() -> None:
+    cloud, names = cloud_of(40_000)
+    with capture_logs() as logged:
+        (status,) = after(cloud, names[:200], 400)
+    assert status.source == ("per_user", "to sweep 40000 sessions takes as many calls as to ask for 200 users")
+    assert by_state(status) == {"Active": 200}
+    assert len(cloud.times(SWEEP)) <= 8, "a page an interval, to see whether it has become worth it"
+    assert [source for source, _ in events(logged, "source_decided")] == ["bulk", "per_user"]
+
+
+def test_sessions_older_than_sweeps_look_back_are_asked_for_in_turn() -> None:
+    cloud, names = cloud_of(400)
+    cloud.started = {f"of-{name}": 0.0 for name in names[:100]}
+    early, late = after(cloud, names, 20, 200)
+    assert by_state(early)["Active"] in range(300, 380)
+    assert by_state(late) == {"Active": 400}
+
+
+def test_a_session_that_grows_too_old_for_sweeps_counts_on() -> None:
+    cloud, names = cloud_of(400)
+    cloud.started = {f"of-{name}": EPOCH - HOUR + 900 + n for n, name in enumerate(names)}
+    seen = after(cloud, names, *range(300, 3000, 20), bulk_lookback=HOUR)
+    assert {by_state(status)["Active"] for status in seen} == {400}
+
+
+@pytest.mark.bad_input
+def test_a_sweep_whose_pages_do_not_fit_together_ends_nothing_and_is_told() -> None:
+    cloud, names = cloud_of(400)
+    whole = cloud.list_sessions
+
+    async def torn(begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
+        page = await whole(begin, end, session_states, offset)
+        late = asyncio.get_running_loop().time() > 100
+        return page._replace(sessions=page.sessions[:50], total=1000) if late else page
+
+    cloud.list_sessions = torn  # type: ignore[method-assign] # a cloud that pages oddly
+    (status,) = after(cloud, names, 200)
+    assert by_state(status) == {"Active": 400}
+    assert status.source.name == "per_user"
+    (trouble,) = status.operations[SWEEP].troubles
+    assert trouble.error.outcome == "invalid_response"
+
+
+def test_a_cloud_that_allows_smaller_pages_only_is_asked_for_those() -> None:
+    cloud, names = cloud_of(400)
+    whole = cloud.list_users
+
+    async def picky(user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:
+        if limit > 100:
+            await whole(user_names, offset, limit)
+            raise refused(LISTING, 400)
+        return await whole(user_names, offset, limit)
+
+    cloud.list_users = picky  # type: ignore[method-assign] # a cloud with a most
+    (status,) = after(cloud, names, 60)
+    assert status.counts.accounts == 400
+    assert len(cloud.times(LISTING)) == 1 + 5
+    assert not cloud.times(DETAIL)
+
+
+@pytest.mark.promise(Promise.PAUSED)
+def test_refused_credentials_pause_sweeps_as_well() -> None:
+    cloud, names = cloud_of(400)
+
+    def wrong_key(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        raise refused(operation, 401)
+
+    cloud.fault = wrong_key
+    (status,) = after(cloud, names, 3600)
+    assert not status.up
+    assert status.paused
+    assert [round(time / 60) for time, _, _ in cloud.calls] == [0, 1, 3, 7, 15, 30, 45]
+
+
+@pytest.mark.promise(Promise.STALE)
+def test_with_sweeps_gone_only_users_that_were_asked_count_and_with_these_gone_nobody() -> None:
+    cloud, names = cloud_of(400)
+
+    def away(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if asyncio.get_running_loop().time() > 65:
+            raise Unreachable(operation, "timeout")
+
+    cloud.fault = away
+    soon, later, last = after(cloud, names, 70, 300, 1000)
+    assert by_state(soon) == {"Active": 400}
+    assert later.counts.swept == 0
+    assert by_state(later) == {"Active": later.counts.asked}
+    assert 100 < later.counts.asked < 300
+    assert (last.counts.asked, by_state(last), last.up, last.sessions_known) == (0, {}, False, False)
+
+
+def test_a_cloud_that_is_gone_is_seen_within_three_intervals_though_rounds_take_long() -> None:
+    cloud, names = cloud_of(4000)
+
+    def away(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if asyncio.get_running_loop().time() > 600:
+            raise Unreachable(operation, "timeout")
+
+    cloud.fault = away
+    before, soon, later = after(cloud, names, 590, 640, 800)
+    assert (before.up, soon.up, later.up) == (True, True, False)
+
+
+def test_it_is_up_where_only_sweeps_are_refused() -> None:
+    cloud, names = cloud_of(4000)
+
+    def not_allowed(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
+        if operation == SWEEP:
+            raise refused(operation, 403)
+
+    cloud.fault = not_allowed
+    assert [status.up for status in after(cloud, names, 30, 700)] == [True, True]

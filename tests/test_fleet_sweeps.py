@@ -12,23 +12,21 @@ from exporter.cloud.models import Session, User, UserDetail
 from exporter.fleet import Fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from exporter.fleet import Member
 
 
-def session(session_id: str, state: str = "Active") -> Session:
-    return Session(id=session_id, session_state=state)
+def session(session_id: str, state: str = "Active", started: float | None = 100.0) -> Session:
+    return Session(id=session_id, session_state=state, started=started)
 
 
 def fleet_of(*names: str) -> Fleet:
     return Fleet((name, None) for name in names)
 
 
-def sweep(fleet: Fleet, listed: dict[str, list[Session]], at: float, edge: Iterable[str] = ()) -> None:
+def sweep(fleet: Fleet, listed: dict[str, list[Session]], at: float, oldest: float = 0.0) -> None:
     """A whole sweep with these sessions, by the names of their users."""
     fleet.sessions_sighted(((name, s) for name, sessions in listed.items() for s in sessions), at)
-    fleet.sweep_ended({s.id or "" for sessions in listed.values() for s in sessions}, set(edge), at)
+    fleet.sweep_ended({s.id or "" for sessions in listed.values() for s in sessions}, at, oldest)
 
 
 def states(fleet: Fleet, **since: float) -> dict[str, int]:
@@ -38,7 +36,7 @@ def states(fleet: Fleet, **since: float) -> dict[str, int]:
 
 def due(fleet: Fleet) -> set[Member]:
     taken = set()
-    while member := fleet.take_due():
+    while member := fleet.swept.take_due():
         taken.add(member)
     return taken
 
@@ -79,8 +77,8 @@ def test_what_may_have_grown_too_old_for_sweeps_counts_until_its_user_was_asked(
     fleet = fleet_of("a")
     (a,) = fleet.members
     fleet.sessions_answered(a, (session("old"), session("over")), at=0)
-    sweep(fleet, {"a": [session("old"), session("over")]}, at=1, edge=["old", "over"])
-    sweep(fleet, {}, at=2)
+    sweep(fleet, {"a": [session("old"), session("over", started=None)]}, at=1)
+    sweep(fleet, {}, at=2, oldest=101.0)
     assert states(fleet) == {"Active": 2}
     assert due(fleet) == {a}
     fleet.sessions_answered(a, (session("old"),), at=3)
@@ -247,7 +245,7 @@ def test_whatever_happens_the_counts_are_those_of_what_is_known_of_each_user(
             case "page":
                 fleet.sessions_sighted([(member.name, s) for s in sessions], at=at)
             case "sweep":
-                sweep(fleet, {member.name: list(sessions)}, at=at, edge=[s.id or "" for s in sessions[:1]])
+                sweep(fleet, {member.name: list(sessions)}, at=at, oldest=200.0 * (index == 1))
             case "account":
                 fleet.account_answered(member, UserDetail(locked=bool(listed)), at=at)
             case "expire":

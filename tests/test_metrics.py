@@ -49,7 +49,7 @@ def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
         counts=counts,
         users=fleet.users(),
         init_failures=fleet.init_failures,
-        operations={name: OperationStatus(Rounds(), 60.0, n) for name, n in fresh.items()},
+        operations={name: OperationStatus(Rounds(), 60.0, 2, n) for name, n in fresh.items()},
         source=Source("per_user", "few users"),
         up=True,
         ready=True,
@@ -292,7 +292,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
     text = exposition(
         status_of(
             Fleet([("a", None)]),
-            operations={SESSIONS: OperationStatus(rounds, 66.7, fresh=1)},
+            operations={SESSIONS: OperationStatus(rounds, 66.7, calls=1, fresh=1)},
             rate_limit=90.0,
             telemetry=telemetry,
             credentials_expire_at=NOW + 3600,

@@ -114,6 +114,8 @@ def test_whatever_happens_between_pages_all_that_stood_there_throughout_is_seen_
         (lambda offset: entries(10), None),  # noqa: ARG005 - the same
         (lambda offset: entries(50)[offset : offset + 10], 10**9),
         (lambda offset: entries(10) if offset == 0 else [], 1000),
+        (lambda offset: entries(50)[offset : offset + 10], 1),
+        (lambda offset: entries(50)[offset : offset + 10], -1),
     ],
 )
 def test_a_cloud_that_pages_oddly_is_not_believed(pages: Callable[[int], Sequence[str]], total: int | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from support.virtual_time import run_virtually, wall_clock
+from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import app, config, watch
 from exporter.app import Exporter
@@ -22,7 +22,7 @@ from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection
 from exporter.cloud.credentials import Kept
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unauthorized, Unreachable, refusal
-from exporter.cloud.models import Session, User, UserDetail, UserPage
+from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
 from exporter.cloud.telemetry import Telemetry
 from exporter.metrics.exposition import OPENMETRICS, TEXT
 from exporter.setup import prepared
@@ -104,26 +104,50 @@ class World:
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         now = await self._call("ListUserDetail")
-        return UserDetail(locked=hash_of(user_id, int(now / HOUR)) % 3 == 0, user_expired=False, disabled=False)
+        return UserDetail(locked=locked(user_id, now), user_expired=False, disabled=False)
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:  # noqa: ARG002 - few
-        await self._call("ListUsers")
-        users = [User(id=f"id-of-{name}", user_name=name) for name in user_names]
-        return UserPage(users=users[offset:], total_count=len(users))
+    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:
+        now = await self._call("ListUsers")
+        users = [
+            User(f"id-of-{name}", name, locked(f"id-of-{name}", now), account_expired=False, disabled=False)
+            for name in user_names or names_at(now)
+        ]
+        return UserPage(users=users[offset : offset + limit], total_count=len(users))
+
+    async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
+        now = await self._call("ListSessions")
+        start = EPOCH + int(now / (15 * MINUTE)) * 15 * MINUTE
+        assert begin < start < end
+        listed = [
+            (name, session)
+            for name in names_at(now)
+            for session in self.sessions(name, now)
+            if session.session_state in session_states
+        ]
+        return SessionPage(tuple(listed[offset : offset + 100]), len(listed), 0)
 
 
 def hash_of(*parts: object) -> int:
     return random.Random(repr(parts)).getrandbits(32)  # noqa: S311 - not for secrets
 
 
-def configured(now: float) -> config.Settings:
-    """Every three hours a user goes and another comes; a second project is there every other day."""
+def locked(user_id: str, now: float) -> bool:
+    return hash_of(user_id, int(now / HOUR)) % 3 == 0
+
+
+def names_at(now: float) -> list[str]:
     first = int(now / (3 * HOUR))
-    names = [f"user{number}" for number in range(first, first + AT_A_TIME)]
+    return [f"user{number}" for number in range(first, first + AT_A_TIME)]
+
+
+def configured(now: float) -> config.Settings:
+    """Every three hours a user goes and another comes; every other day a second project is there, and all is swept."""
+    names = names_at(now)
     projects = [{"name": "berlin", "project_id": "b", "region": "eu-west-101", "auth": {"token": "t"}, "users": names}]
     if int(now / DAY) % 2:
         projects.append({**projects[0], "name": "paris", "project_id": "p", "users": names[:2]})
-    return config.build(config.Layer("soak", {"projects": projects}))
+    poll = {"source": "bulk" if int(now / DAY) % 2 else "per_user"}
+    return config.build(config.Layer("soak", {"projects": projects, "poll": poll}))
 
 
 def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from sys import intern
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 MOST_CHARACTERS = 128
@@ -24,11 +24,11 @@ MOST_CHARACTERS = 128
 
 
 MOST_SESSIONS = 10_000
-"""Of one user; real ones have a few. An answer with more is not believed, and not decoded."""
+"""Of one user, or on a page; real ones have a few. An answer with more is not believed, and not decoded."""
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """A session of a user (AppSession in the reference of ListSessionByUserName)."""
+    """A session of a user, as it is kept (AppSession in the reference of ListSessionByUserName)."""
 
     id: str | None = None
     session_state: str | None = None
@@ -36,6 +36,46 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     agent_version: str | None = None
     failed_code: str | None = None
     app_server_group_id: str | None = None
+    started: float | None = None
+    """Seconds since 1970, its time being read as UTC, since it carries no zone; None where it cannot be read."""
+
+
+class AppSession(msgspec.Struct, frozen=True, gc=False):
+    """A session as the cloud tells of it."""
+
+    id: str | None = None
+    session_state: str | None = None
+    client_version: str | None = None
+    agent_version: str | None = None
+    failed_code: str | None = None
+    app_server_group_id: str | None = None
+    start_time: Any = None
+
+    @property
+    def texts(self) -> tuple[str | None, ...]:
+        """Those that are kept, in the order in which a session has them."""
+        return msgspec.structs.astuple(self)[:6]
+
+    @property
+    def started(self) -> float | None:
+        """As a session has it."""
+        try:
+            time = datetime.fromisoformat(self.start_time)
+        except (TypeError, ValueError):
+            return None
+        return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
+
+
+class SessionInfo(AppSession, frozen=True, gc=False):
+    """An item of ListSessions: a session with whose it is."""
+
+    login_user: str | None = None
+    """``user@domain``; personal, and not kept."""
+
+    @property
+    def user_name(self) -> str | None:
+        """The bare name of the user."""
+        return self.login_user and (self.login_user.rpartition("@")[0] or self.login_user)
 
 
 class UserDetail(msgspec.Struct, frozen=True, gc=False):
@@ -68,28 +108,6 @@ class User(msgspec.Struct, frozen=True, gc=False):
         return UserDetail(self.locked, self.account_expired, self.disabled, expires)
 
 
-class ListedSession(Session, frozen=True, gc=False):
-    """An item of ListSessions: a session with what tells whose it is."""
-
-    login_user: str | None = None
-    """``user@domain``; personal, and not kept."""
-    start_time: str | None = None
-
-    @property
-    def user_name(self) -> str | None:
-        """The bare name of the user."""
-        return self.login_user and (self.login_user.rpartition("@")[0] or self.login_user)
-
-    @property
-    def started(self) -> float | None:
-        """Seconds since 1970, the time being read as UTC, since it carries no zone; None where it cannot be read."""
-        try:
-            time = datetime.fromisoformat(self.start_time or "")
-        except ValueError:
-            return None
-        return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
-
-
 class _Body(msgspec.Struct, frozen=True):
     """What every body may carry: an error code, under the service's or the gateway's name for it or as IAM nests it."""
 
@@ -100,7 +118,7 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class _SessionList(_Body, frozen=True):
-    session_info_list: list[Session] | None = None
+    session_info_list: list[AppSession] | None = None
 
 
 class _UserDetailAnswer(_Body, frozen=True):
@@ -108,7 +126,7 @@ class _UserDetailAnswer(_Body, frozen=True):
 
 
 class _SessionPage(_Body, frozen=True):
-    items: list[ListedSession] | None = None
+    items: list[SessionInfo] | None = None
     count: int | None = None
 
 
@@ -198,18 +216,11 @@ class SessionList(NamedTuple):
     """Texts that were longer than what is kept of them."""
 
 
-class Origin(NamedTuple):
-    """Where a session of ListSessions comes from."""
-
-    user_name: str | None
-    started: float | None
-    """Seconds since 1970, as far as the time can be read."""
-
-
 class SessionPage(NamedTuple):
     """An answer of ListSessions."""
 
-    sessions: tuple[tuple[Origin, Session], ...]
+    sessions: tuple[tuple[str | None, Session], ...]
+    """Each with the name of its user, as far as it is told."""
     total: int | None
     """Sessions on all pages together; None where the cloud does not say."""
     cut: int
@@ -218,8 +229,7 @@ class SessionPage(NamedTuple):
 
 def session_list(body: bytes) -> SessionList:
     """The sessions in an answer of ListSessionByUserName; an absent list is an empty one."""
-    if body.count(b"{") > 2 * MOST_SESSIONS:  # each has one, and few texts have any
-        raise ErrorBody(None)
+    _check_size(body)
     found = _session_list(body).session_info_list
     if found is None and (code := error_code(body)):
         raise ErrorBody(code)
@@ -230,23 +240,31 @@ def session_list(body: bytes) -> SessionList:
 
 def session_page(body: bytes) -> SessionPage:
     """A page of ListSessions."""
+    _check_size(body)
     page = _session_page(body)
     items = _present(page.items, body)
     sessions, cut = _kept(items)
-    origins = (Origin(item.user_name, item.started) for item in items)
-    return SessionPage(tuple(zip(origins, sessions, strict=True)), page.count, cut)
+    names = (item.user_name for item in items)
+    return SessionPage(tuple(zip(names, sessions, strict=True)), page.count, cut)
 
 
-def _kept(sessions: Iterable[Session]) -> SessionList:
+def _check_size(body: bytes) -> None:
+    """Raise ErrorBody for a list of more than anybody has: each entry has a brace, and few texts have any."""
+    if body.count(b"{") > 2 * MOST_SESSIONS:
+        raise ErrorBody(None)
+
+
+def _kept(sessions: Iterable[AppSession]) -> SessionList:
     """The sessions as they are kept: in bounded texts, of which the same ones share their memory."""
     kept, cut = [], 0
     for session in sessions:
-        texts = [getattr(session, name) for name in Session.__struct_fields__]
+        texts: Sequence[str | None] = session.texts
         if too_long := sum(text is not None and len(text) > MOST_CHARACTERS for text in texts):
             cut += too_long
             texts = [text and text[:MOST_CHARACTERS] for text in texts]
         session_id, *others = texts
-        kept.append(Session(session_id, *(text and intern(text) for text in others)))
+        state, client, agent, code, group = (text and intern(text) for text in others)
+        kept.append(Session(session_id, state, client, agent, code, group, session.started))
     return SessionList(tuple(kept), cut)
 
 
@@ -257,6 +275,7 @@ def user_detail(body: bytes) -> UserDetail:
 
 def user_page(body: bytes) -> UserPage:
     """A page of ListUsers; its list is never None."""
+    _check_size(body)
     page = _user_page(body)
     _present(page.users, body)
     return page

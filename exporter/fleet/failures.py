@@ -53,11 +53,16 @@ def unremembered(member: Member, failed: dict[str, Session]) -> list[Session]:
 
 
 def remember(member: Member, failed: Iterable[str], listed: Iterable[Session], at: float) -> None:
-    """Remember who is at InitFail, and whoever has been there for as long as it is listed and REMEMBERED longer."""
+    """Remember who is at InitFail, and that those who have been there are still listed."""
     before = member.failed_sessions or {}
-    remembered = {session_id: last for session_id, last in before.items() if last > at - REMEMBERED}
-    still = (s.id for s in listed if s.id in remembered)
-    member.failed_sessions = remembered | dict.fromkeys((*failed, *(i for i in still if i)), at) or None
+    still = (s.id for s in listed if s.id in before)
+    member.failed_sessions = before | dict.fromkeys((*failed, *(i for i in still if i)), at) or None
+
+
+def forget(member: Member, at: float) -> None:
+    """Forget who was last listed more than REMEMBERED ago."""
+    before = member.failed_sessions or {}
+    member.failed_sessions = {i: last for i, last in before.items() if last > at - REMEMBERED} or None
 
 
 def _count(counts: Counter[str], value: str | None) -> None:

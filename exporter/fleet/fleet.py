@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from exporter.fleet.failures import InitFailures, failing, remember, unremembered
+from exporter.fleet.failures import InitFailures, failing, forget, remember, unremembered
 from exporter.fleet.members import FreshUser, Member
 from exporter.fleet.names import Names
 from exporter.fleet.sweeps import Swept
@@ -34,8 +34,8 @@ class Fleet:
         self._names = Names(self.members)
         self.swept: Swept = before.swept.among(self._names.exact) if before else Swept()
         self._counts = Counts(configured=len(self.members))
-        self._oldest_asked = min((m.asked_at for m in self.members if m.asked_at is not None), default=math.inf)
-        self._oldest_account = min((m.account_at for m in self.members if m.account_at is not None), default=math.inf)
+        self._oldest_asked = _oldest(m.asked_at for m in self.members)
+        self._oldest_account = _oldest(m.account_at for m in self.members)
         for member in self.members:
             self._counts.add(member.fresh)
             self._counts.asked += member.asked_at is not None
@@ -51,21 +51,21 @@ class Fleet:
         failed = failing(listed)
         new = unremembered(member, failed)
         if member.asked:
-            stood = failing(member.fresh.listed)
-            self.init_failures.add(session for session in new if session.id not in stood)
-        elif member.swept:  # what is new here may be older than the sweeps look back; if not, the next one tells
-            failed = {i: session for i, session in failed.items() if session not in new}
+            self.init_failures.add(new)
+        elif member.swept:  # it may be older than sweeps look back; if not, the next one tells
+            self.swept.unjudged |= {session.id: at for session in new if session.id}
         remember(member, failed, listed, at)
+        forget(member, at)
         self.swept.asked(member, listed, at)
         self._counts.asked += member.asked_at is None
         self._oldest_asked = min(self._oldest_asked, at)
         member.asked, member.asked_at = True, at
         self._know(member, replace(member.fresh, sessions=listed, without_sessions=sessions is None))
 
-    def sessions_sighted(self, found: Iterable[tuple[str | None, Session]], at: float) -> None:
+    def sessions_sighted(self, found: Iterable[tuple[str | None, Session]], at: float) -> int:
         """Take in what a page of a sweep lists: sessions with the names of their users; they may have others besides.
 
-        Sessions without an id, and those of nobody here, are passed over.
+        Sessions without an id, and those of nobody here, are passed over. Returns how many are somebody's here.
         """
         by_member: dict[Member, dict[str, Session]] = {}
         for name, session in found:
@@ -75,25 +75,24 @@ class Fleet:
         for member, sessions in by_member.items():
             self._sighted(member, sessions, at)
         self.swept.sighted(by_member, at)
+        return sum(map(len, by_member.values()))
 
-    def sweep_ended(self, sighted: AbstractSet[str], near_the_edge: AbstractSet[str], began: float) -> None:
+    def sweep_ended(self, sighted: AbstractSet[str], began: float, oldest: float) -> None:
         """A sweep that began at this time has ended whole, with these sessions by id; what else it knew has ended.
 
-        Those near the edge are such as may be too old for the next one, without having ended.
+        Unless it may have started before ``oldest``, in seconds since 1970 by a clock of any zone.
         """
-        for member, session_id in self.swept.ended(sighted, near_the_edge, began):
-            self._drop(member, {session_id})
+
+        def too_old(member: Member, session_id: str) -> bool:
+            session = next((s for s in member.fresh.listed if s.id == session_id), None)
+            return session is not None and (session.started is None or session.started < oldest)
+
+        for member, session_id in self.swept.ended(sighted, began, too_old):
+            self._drop(member, session_id)
         if self._counts.swept < len(self.members):
             for member in self.members:
                 member.swept = True
             self._count_swept()
-
-    def take_due(self) -> Member | None:
-        """A user to ask out of turn, once: sweeps raise a question that only the user's own sessions answer."""
-        member = next(iter(self.swept.due), None)
-        if member:
-            del self.swept.due[member]
-        return member
 
     def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:
         """Take in what the cloud says of a user's account; None if it does not know the user."""
@@ -107,7 +106,7 @@ class Fleet:
         """Take in a page of the list of all users, who may be others than the configured ones."""
         for user in users:
             if member := self._names.entry(user.user_name, user.id):
-                if user.id != member.id:
+                if user.id and user.id != member.id:
                     self.found(member, user.id)
                 self.account_answered(member, user.detail, at)
 
@@ -124,25 +123,19 @@ class Fleet:
     def expire(self, *, asked_since: float, accounts_since: float, swept_since: float) -> None:
         """Let go of what the cloud said before these times."""
         if self.swept.since is not None and self.swept.since < swept_since:
-            expired, self.swept = self.swept, Swept(due=self.swept.due)
-            for session_id, member in expired.listed.items():
-                if member.asked_at is None:
-                    self._drop(member, {session_id})
-            self._count_swept()
+            self._swept_long_ago()
+        for session_id, (member, since) in list(self.swept.kept.items()):
+            if since < asked_since:
+                del self.swept.kept[session_id]
+                self._drop(member, session_id)
         if self._oldest_asked < asked_since:
-            for member in self.members:
-                if member.asked_at is not None and member.asked_at < asked_since:
-                    self._asked_long_ago(member)
-            self._oldest_asked = min((m.asked_at for m in self.members if m.asked_at is not None), default=math.inf)
+            for member in [m for m in self.members if _before(asked_since, m.asked_at)]:
+                self._asked_long_ago(member)
+            self._oldest_asked = _oldest(m.asked_at for m in self.members)
         if self._oldest_account < accounts_since:
-            for member in self.members:
-                if member.account_at is not None and member.account_at < accounts_since:
-                    member.account_at = None
-                    self._counts.accounts -= 1
-                    self._know(member, replace(member.fresh, account=None, without_account=False))
-            self._oldest_account = min(
-                (m.account_at for m in self.members if m.account_at is not None), default=math.inf
-            )
+            for member in [m for m in self.members if _before(accounts_since, m.account_at)]:
+                self._account_long_ago(member)
+            self._oldest_account = _oldest(m.account_at for m in self.members)
 
     def counts(self, *, sessions_since: float, accounts_since: float, swept_since: float = -math.inf) -> Counts:
         """Count over the answers that came, and the sweeps that began, at these times or later."""
@@ -156,8 +149,11 @@ class Fleet:
     def _sighted(self, member: Member, sessions: dict[str, Session], at: float) -> None:
         failed = failing(sessions.values())
         if failed or member.failed_sessions:
-            if member.swept:
-                self.init_failures.add(unremembered(member, failed))
+            new = unremembered(member, failed) if member.swept or member.asked else []
+            judged = [failed[i] for i in self.swept.unjudged.keys() & failed.keys()]
+            self.init_failures.add((*new, *judged))
+            for session in judged:
+                self.swept.unjudged.pop(session.id or "")
             remember(member, failed, sessions.values(), at)
         before = member.fresh.listed
         new = [session for session_id, session in sessions.items() if all(session_id != s.id for s in before)]
@@ -165,15 +161,28 @@ class Fleet:
         if after != before:
             self._know(member, replace(member.fresh, sessions=after))
 
+    def _swept_long_ago(self) -> None:
+        """Only what users were asked for still counts."""
+        expired, self.swept = self.swept, Swept(due=self.swept.due, kept=self.swept.kept)
+        for session_id, member in expired.listed.items():
+            if member.asked_at is None:
+                self._drop(member, session_id)
+        self._count_swept()
+
     def _asked_long_ago(self, member: Member) -> None:
         """Only what sweeps list of the user's sessions still counts."""
         member.asked_at = None
         self._counts.asked -= 1
-        listed = tuple(s for s in member.fresh.listed if s.id in self.swept.listed)
+        listed = tuple(s for s in member.fresh.listed if s.id in self.swept.listed or s.id in self.swept.kept)
         self._know(member, replace(member.fresh, sessions=listed or None, without_sessions=False))
 
-    def _drop(self, member: Member, ended: set[str]) -> None:
-        left = tuple(session for session in member.fresh.listed if session.id not in ended)
+    def _account_long_ago(self, member: Member) -> None:
+        member.account_at = None
+        self._counts.accounts -= 1
+        self._know(member, replace(member.fresh, account=None, without_account=False))
+
+    def _drop(self, member: Member, session_id: str) -> None:
+        left = tuple(session for session in member.fresh.listed if session.id != session_id)
         known = left if left or member.asked_at is not None else None
         self._know(member, replace(member.fresh, sessions=known))
 
@@ -198,3 +207,11 @@ def _member(name: str, given_id: str | None, known: Member | None) -> Member:
             member.account_at = None
             member.fresh = replace(member.fresh, account=None, without_account=False)
     return member
+
+
+def _before(time: float, answered: float | None) -> bool:
+    return answered is not None and answered < time
+
+
+def _oldest(times: Iterable[float | None]) -> float:
+    return min((time for time in times if time is not None), default=math.inf)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from exporter.polling.refusals import Refusals
     from exporter.polling.rounds import Round
 
+STALE_ROUNDS = 3
+"""An answer counts for so many of its rounds, unless the configuration says how long."""
+
 REFUSED = "401"
 """What those users fail with that are not asked, because the cloud refuses the credentials."""
 
@@ -62,6 +65,14 @@ class Operation:
     def interval(self) -> float:
         """Seconds that a round takes at the present rate, or the configured ones if longer."""
         return max(self.configured_interval, self.calls() * self.pacer.rate.spacing)
+
+    def stale_after(self, now: float) -> float:
+        """Seconds that an answer counts where nobody says how long; ``now`` is wall time.
+
+        Longer than usual where rounds take long because the cloud does.
+        """
+        under_way = now - self.rounds.current.started if self.rounds.current else 0.0
+        return STALE_ROUNDS * max(self.interval, self.rounds.last_duration or 0.0, under_way)
 
     def failed(self, round_: Round, error: CloudError, entries: int = 1) -> None:
         """So many entries of a round have no answer."""

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OVERLAP = 10
+"""Entries of a page that have been on the page before, where not told otherwise."""
+
+MOST_PAGES = 2000
+"""A listing that goes on beyond this is not believed."""
+
 MOST_STEPS_BACK = 10
-"""Pages that did not join on to the one before, after which a listing is given up."""
+"""Pages in a row that do not join on to the one before, after which a listing is given up."""
 
 MOST_PASSES = 3
 """How often a listing is read in all to find the entries that came in behind the place that was read at."""
@@ -25,23 +31,24 @@ class Paging:
     overlap: one that shows none of the last entries of the page before leaves a gap, and one from further ahead is
     asked for. What is inserted there moves entries to the next page, where they are recognized by their keys, and is
     not seen itself: where fewer entries have been seen in the end than there are, the listing is read once more from
-    its beginning, until that is made up for.
+    its beginning, until that is made up for or a whole pass brings nothing new.
     """
 
-    def __init__(self, limit: int, overlap: int) -> None:
+    def __init__(self, limit: int, overlap: int = OVERLAP) -> None:
         """``limit`` is how many entries are asked for, ``overlap`` how many of these have been on the page before."""
         self.offset = 0
         """Where the next page begins."""
         self.seen: set[str] = set()
         """The keys of all entries so far."""
-        self.total: int | None = None
-        """Entries on all pages together, as last told."""
+        self.pages = 0
+        """Pages taken."""
         self.done = False
         self._limit = limit
         self._overlap = overlap
         self._last_entries: frozenset[str] = frozenset()
         self._steps_back = 0
         self._passes = 1
+        self._seen_before_this_pass = 0
 
     def take(self, keys: Sequence[str], total: int | None) -> None:
         """Take the page at the offset: the keys of its entries, and how many the cloud says there are in all.
@@ -49,23 +56,13 @@ class Paging:
         Raises:
             TornError: the pages will not become a whole.
         """
-        self.total = total
+        self.pages += 1
+        if self.pages > MOST_PAGES:
+            raise TornError(f"more than {MOST_PAGES} pages")
         if self.offset and self._last_entries.isdisjoint(keys):
             self._step_back()
-            return
-        before = len(self.seen)
-        self.seen.update(keys)
-        end = self.offset + len(keys)
-        last_page = end >= total if total is not None else len(keys) < self._limit
-        if last_page or self._passes > 1:
-            self.done = total is None or len(self.seen) >= total
-        if last_page and not self.done:
-            self._begin_again()
-        elif self._passes == 1 and len(self.seen) == before and not self.done:
-            raise TornError("a page brings nothing new, and yet there is to be more")
         else:
-            self._last_entries = frozenset(keys[-self._overlap :])
-            self.offset = max(end - self._overlap, self.offset + 1)
+            self._join(keys, total)
 
     def _step_back(self) -> None:
         self._steps_back += 1
@@ -73,8 +70,34 @@ class Paging:
             raise TornError("pages do not join on to each other")
         self.offset = max(self.offset - self._limit // 2, 0)
 
-    def _begin_again(self) -> None:
+    def _join(self, keys: Sequence[str], total: int | None) -> None:
+        end = self.offset + len(keys)
+        if keys and total is not None and total < end:
+            raise TornError(f"the cloud lists {end} entries and says that there are {total}")
+        seen_before = len(self.seen)
+        self.seen.update(keys)
+        self._steps_back = 0
+        nothing_new = len(self.seen) == seen_before
+        # The last page is not full: a cloud may count what is on the page, or tell no total.
+        if total is None and nothing_new and len(keys) < self._limit:
+            self.done = True
+        elif total is not None and end >= total and len(keys) < self._limit:
+            self._end_of_pass(total)
+            return
+        elif total is not None and self._passes > 1:
+            self.done = len(self.seen) >= total
+        elif nothing_new:
+            raise TornError("a page brings nothing new, and yet there is to be more")
+        self._last_entries = frozenset(keys[-self._overlap :])
+        self.offset = max(end - self._overlap, self.offset + 1)
+
+    def _end_of_pass(self, total: int) -> None:
+        passed_in_vain = self._passes > 1 and len(self.seen) == self._seen_before_this_pass
+        if len(self.seen) >= total or passed_in_vain:  # the cloud counts an entry twice, or one that it does not list
+            self.done = True
+            return
         self._passes += 1
         if self._passes > MOST_PASSES:
-            raise TornError(f"of {self.total} entries only {len(self.seen)} were seen")
+            raise TornError(f"of {total} entries only {len(self.seen)} were seen")
+        self._seen_before_this_pass = len(self.seen)
         self.offset = 0

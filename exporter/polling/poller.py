@@ -9,7 +9,7 @@ import structlog
 
 from exporter.polling.calls import Calls
 from exporter.polling.lookups import Lookups
-from exporter.polling.operation import Line, Operation, steady
+from exporter.polling.operation import STALE_ROUNDS, Line, Operation, steady
 from exporter.polling.source import Source, decided, fitting
 from exporter.polling.sweeps import Directory, SessionSweeps
 from exporter.polling.user_rounds import Accounts, Sessions
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from exporter.fleet import Counts, Fleet
     from exporter.polling.cloud import Cloud
     from exporter.polling.refusals import Refusals
-
-STALE_ROUNDS = 3
-"""An answer counts for so many of its rounds, unless the configuration says how long."""
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -43,15 +40,17 @@ class Poller:
         self.refusals = refusals
         self._fleet = fleet
         self._poll = poll
+        self._now = now
         line = Line(fleet, cloud, poll, now, refusals, Calls(refusals, poll.concurrency))
         self._lookups = Lookups(line, line.pacer())
         self._sessions = Sessions(line)
         self._accounts = Accounts(line, self._lookups)
         self._sweeps = SessionSweeps(line, self._sweep_ended, lambda: self._decided.name == "bulk")
         self._directory = Directory(line, self._lookups.pacer, self._sweep_ended)
-        self._told: Source | None = None
-        self._sweeping = poll.source == "bulk" or (poll.source == "auto" and not fitting(poll, len(fleet.members)))
-        if self._sweeping:
+        self._told: dict[str, str] = {}
+        self.sweeping = poll.source == "bulk" or (poll.source == "auto" and not fitting(poll, len(fleet.members)))
+        """Whether sweeps are tried at all."""
+        if self.sweeping:
             self._accounts.wanted.clear()
 
     @property
@@ -67,10 +66,11 @@ class Poller:
     @property
     def operations(self) -> tuple[Operation, ...]:
         """All that are in use."""
-        if not self._sweeping:
+        if not self.sweeping:
             return self.sessions, self.accounts
-        swept = self._sweeps.operation, self.sessions, self._directory.operation
-        return (*swept, self.accounts) if self._accounts.wanted.is_set() else swept
+        sweeps = (self._sweeps.operation,) if self._decided.name == "bulk" else ()
+        accounts = (self.accounts,) if self._accounts.wanted.is_set() else ()
+        return *sweeps, self.sessions, self._directory.operation, *accounts
 
     @property
     def source(self) -> Source:
@@ -91,8 +91,11 @@ class Poller:
 
     @property
     def up(self) -> bool:
-        """Whether the cloud answers about anybody's sessions."""
-        return self.sessions.rounds.up or (self._sweeping and self._sweeps.operation.rounds.up)
+        """Whether the cloud answers about anybody's sessions; where rounds take long, whether it has done so lately."""
+        if not self.sweeping:
+            return self.sessions.rounds.up
+        lately = self._sessions.last_answer_at + STALE_ROUNDS * self._poll.interval > steady()
+        return self._sweeps.operation.rounds.up or (lately and self.sessions.rounds.up)
 
     def go_on_from(self, before: Poller) -> None:
         """Take over the rounds and the pace of a poller that ends, with what it has learned of the cloud."""
@@ -108,24 +111,26 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self._tell_source()
+        self._tell_sources()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sessions.run())
             group.create_task(self._accounts.run())
-            if self._sweeping:
+            if self.sweeping:
                 group.create_task(self._sweeps.run())
                 group.create_task(self._directory.run())
 
     def counts(self) -> Counts:
         """The fleet, counted over what is not stale."""
-        now = steady()
-        asked, swept = (STALE_ROUNDS * each.operation.interval for each in (self._sessions, self._sweeps))
-        accounts = max(STALE_ROUNDS * each.interval for each in self.operations if each in self._of_accounts)
-        configured = self._poll.stale_after
-        in_bulk = self.source.name == "bulk"  # then who is asked one by one waits long, and must not come and go
+        now, configured = steady(), self._poll.stale_after
+        swept_since = now - (configured or self._sweeps.operation.stale_after(self._now()))
+        asked = STALE_ROUNDS * self.sessions.interval
+        accounts = STALE_ROUNDS * max(each.interval for each in self.operations if each in self._of_accounts)
+        # While sweeps tell of everybody, who is asked one by one waits long, and must not come and go.
+        last = self._fleet.swept.since if self._fleet.swept.whole else None
+        swept = self._decided.name == "bulk" and last is not None and last >= swept_since
         return self._fleet.counts(
-            sessions_since=now - (max(configured or 0, asked) if in_bulk else configured or asked),
-            swept_since=now - (configured or swept),
+            sessions_since=now - (max(configured or 0, asked) if swept else configured or asked),
+            swept_since=swept_since,
             accounts_since=now - max(configured or 0, accounts),
         )
 
@@ -133,7 +138,9 @@ class Poller:
         """Of how many users an operation has told lately."""
         if operation is self.sessions:
             return counts.asked
-        return counts.swept if operation is self._sweeps.operation else counts.accounts
+        if operation is self._sweeps.operation:
+            return counts.swept
+        return counts.accounts if (operation is self.accounts) == self._accounts.wanted.is_set() else 0
 
     @property
     def _of_accounts(self) -> tuple[Operation, ...]:
@@ -144,14 +151,22 @@ class Poller:
         return decided(self._poll, len(self._fleet.members), self._sweeps.total)
 
     def _sweep_ended(self) -> None:
+        listing = self._directory.operation.rounds
         if self._directory.works:
             self._accounts.wanted.clear()
-        elif self._directory.operation.rounds.last:
+        elif listing.last and self._now() - (listing.last_success or 0.0) > 2 * self._directory.operation.interval:
             self._accounts.wanted.set()
-        self._tell_source()
+        self._tell_sources()
 
-    def _tell_source(self) -> None:
-        source = self.source
-        if self._told is None or source.name != self._told.name:
-            _logger.info("source_decided", project=self.refusals.project, source=source.name, reason=source.reason)
-            self._told = source
+    def _tell_sources(self) -> None:
+        """One line for each of the two that has changed."""
+        self._tell("source_decided", self.source)
+        if self._accounts.wanted.is_set() and self.sweeping:
+            self._tell("account_source_decided", Source("per_user", f"{self._directory.operation.name} fails"))
+        elif self.sweeping:
+            self._tell("account_source_decided", Source("bulk", f"{self._directory.operation.name} tells of all users"))
+
+    def _tell(self, event: str, source: Source) -> None:
+        if self._told.get(event) != source.name:
+            self._told[event] = source.name
+            _logger.info(event, project=self.refusals.project, source=source.name, reason=source.reason)

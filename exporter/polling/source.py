@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from exporter.cloud.client import SESSIONS_A_PAGE
+from exporter.polling.paging import OVERLAP
 
 if TYPE_CHECKING:
     from exporter import config
@@ -30,7 +31,7 @@ def decided(poll: config.Poll, users: int, sessions: int | None) -> Source:
     room = math.floor(poll.interval * poll.rate_limit / 60)
     if fitting(poll, users):
         return Source("per_user", f"{users} users fit the {room} calls that an interval has room for")
-    pages = math.ceil((sessions or 0) / SESSIONS_A_PAGE)
+    pages = math.ceil((sessions or 0) / (SESSIONS_A_PAGE - OVERLAP))
     if pages >= users:
         return Source("per_user", f"to sweep {sessions} sessions takes as many calls as to ask for {users} users")
     return Source("bulk", f"{users} users need more than the {room} calls that an interval has room for")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from exporter.cloud.client import LIST_SESSIONS, LIST_USERS, PAGE_SIZE, SESSIONS_A_PAGE
-from exporter.cloud.errors import CloudError, InvalidResponse, Refused
+from exporter.cloud.errors import CloudError, InvalidResponse, Refused, Unreachable
 from exporter.fleet import LIVE_STATES
 from exporter.polling.operation import REFUSED, steady
 from exporter.polling.paging import Paging, TornError
@@ -21,18 +20,25 @@ if TYPE_CHECKING:
     from exporter.polling.operation import Line, Operation
     from exporter.polling.pacer import Pacer
 
-OVERLAP = 10
-"""Entries of a page that have been on the page before."""
-
 USERS_A_PAGE = 1000
 """Entries asked for on a page of the list of all users; the reference knows no most. If the cloud does: PAGE_SIZE."""
 
-_SKEW = 60.0  # seconds that the cloud's clock may be ahead of ours without new sessions being swept later for that
-_BAD_REQUEST = 400
+CLOCK_SKEW = 15 * 60.0
+"""Seconds that the cloud's clock may be ahead of ours, or it would refuse signatures; sessions start by its clock."""
+
+ZONES = 14 * 3600.0
+"""Seconds that a session's time, which carries no zone, may be ahead of UTC."""
+
+TOO_LARGE = ("400", "invalid_response", "timeout")
+"""How a page may fail because it is too large."""
 
 
 class NotWorthItError(Exception):
     """To read on would take more calls than to ask for each user."""
+
+
+class ForeignError(Exception):
+    """Sessions are listed under other names than the configured users have."""
 
 
 class Sweeps(ABC):
@@ -46,6 +52,7 @@ class Sweeps(ABC):
         """Entries of the whole listing, as last told; None before that."""
         self._line = line
         self._ended = ended
+        self._pages = 0
 
     @property
     def works(self) -> bool:
@@ -56,7 +63,7 @@ class Sweeps(ABC):
     def go_on_from(self, before: Sweeps, rate_limit: float) -> None:
         """Take over what sweeps of a poller that ends have come to."""
         self.operation.go_on_from(before.operation, rate_limit)
-        self.total = before.total
+        self.total, self._pages = before.total, before._pages
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -65,7 +72,7 @@ class Sweeps(ABC):
             interval = operation.interval
             next_round = steady() + interval
             operation.rounds.next_at = line.now() + interval
-            await self._sweep(next_round)
+            await self._sweep()
             self._ended()
             if line.refusals.pausing:
                 operation.rounds.next_at = line.now() + line.refusals.rest
@@ -73,22 +80,21 @@ class Sweeps(ABC):
             else:
                 await asyncio.sleep(next_round - steady())
 
-    async def _sweep(self, deadline: float) -> None:
+    async def _sweep(self) -> None:
         """Read the whole listing, and once more if it was torn."""
         operation = self.operation
-        round_ = operation.rounds.current = Round(self.total or 0, self._line.now(), self._entries)
+        round_ = operation.rounds.current = Round(max(self.total or 0, 1), self._line.now(), self._entries)
         began = steady()
         try:
             try:
-                await self._read(round_, deadline)
+                await self._read(round_)
             except TornError:
-                await self._read(round_, deadline)
+                await self._read(round_)
         except NotWorthItError:
             pass
-        except TornError as error:
-            operation.failed(
-                round_, InvalidResponse(operation.name, "invalid_response", detail=str(error)), max(round_.total, 1)
-            )
+        except (TornError, ForeignError) as error:
+            reason = InvalidResponse(operation.name, "invalid_response", detail=str(error))
+            operation.failed(round_, reason, max(round_.total, 1))
         except Paused:
             round_.failed[REFUSED] += max(round_.total - round_.answered, 1)
         except CloudError as error:
@@ -97,18 +103,19 @@ class Sweeps(ABC):
         operation.rounds.finish(duration, self._line.now())
         operation.log.finished(round_, duration)
 
-    async def _read(self, round_: Round, deadline: float) -> None:
-        paging = Paging(self._limit, OVERLAP)
+    async def _read(self, round_: Round) -> None:
+        operation, calls = self.operation, self._line.calls
+        paging = Paging(self._limit)
         began = steady()
         self._begin()
         while not paging.done:
-            await self._line.calls.admit(self.operation.pacer)
-            keys, total = await self._line.calls.make(
-                lambda: self._page(paging.offset), self.operation.pacer, self.operation.log, deadline
-            )
+            await calls.admit(operation.pacer)
+            deadline = steady() + operation.configured_interval
+            keys, total = await calls.make(lambda: self._page(paging.offset), operation.pacer, operation.log, deadline)
             paging.take(keys, total)
             round_.answered = len(paging.seen)
             round_.total = self.total = max(total or 0, round_.answered)
+        self._pages = paging.pages
         self._whole(paging.seen, began)
 
     @property
@@ -122,7 +129,8 @@ class Sweeps(ABC):
         """Entries on a page."""
 
     def _calls(self) -> int:
-        return math.ceil((self.total or 0) / (self._limit - OVERLAP))
+        """As many as the last whole sweep took: what the cloud says of its total is not believed before it is seen."""
+        return self._pages
 
     @abstractmethod
     def _begin(self) -> None:
@@ -148,27 +156,29 @@ class SessionSweeps(Sweeps):
         super().__init__(line, ended)
         self._worth_it = worth_it
         self.operation = line.operation(LIST_SESSIONS, line.poll.interval, self._calls, line.pacer())
-        self._near_the_edge: set[str] = set()
         self._window = (0.0, 0.0)
+        self._ours = 0
 
     def _begin(self) -> None:
         now = self._line.now()
-        self._near_the_edge = set()
-        self._window = (now - self._line.poll.bulk_lookback, now + _SKEW)
+        self._window = (now - self._line.poll.bulk_lookback, now + CLOCK_SKEW)
+        self._ours = 0
 
     async def _page(self, offset: int) -> tuple[Sequence[str], int | None]:
-        begin, end = self._window
-        page = await self._line.cloud.list_sessions(begin, end, LIVE_STATES, offset)
+        page = await self._line.cloud.list_sessions(*self._window, LIVE_STATES, offset)
         self.total = page.total
         if not self._worth_it():
             raise NotWorthItError
-        self._line.fleet.sessions_sighted(((o.user_name, session) for o, session in page.sessions), steady())
-        edge = begin + 2 * self.operation.interval + _SKEW
-        self._near_the_edge |= {s.id for o, s in page.sessions if s.id and (o.started is None or o.started < edge)}
+        self._ours += self._line.fleet.sessions_sighted(page.sessions, steady())
         return [s.id or f"at {offset + n}" for n, (_, s) in enumerate(page.sessions)], page.total
 
     def _whole(self, seen: set[str], began: float) -> None:
-        self._line.fleet.sweep_ended(seen, self._near_the_edge, began)
+        fleet = self._line.fleet
+        if seen and not self._ours and fleet.swept.unexplained_before(began):
+            raise ForeignError(
+                f"of {len(seen)} sessions none is told to be a configured user's, though users have some"
+            )
+        fleet.sweep_ended(seen, began, oldest=self._window[0] + ZONES)
 
 
 class Directory(Sweeps):
@@ -192,8 +202,8 @@ class Directory(Sweeps):
     async def _page(self, offset: int) -> tuple[Sequence[str], int | None]:
         try:
             page = await self._line.cloud.list_users((), offset, self._page_size)
-        except Refused as error:
-            if error.status != _BAD_REQUEST or self._page_size == PAGE_SIZE:
+        except (Refused, InvalidResponse, Unreachable) as error:
+            if self._page_size == PAGE_SIZE or error.outcome not in TOO_LARGE:
                 raise
             self._page_size = PAGE_SIZE
             raise TornError("so large a page is not to be had") from error

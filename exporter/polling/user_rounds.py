@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL
@@ -30,6 +31,7 @@ class UserRounds(ABC):
         self.wanted = asyncio.Event()
         """Set as long as rounds are to begin."""
         self.wanted.set()
+        self.last_answer_at = -math.inf
         self._line = line
 
     async def run(self) -> None:
@@ -80,6 +82,7 @@ class UserRounds(ABC):
             operation.failed(round_, error)
         else:
             round_.answered += 1
+            self.last_answer_at = steady()
 
     async def _members(self, round_: Round, deadline: float) -> Sequence[Member]:  # noqa: ARG002 - nobody is left out
         """Whom to ask, found out before the deadline; those that cannot be asked it enters into the round."""
@@ -110,7 +113,7 @@ class Sessions(UserRounds):
         """Every other turn goes to whoever sweeps raise a question about."""
         began = steady()
         for member in longest_waiting:
-            if due := self._line.fleet.take_due():
+            if due := self._line.fleet.swept.take_due():
                 round_.total += _time(due.asked_at) > began  # once more than everybody
                 yield due
             if _time(member.asked_at) <= began:
@@ -140,6 +143,10 @@ class Accounts(UserRounds):
     async def _members(self, round_: Round, deadline: float) -> Sequence[Member]:
         await self._lookups.look_up(self.operation, round_, deadline)
         return [member for member in self._line.fleet.members if member.id is not None]
+
+    def _in_turn(self, round_: Round, longest_waiting: Sequence[Member]) -> Iterator[Member]:  # noqa: ARG002 - in this one
+        """Until they are not wanted any more."""
+        return takewhile(lambda _: self.wanted.is_set(), longest_waiting)
 
     async def _ask(self, member: Member) -> None:
         assert member.id is not None

@@ -199,7 +199,7 @@ def _course(operation: OperationStatus, status: ProjectStatus, now: float) -> It
     elif rounds.next_at is not None:
         yield "next round", f"in {lasting(rounds.next_at - now)}" if rounds.next_at > now else "when this one ends"
     yield "interval", lasting(operation.interval)
-    yield "calls a minute", f"{status.configured * 60 / operation.interval:.0f} of {status.rate_limit:g} allowed"
+    yield "calls a minute", f"{operation.calls * 60 / operation.interval:.0f} of {status.rate_limit:g} allowed"
 
 
 def _facts(style: str, facts: Iterable[tuple[str, str]]) -> str:

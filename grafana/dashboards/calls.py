@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards import colours
 from dashboards.panels import About, bounded, density, lines, stacked
-from dashboards.queries import buckets, over_time, per_minute, series
+from dashboards.queries import buckets, gauge, over_time, per_minute, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,8 @@ _HERE = 'instance=~"$instance"'
 
 _FAILED = About(
     title="Share of calls that fail",
-    description="Whatever is not answered with success. A few are made good by retries.",
+    description="Whatever is not answered with success; that the cloud does not know a user, a 404, is an answer. A "
+    "few are made good by retries.",
     unit="percentunit",
     empty=NO_CALLS,
     thresholds=colours.above(0.05, 0.2),
@@ -48,15 +49,15 @@ def _budget() -> Iterator[Builder[Panel]]:
     calls = per_minute("api_requests_total", "project", "operation", where=_HERE)
     about = About(
         title="Calls a minute",
-        description="Calls of each kind, retries included, against the limit entered above: it holds for each kind "
-        "and project.",
+        description="Calls of each kind, retries included, against poll.rate_limit, which holds for each kind and "
+        "project.",
         unit="short",
         empty=NO_CALLS,
         span=12,
     )
-    limit = over_time("vector($rate_limit)", "allowed")
-    panel = lines(about, over_time(calls, "{{project}} {{operation}}"), limit)
-    yield panel.override_by_name("allowed", colours.dashed(colours.GREY))
+    allowed = gauge("poll_rate_limit", _HERE)
+    panel = lines(about, over_time(calls, "{{project}} {{operation}}"), over_time(allowed, "{{project}} allowed"))
+    yield panel.override_by_regexp("/ allowed$/", colours.dashed(colours.GREY))
     about = About(
         title="Call budget used",
         description="The same as a share of the limit. At 100 % the interval grows with every further user.",
@@ -65,7 +66,8 @@ def _budget() -> Iterator[Builder[Panel]]:
         thresholds=colours.above(0.9, 1),
         span=12,
     )
-    yield bounded(lines(about, over_time(f"{calls} / $rate_limit", "{{project}} {{operation}}")))
+    used = f"{calls} / on (project) group_left () {allowed}"
+    yield bounded(lines(about, over_time(used, "{{project}} {{operation}}")))
 
 
 def _codes() -> Iterator[Builder[Panel]]:
@@ -81,7 +83,7 @@ def _codes() -> Iterator[Builder[Panel]]:
     for codes, colour in colours.CODES.items():
         panel.override_by_regexp(f"/^{codes}$/", colours.fixed(colour))
     yield panel
-    failed = per_minute("api_requests_total", "project", "operation", where=f'{_HERE}, code!~"2.."')
+    failed = per_minute("api_requests_total", "project", "operation", where=f'{_HERE}, code!~"2..|404"')
     throttled = per_minute("api_requests_total", "project", "operation", where=f'{_HERE}, code="429"')
     calls = per_minute("api_requests_total", "project", "operation", where=_HERE)
     for part, bad in ((failed, _FAILED), (throttled, _THROTTLED)):

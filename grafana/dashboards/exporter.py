@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dashboards import calls, colours, links, process, variables
 from dashboards.board import Face, board
 from dashboards.panels import About, bounded, columns, history, lines, listing, number, transformation
-from dashboards.queries import gauge, now, over_time, rows
+from dashboards.queries import gauge, now, over_time, rows, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,6 @@ def dashboard() -> Dashboard:
         [
             variables.exporter_version(),
             variables.instance(),
-            variables.rate_limit(),
             variables.carried(variables.client_version()),
             variables.carried(variables.agent_version()),
         ],
@@ -88,6 +87,12 @@ def _coverage() -> str:
     return gauge("poll_coverage_ratio", _HERE, of="min")
 
 
+def _with_source(expression: str) -> str:
+    """With a label that says whether the project is asked about user by user or in bulk, where the exporter tells."""
+    source = f"topk by (project) (1, max by (project, source) ({series('poll_source_info', _HERE)}))"
+    return f"{expression} * on (project) group_left (source) {source} or on (project, operation) {expression}"
+
+
 def _age() -> str:
     return f"(time() - {gauge('poll_last_success_timestamp_seconds', _HERE)})"
 
@@ -99,17 +104,18 @@ def _interval() -> str:
 def _freshness() -> Iterator[Builder[Panel]]:
     about = About(
         title="Freshness by project",
-        description="ListSessionByUserName brings sessions, ListUserDetail accounts. The interval grows beyond the "
-        "configured one when there are more users than calls.",
+        description="ListSessionByUserName brings sessions and ListUserDetail accounts, user by user. Large projects "
+        "are asked about in bulk, by ListSessions and ListUsers. The interval grows beyond the configured one when "
+        "there are more users than calls.",
         unit="s",
         empty=SILENT,
         span=12,
     )
     round_took = gauge("poll_duration_seconds", _HERE)
-    table = listing(about, rows(_coverage()), rows(_age()), rows(_interval()), rows(round_took))
+    table = listing(about, rows(_with_source(_coverage())), rows(_age()), rows(_interval()), rows(round_took))
     titles = {"Value #A": "Covered", "Value #B": "Last complete round", "Value #C": "Interval", "Value #D": "Took"}
     table.transformations(
-        [transformation("merge"), columns(project="Project", operation="Asked for", **titles)]
+        [transformation("merge"), columns(project="Project", source="Source", operation="Asked for", **titles)]
     ).override_by_name("Covered", colours.shaded(colours.below(0.9, 0.99), unit="percentunit"))
     yield table
     yield from _freshness_over_time()

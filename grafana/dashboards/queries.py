@@ -39,9 +39,16 @@ def increase(name: str, *by: str, window: str, where: str = "") -> str:
 
 
 def appearances(name: str, by: str, window: str) -> str:
-    """The same for a counter whose series begin with the first event, which increase() alone would not see."""
-    counter = series(name)
-    born = f"({counter} unless last_over_time({counter}[1h] offset {window}))"
+    """The same for a counter whose series begin with the first event, which increase() alone would not see.
+
+    The counter over all of them is there from the start, and tells a series that begins from one that comes back after
+    a gap: it was there before the window as well, or has begun within it.
+    """
+    counter, all_of_them = series(name), series(f"{name.partition('_by_')[0]}_total")
+    born = (
+        f"({counter} unless last_over_time({counter}[1h] offset {window}) and on (job, instance, project) "
+        f"(last_over_time({all_of_them}[1h] offset {window}) or min_over_time({all_of_them}[{window}]) == 0))"
+    )
     return f"sum by ({by}) ({born} or increase({counter}[{window}]))"
 
 

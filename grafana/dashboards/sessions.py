@@ -129,8 +129,8 @@ def _failures_now() -> Iterator[Builder[Panel]]:
 def _trust() -> Builder[Panel]:
     about = About(
         title="Users these numbers speak for",
-        description="Share of the configured users whose last answer is fresh. Below 100 % every count here is too "
-        "low; the Exporter dashboard says why.",
+        description="Share of the configured users whose last answer is fresh, by the operation with the least. Below "
+        "100 % every count here is too low; the Exporter dashboard says why.",
         unit="percentunit",
         empty="The exporter says nothing: is it running?",
         thresholds=colours.below(0.9, 0.99),
@@ -138,7 +138,7 @@ def _trust() -> Builder[Panel]:
         height=5,
         follow=(links.follow(links.EXPORTER),),
     )
-    coverage = gauge("poll_coverage_ratio", 'operation="ListSessionByUserName"', of="min")
+    coverage = gauge("poll_coverage_ratio", 'operation=~"ListSession.*"', of="min")
     return number(about, now(f"min ({coverage})")).decimals(0)
 
 

@@ -176,7 +176,7 @@ def _trust() -> Iterator[Builder[Panel]]:
         height=4,
         follow=(links.follow(links.EXPORTER),),
     )
-    accounts = 'operation="ListUserDetail"'
+    accounts = 'operation=~"ListUserDetail|ListUsers"'
     yield number(about, now(f"min ({gauge('poll_coverage_ratio', accounts, of='min')})")).decimals(0)
     about = About(
         title="Accounts last asked for",

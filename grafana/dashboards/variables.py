@@ -56,12 +56,6 @@ def user() -> TextBoxVariable:
     return TextBoxVariable("user").label("User name contains").default_value("").current(VariableOption(False, "", ""))
 
 
-def rate_limit() -> TextBoxVariable:
-    """The exporter does not tell `poll.rate_limit`, so that it is entered here."""
-    choice = TextBoxVariable("rate_limit").label("Allowed calls a minute").description("The setting poll.rate_limit.")
-    return choice.default_value("180").current(VariableOption(False, "180", "180"))
-
-
 def carried(variable: QueryVariable) -> QueryVariable:
     """Unseen and unused here, so that the way back to the dashboard that has it keeps what was chosen there."""
     return variable.hide(VariableHide.HIDE_VARIABLE)

@@ -14,7 +14,15 @@ from support.promises import Promise
 from exporter import config, logs
 from exporter.cloud import metadata, models, regions
 from exporter.cloud.auth import AccessKey
-from exporter.cloud.client import IAM_ACTIONS, LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE
+from exporter.cloud.client import (
+    IAM_ACTIONS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+    LIST_USERS,
+    PAGE_SIZE,
+    SESSIONS_A_PAGE,
+)
 from exporter.cloud.connect import Connection, connected
 from exporter.cloud.errors import (
     CloudError,
@@ -60,6 +68,10 @@ NOTHING: dict[str, str] = {}
 WAYS = {"token": TOKEN, "keys": KEYS, "password": PASSWORD, "metadata": NOTHING}
 every_way = pytest.mark.parametrize("auth", WAYS.values(), ids=WAYS.keys())
 
+STARTED = 1_767_323_045.0
+"""2026-01-02 03:04:05 UTC."""
+WINDOW = (STARTED - 3600, STARTED + 3600)
+
 ODD_NAMES = [
     *("user001", "a b", " a", "a+b", "100%", "a%20b", "a&b=c", "x/y?z#w", "~tilde*", "Jörg Müller", "日本", "😀"),
     *('"quoted"', "back\\slash", "semi;colon", "..", "%", "(a)", "user@domain"),
@@ -80,7 +92,17 @@ def population(*names: str) -> StaticPopulation:
     """Users with an id and a session each that tell them apart."""
     return StaticPopulation(
         {name: Person(id=f"id-{number}", user_name=name, locked=False) for number, name in enumerate(names)},
-        {name: [SessionInfo(id=f"session of {name}", session_state="Active")] for name in names},
+        {
+            name: [
+                SessionInfo(
+                    id=f"session of {name}",
+                    session_state="Active",
+                    login_user=f"{name}@example.com",
+                    start_time="2026-01-02 03:04:05",
+                )
+            ]
+            for name in names
+        },
     )
 
 
@@ -109,7 +131,7 @@ def asked(simulator: Simulator) -> list[tuple[str, int]]:
 
 def test_operations_have_their_official_names() -> None:
     """The simulator knows each operation by the same name, and what it does without a permission agrees, below."""
-    assert set(IAM_ACTIONS) == {LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS} < set(OPERATIONS)
+    assert set(IAM_ACTIONS) == set(OPERATIONS)
 
 
 class TestWaysToAuthenticate:
@@ -117,14 +139,16 @@ class TestWaysToAuthenticate:
 
     @every_way
     async def test_every_operation_is_answered(self, auth: dict[str, str]) -> None:
-        """Each way is good for all three operations."""
+        """Each way is good for all four operations."""
         simulator = Simulator(population=population("alice", "bob"))
         async with connecting(simulator, auth) as connection:
             assert await connection.client.list_session_by_user_name("bob") == (
-                Session(id="session of bob", session_state="Active"),
+                Session(id="session of bob", session_state="Active", started=STARTED),
             )
             assert await connection.client.list_user_detail("id-1") == UserDetail(locked=False)
             page = await connection.client.list_users(["bob"], 0)
+            swept = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
+        assert swept.sessions[0] == ("bob", Session(id="session of bob", session_state="Active", started=STARTED))
         assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
         assert {status for operation, status in asked(simulator) if operation in OPERATIONS} == {200}
 
@@ -471,6 +495,50 @@ class TestOddNames:
         assert {page.total_count for page in pages} == {PAGE_SIZE + 30}
 
 
+class TestSweeps:
+    """What is listed of everybody."""
+
+    async def test_pages_of_all_users(self) -> None:
+        """Without names all users are listed, in pages as large as asked for, with the flags of their accounts."""
+        names = [f"user{number:03}" for number in range(30)]
+        async with connecting(Simulator(population=population(*names)), KEYS) as connection:
+            pages = [await connection.client.list_users((), offset, 20) for offset in (0, 20)]
+        assert [len(page.users or ()) for page in pages] == [20, 10]
+        assert {user.detail for page in pages for user in page.users or ()} == {UserDetail(locked=False)}
+
+    async def test_sessions_that_started_within_a_window(self) -> None:
+        """To the millisecond; the window's two ends belong to it."""
+        async with connecting(Simulator(population=population("a")), KEYS) as connection:
+            found = [
+                (await connection.client.list_sessions(begin, end, ["Active"], 0)).total
+                for begin, end in [(STARTED, STARTED), (STARTED + 1, STARTED + 9), (STARTED - 9, STARTED - 0.001)]
+            ]
+        assert found == [1, 0, 0]
+
+    async def test_sessions_in_some_states(self) -> None:
+        """Several states are asked for in one parameter, signed as such."""
+        simulator = Simulator(population=population("a"))
+        async with connecting(simulator, KEYS) as connection:
+            for states, total in [(["InitFail", "Active"], 1), (["InitFail", "AppcInit"], 0)]:
+                assert (await connection.client.list_sessions(*WINDOW, states, 0)).total == total
+
+    async def test_whose_they_are_by_odd_names(self) -> None:
+        """The bare name stands before the last at sign."""
+        async with connecting(Simulator(population=population(*ODD_NAMES)), KEYS) as connection:
+            page = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
+        assert {(name, session.id) for name, session in page.sessions} == {
+            (name, f"session of {name}") for name in ODD_NAMES
+        }
+
+    async def test_pages_of_sessions(self) -> None:
+        """A page holds at most as many as the reference allows, and says how many there are in all."""
+        names = [f"user{number:03}" for number in range(SESSIONS_A_PAGE + 30)]
+        async with connecting(Simulator(population=population(*names)), KEYS) as connection:
+            pages = [await connection.client.list_sessions(*WINDOW, ["Active"], offset) for offset in (0, 100, 200)]
+        assert [len(page.sessions) for page in pages] == [100, 30, 0]
+        assert {page.total for page in pages} == {130}
+
+
 class TestRefusals:
     """What the cloud refuses, as errors of the family."""
 
@@ -505,6 +573,7 @@ class TestRefusals:
                 LIST_SESSION_BY_USER_NAME: connection.client.list_session_by_user_name("user"),
                 LIST_USER_DETAIL: connection.client.list_user_detail("id"),
                 LIST_USERS: connection.client.list_users([], 0),
+                LIST_SESSIONS: connection.client.list_sessions(*WINDOW, ["Active"], 0),
             }
             results = dict(zip(calls, await asyncio.gather(*calls.values(), return_exceptions=True), strict=True))
         assert [name for name, result in results.items() if isinstance(result, Forbidden)] == [operation]

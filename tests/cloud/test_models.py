@@ -77,6 +77,7 @@ def test_the_documented_sessions() -> None:
             client_version="22.4.2.12888",
             agent_version="21.12.0.11461",
             failed_code="WKS.00000000",
+            started=1_660_374_020.0,  # 2022-08-13 07:00:20
         ),
         Session(
             id="9d123d5e0f36419c9b345efcd031a92e",
@@ -85,6 +86,7 @@ def test_the_documented_sessions() -> None:
             agent_version="23.2.0.0314",
             failed_code="WKS.00000000",
             app_server_group_id="fb8a92be-ebc1-4dac-9a4c-1590518d140a",
+            started=1_688_699_046.0,  # 2023-07-07 03:04:06
         ),
     )
 
@@ -97,10 +99,15 @@ def test_the_documented_user() -> None:
 
 
 def test_a_page_of_users() -> None:
-    """Of ListUsers only ids and names are read; its account_expires, a string there, is in nobody's way."""
-    entry = {"id": "1", "user_name": "alice", "account_expires": "0", "account_expired": False}
+    """The flags of ListUsers, some of which have other names and types there, become those of an account."""
+    entry = {"id": "1", "user_name": "alice", "account_expires": "1000", "account_expired": True, "locked": False}
     page = models.user_page(body({"total_count": 7, "users": [entry, {}]}))
-    assert (page.users, page.total_count) == ([User("1", "alice"), User()], 7)
+    alice = User("1", "alice", locked=False, account_expired=True, account_expires="1000")
+    assert (page.users, page.total_count) == ([alice, User()], 7)
+    assert [user.detail for user in page.users or ()] == [
+        UserDetail(locked=False, user_expired=True, account_expires=1000),
+        UserDetail(),
+    ]
 
 
 def test_temporary_keys() -> None:
@@ -404,9 +411,9 @@ def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None
 @pytest.mark.bad_input
 def test_endless_texts_are_cut() -> None:
     """A version of a megabyte would be kept as long as its session is."""
-    texts = {name: name + "x" * 1_000_000 for name in Session.__struct_fields__}
+    texts = {name: name + "x" * 1_000_000 for name in Session.__struct_fields__ if name != "started"}
     (session,) = models.session_list(msgspec.json.encode({"session_info_list": [texts]})).sessions
-    assert {len(text) for text in msgspec.structs.astuple(session)} == {models.MOST_CHARACTERS}
+    assert {len(text) for text in msgspec.structs.astuple(session) if text} == {models.MOST_CHARACTERS}
     assert session.client_version is not None
     assert session.client_version.startswith("client_version")
 
@@ -426,3 +433,47 @@ def test_texts_that_are_too_long_are_cut_and_counted() -> None:
 def test_more_sessions_than_anybody_has_are_not_believed(raw: bytes) -> None:
     """Nor are they decoded, which would take seconds and gigabytes."""
     assert refused_with(models.session_list, b'{"session_info_list":[' + raw + b"]}") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "read"), [("0", 0), (7, 7), (None, None), ("", None), ("never", None), ("9" * 5000, None)]
+)
+def test_an_account_s_end_that_cannot_be_read_is_not_known(told: str | int | None, read: int | None) -> None:
+    """It is a string of milliseconds in ListUsers."""
+    assert User(account_expires=told).detail.account_expires == read
+
+
+@pytest.mark.parametrize(
+    ("login_user", "name"),
+    [("anna@example.com", "anna"), ("a@b@example.com", "a@b"), ("anna", "anna"), ("@x", "@x"), ("", ""), (None, None)],
+)
+def test_the_bare_name_of_a_login_user(login_user: str | None, name: str | None) -> None:
+    """It is the user and the domain, where the other operations know the bare name."""
+    assert models.SessionInfo(login_user=login_user).user_name == name
+
+
+@pytest.mark.parametrize(
+    ("start_time", "started"),
+    [
+        ("2022-08-13 07:00:20", 1660374020.0),
+        ("2022-08-13T07:00:20+02:00", 1660366820.0),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        (7, None),
+        ({"at": "noon"}, None),
+        ("9999-99-99 00:00:00", None),
+    ],
+)
+def test_the_start_of_a_session_is_read_as_utc(start_time: object, started: float | None) -> None:
+    """Times carry no zone; one that cannot be read is not known."""
+    assert models.AppSession(start_time=start_time).started == started
+
+
+def test_the_same_texts_of_many_sessions_share_their_memory() -> None:
+    """Versions, states and codes are few; only ids are each session's own."""
+    entry = {"session_state": "Active", "client_version": "1.0.0"}
+    (one,) = models.session_list(body({"session_info_list": [entry]})).sessions
+    (other,) = models.session_list(body({"session_info_list": [entry]})).sessions
+    assert one.client_version is other.client_version
+    assert one.session_state is other.session_state

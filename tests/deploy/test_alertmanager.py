@@ -77,6 +77,9 @@ HELD_BACK = [
     (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike")),
     (alert("WorkspaceExporterDown"), alert("WorkspaceCloudNotAnswering")),
     (alert("WorkspaceExporterAbsent"), alert("WorkspaceExporterDown")),
+    (alert("WorkspaceExporterDown"), alert("WorkspaceProjectLost")),
+    (alert("WorkspaceExporterAbsent"), alert("WorkspaceProjectLost")),
+    (alert("WorkspaceProjectLost"), alert("WorkspaceVersionRegressing", component="client", version="1")),
     (alert("WorkspaceClockSkew", severity="critical"), alert("WorkspaceCredentialsRefused")),
     (alert("WorkspaceClockSkew", severity="critical"), alert("WorkspaceClockSkew", severity="warning")),
     (alert("WorkspaceCredentialsRefused"), alert("WorkspaceCloudNotAnswering")),
@@ -92,6 +95,8 @@ HELD_BACK = [
 ]
 TOLD_BOTH = [
     (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike", instance="b:10099")),
+    (alert("WorkspaceProjectLost"), alert("WorkspaceProjectLost", project="paris")),
+    (alert("WorkspaceProjectLost"), alert("WorkspaceInitFailSpike", instance="b:10099")),
     (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceNumbersStale", project="paris", **SESSIONS)),
     (alert("WorkspaceClockSkew", severity="warning"), alert("WorkspaceCredentialsRefused")),
     (alert("WorkspaceCoverageLow", **SESSIONS), alert("WorkspaceNumbersStale", operation="ListUserDetail")),

@@ -31,6 +31,7 @@ class Told:
     """By operation."""
     up: float | None = None
     skew: float | None = None
+    source: str | None = None
     slow: float = 0
     """Calls that took long to answer."""
 
@@ -44,6 +45,8 @@ class Told:
         match name:
             case "up":
                 self.up = value
+            case "poll_source_info":
+                self.source = labels["source"]
             case "clock_skew_seconds":
                 self.skew = value
             case "api_requests_total":

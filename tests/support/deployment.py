@@ -22,7 +22,7 @@ RULE_TESTS = tuple(sorted((PROMETHEUS / "tests").glob("*.yml")))
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PART = re.compile(r"(\d+)(ms|[smhdw])")
 _DURATION = r"(?:\d+(?:ms|[smhdw]))+"
-_IN_EXPRESSIONS = re.compile(rf"(?<=\[){_DURATION}(?=\])|(?<=offset ){_DURATION}")
+_IN_EXPRESSIONS = re.compile(rf"(?<=\[){_DURATION}(?=[\]:])|(?<=:){_DURATION}(?=\])|(?<=offset ){_DURATION}")
 _TIMINGS = frozenset(
     {"interval", "for", "keep_firing_for", "scrape_interval", "scrape_timeout", "evaluation_interval"}
     | {"group_wait", "group_interval", "repeat_interval"}

@@ -6,8 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+from support.virtual_time import wall_clock
+
 from exporter.cloud.errors import CloudError, refusal
-from exporter.cloud.models import Origin, Session, SessionPage, User, UserDetail, UserPage
+from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
 from exporter.polling.refusals import Refusals, Standing
 
 if TYPE_CHECKING:
@@ -74,11 +77,10 @@ class FakeCloud:
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
         await self._call("ListSessions", f"from {offset}")
         listed = [
-            (Origin(name, self.started.get(session.id or "", begin + 3600)), session)
+            (name, replace(session, started=self.started.get(session.id or "", wall_clock())))
             for name, sessions in self.sessions.items()
             for session in sessions
-            if session.session_state in session_states
-            and begin <= self.started.get(session.id or "", begin + 3600) <= end
+            if session.session_state in session_states and begin <= self.started.get(session.id or "", begin) <= end
         ]
         return SessionPage(tuple(listed[offset : offset + 100]), len(listed), 0)
 

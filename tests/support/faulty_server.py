@@ -9,13 +9,14 @@ import socket
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from support.ledger import LEDGER
 
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Call:
-    """What is asked: the operation, and the names of the users it is about."""
+    """What is asked: the operation, and the names of the users it is about; none where it is about all."""
 
     project_id: str
     operation: str
@@ -147,8 +148,15 @@ class FaultyServer:
         known = [name for name in call.users if name in self.accounts]
         match call.operation:
             case "ListUsers":
-                users = [{"id": f"id-of-{name}", "user_name": name} for name in known]
+                users = [self._entry(name) for name in known or self.accounts if known or not call.users]
                 answer: dict[str, Any] = {"users": users, "total_count": len(users)}
+            case "ListSessions":
+                items = [
+                    {**session, "login_user": f"{name}@example.com", "start_time": _time()}
+                    for name, sessions in self.sessions.items()
+                    for session in sessions
+                ]
+                answer = {"items": items, "count": len(items)}
             case _ if not known:
                 return "404 Not Found", b'{"error_code":"WKS.00010404","error_msg":"no such user"}'
             case "ListUserDetail":
@@ -157,15 +165,28 @@ class FaultyServer:
                 answer = {"session_info_list": list(self.sessions[known[0]])}
         return "200 OK", json.dumps(answer).encode()
 
+    def _entry(self, name: str) -> dict[str, Any]:
+        account = dict(self.accounts[name])
+        expired, expires = account.pop("user_expired", None), account.pop("account_expires", None)
+        told = {"account_expired": expired, "account_expires": None if expires is None else str(expires)}
+        return {"id": f"id-of-{name}", "user_name": name, **account, **told}
+
+
+def _time() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
 
 def _asked(request: bytes) -> Call:
     url = urlsplit(request.split()[1].decode())
     query = parse_qs(url.query)
+    names = query["user_names"][0].split(",") if "user_names" in query else ()
     match url.path.split("/")[2:]:
         case [project_id, "session", "user-session-info"]:
             return Call(project_id, LIST_SESSION_BY_USER_NAME, tuple(query["user_name"]))
         case [project_id, "users"]:
-            return Call(project_id, LIST_USERS, tuple(query["user_names"][0].split(",")))
+            return Call(project_id, LIST_USERS, tuple(names))
+        case [project_id, "session", "list-sessions"]:
+            return Call(project_id, LIST_SESSIONS, ())
         case [project_id, "users", user_id]:
             return Call(project_id, LIST_USER_DETAIL, (user_id.removeprefix("id-of-"),))
         case other:

@@ -36,7 +36,7 @@ DONE = Rounds(last=Round(2, NOW - 60, answered=2), last_duration=58.2, last_ende
 
 def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
     fleet = Fleet([("a", "1"), ("b", "2")])
-    operations = changes.pop("operations", {kind: OperationStatus(DONE, 60.0, 2) for kind in (SESSIONS, DETAIL)})
+    operations = changes.pop("operations", {kind: OperationStatus(DONE, 60.0, 2, 2) for kind in (SESSIONS, DETAIL)})
     values = {
         "project": name,
         "taken_at": NOW,
@@ -56,7 +56,10 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
 
 
 def troubled(error: CloudError, since: float = NOW - 420) -> dict[str, OperationStatus]:
-    return {SESSIONS: OperationStatus(DONE, 60.0, 1, (Trouble(error, since),)), DETAIL: OperationStatus(DONE, 300.0, 2)}
+    return {
+        SESSIONS: OperationStatus(DONE, 60.0, 2, 1, (Trouble(error, since),)),
+        DETAIL: OperationStatus(DONE, 300.0, 2, 2),
+    }
 
 
 def text_of(html: str) -> str:
@@ -74,7 +77,7 @@ def test_what_fails_since_when_and_what_to_do_stands_there() -> None:
 
 
 def test_a_pause_is_told_with_its_end() -> None:
-    operations = {SESSIONS: OperationStatus(Rounds(next_at=NOW + 900), 60.0, 0)}
+    operations = {SESSIONS: OperationStatus(Rounds(next_at=NOW + 900), 60.0, 2, 0)}
     text = text_of(page.render("/metrics", [status(up=False, paused=True, operations=operations)]))
     assert "no answers" in text
     assert "paused, since the cloud refuses the credentials, until 00:15:00 UTC at the latest" in text
@@ -84,7 +87,7 @@ def test_progress_budget_and_the_next_round_are_told() -> None:
     under_way = Rounds(
         current=Round(2, NOW, answered=1), last=DONE.last, last_duration=58.2, last_ended=NOW - 4, next_at=NOW + 30
     )
-    html = page.render("/metrics", [status(operations={SESSIONS: OperationStatus(under_way, 60.0, 2)})])
+    html = page.render("/metrics", [status(operations={SESSIONS: OperationStatus(under_way, 60.0, 2, 2)})])
     assert '<progress value="1" max="2">1 of 2</progress>' in html
     text = text_of(html)
     for told in (
@@ -110,7 +113,7 @@ def test_names_from_outside_are_no_html() -> None:
 
 
 def test_the_headline_counts_projects() -> None:
-    waiting = status(operations={SESSIONS: OperationStatus(Rounds(), 60.0, 0)})
+    waiting = status(operations={SESSIONS: OperationStatus(Rounds(), 60.0, 2, 0)})
     down = status(up=False)
     headlines = [
         text_of(page.render("/metrics", each)).partition(" Metrics ")[0]

@@ -1,0 +1,170 @@
+"""Each fault in all sweeps: nothing is lost or made up, since everybody is asked for one by one as well."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from faults import told
+from faults.failures import BREAKS, NO_ANSWERS, NO_BODIES, STATUSES, WRONG_TYPES
+from faults.rows import HUGE, INVALID, LONG, ODD, OPERATIONS, Row, json_of, ok
+from faults.truth import ACCOUNTS, HEALTHY, SESSIONS, USERS
+from support.exporters import QUICK, get, running, settings
+from support.faulty_server import TOKEN, Call, Fault, FaultyServer
+from support.promises import Promise
+
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faults.told import Told
+
+PATIENCE = 20.0
+
+
+def swept(*items: object, count: object = 2) -> bytes:
+    return json_of({"items": items, "count": count})
+
+
+def listed(*users: object, total: object = 2) -> bytes:
+    return json_of({"users": users, "total_count": total})
+
+
+EVERYWHERE = tuple(
+    row
+    for row in (*STATUSES, *BREAKS, *NO_BODIES, *NO_ANSWERS, *WRONG_TYPES)
+    if row.operations == OPERATIONS and not row.believed
+)
+ODD_SWEEPS = (
+    Row("items that are no list", INVALID, ok(json_of({"items": {"id": "x"}, "count": 1}))),
+    Row("items that are texts", INVALID, ok(swept("a1", "a2"))),
+    Row("a count that is a text", INVALID, ok(swept(count="2"))),
+    Row("no items", INVALID, ok(b'{"count":2}')),
+    Row("an error code", INVALID, ok(b'{"error_code":"WKS.1","items":[],"count":0}')),
+)
+"""Pages of ListSessions that are not what the reference says."""
+
+TORN_SWEEPS = (
+    Row("more counted than listed", "200", ok(swept({"id": "x1", "login_user": "x@y"}, count=1000))),
+    Row("a count past 64 bits", "200", ok(swept({"id": "x1"}, count=HUGE))),
+    Row("fewer counted than listed", "200", ok(swept({"id": "x1"}, {"id": "x2"}, count=1))),
+    Row("a negative count", "200", ok(swept({"id": "x1"}, count=-1))),
+    Row("the count of the last page only", "200", ok(swept(count=1))),
+)
+"""Pages that are as the reference says, and make no whole."""
+
+BELIEVED_SWEEPS = (
+    Row("a user that is nobody's", "200", lambda body: _with(body, {"id": "x1", "login_user": ODD})),
+    Row("a user of 1 MB", "200", lambda body: _with(body, {"id": "x1", "login_user": LONG})),
+    Row("no user", "200", lambda body: _with(body, {"id": "x1"})),
+    Row("no id", "200", lambda body: _with(body, {"login_user": "ann@example.com", "session_state": "Active"})),
+    Row("a start that is no time", "200", lambda body: _with(body, {"id": "x1", "start_time": "soon"})),
+    Row("a start that is a number", "200", lambda body: _with(body, {"id": "x1", "start_time": 7})),
+    Row("nulls", "200", lambda body: _with(body, {"id": None, "login_user": None, "start_time": None})),
+)
+"""Odd entries besides the good ones."""
+
+ODD_LISTINGS = (
+    Row("users that are no list", INVALID, ok(json_of({"users": 7, "total_count": 1}))),
+    Row("a flag that is a text", INVALID, ok(listed({"id": "id-of-ann", "user_name": "ann", "locked": "yes"}))),
+    Row("an end that is a list", INVALID, ok(listed({"id": "id-of-ann", "user_name": "ann", "account_expires": []}))),
+)
+
+
+def _with(body: bytes, item: dict[str, object]) -> Fault:
+    return ok(
+        body.replace(b'{"items": [', b'{"items": [' + json_of(item) + b", ").replace(b'"count": 4', b'"count": 5')
+    )(b"")
+
+
+class Stage:
+    """An exporter that sweeps, on a cloud that may misbehave."""
+
+    def __init__(self, server: FaultyServer, address: str) -> None:
+        self.server = server
+        self.address = address
+
+    async def scrape(self) -> Told:
+        code, text, _ = await get(f"{self.address}/metrics", **{"Accept-Encoding": "identity"})
+        assert code == 200
+        return told.read(text)["p"]
+
+    async def until(self, condition: Callable[[Told], bool]) -> Told:
+        """What is told as soon as it fulfils a condition; on the way every number is right."""
+        now = await self.scrape()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition(now):
+                    await asyncio.sleep(0.02)
+                    now = await self.scrape()
+                    assert now.numbers == HEALTHY
+        except TimeoutError:
+            raise AssertionError(f"not within {PATIENCE} s: {now}") from None
+        return now
+
+    async def healthy(self) -> Told:
+        """What is told after rounds without any failure."""
+        self.server.spoil = lambda _call, _body: None
+        moment = time.time()
+        polled = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USERS)
+        return await self.until(
+            lambda now: now.source == "bulk" and all(now.last_success.get(name, 0) > moment for name in polled)
+        )
+
+
+async def strike(rows: tuple[Row, ...], operation: str, source: str, subtests: pytest.Subtests) -> None:
+    """Let each fault meet every call of an operation that is about all; then ``source`` is told."""
+    asyncio.get_running_loop().set_debug(False)  # a stack trace for each future is most of a flood's cost
+    server = FaultyServer(SESSIONS, ACCOUNTS)
+    pace = {**QUICK, "interval": 0.06, "user_interval": 0.06, "source": "bulk"}
+    with structlog.testing.capture_logs() as log:
+        async with server.serve() as url:
+            project = {
+                "name": "p",
+                "project_id": "p",
+                "endpoints": {"sessions": url, "users": url, "iam": url, "metadata": url},
+                "auth": {"token": TOKEN},
+                "users": list(USERS),
+            }
+            async with running(settings(project, poll=pace)) as address:
+                stage = Stage(server, address)
+                async with asyncio.timeout(PATIENCE):
+                    while (await stage.scrape()).numbers != HEALTHY:  # noqa: ASYNC110 - nothing tells of it
+                        await asyncio.sleep(0.02)
+                for row in rows:
+                    before = await stage.healthy()
+                    with subtests.test(f"{operation}: {row.name}"):
+                        stage.server.spoil = spoiling(row, operation)
+                        await stage.until(
+                            lambda now, row=row, before=before: (
+                                now.news(before, operation)[row.code] > 2  # type: ignore[misc] # bound at once
+                                and (now.source, now.up) == (source, 1)
+                            )
+                        )
+                await stage.healthy()
+    assert {event["event"] for event in log} & {"polling_crashed", "publish_failed"} == set()
+
+
+def spoiling(row: Row, operation: str) -> Callable[[Call, bytes], Fault | None]:
+    return lambda call, body: row.fault(body) if call.operation == operation and not call.users else None
+
+
+@pytest.mark.promise(Promise.PROMPT, Promise.INVALID, Promise.UNSTOPPED, Promise.LASTING)
+@pytest.mark.parametrize(
+    ("rows", "operation", "source"),
+    [
+        ((*EVERYWHERE, *ODD_SWEEPS, *TORN_SWEEPS), LIST_SESSIONS, "per_user"),
+        (BELIEVED_SWEEPS, LIST_SESSIONS, "bulk"),
+        ((*EVERYWHERE, *ODD_LISTINGS), LIST_USERS, "bulk"),
+    ],
+    ids=["sweeps", "odd entries", "lists of users"],
+)
+async def test_fault(rows: tuple[Row, ...], operation: str, source: str, subtests: pytest.Subtests) -> None:
+    """While sweeps fail the numbers stay right, and what fails and where sessions come from is told."""
+    assert not {name for name, n in Counter(row.name for row in rows).items() if n > 1}
+    await strike(rows, operation, source, subtests)

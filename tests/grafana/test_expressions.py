@@ -1,0 +1,161 @@
+"""What the dashboards' expressions say of a few series: promtool evaluates them, as Prometheus would."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dashboards.queries import appearances
+from support.commands import said
+from support.dashboards import fill, queries
+from support.deployment import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+TOTAL, BY_CODE = "session_init_failures_total", "session_init_failures_by_code_total"
+FIVE_MINUTES = fill(appearances(BY_CODE, "failed_code", "5m"), {"project": ".*"})
+CHOSEN = {"project": ".*", "instance": ".*", "exporter_version": ".*", "__rate_interval": "5m"}
+
+
+def of(name: str, **labels: str) -> str:
+    """A series of the exporter's, by its name without the prefix."""
+    pairs = {"job": "workspace", "instance": "a:10099", "project": "berlin", **labels}
+    return f"huaweicloud_workspace_{name}{{{', '.join(f'{key}={json.dumps(value)}' for key, value in pairs.items())}}}"
+
+
+async def evaluated(tool: Callable[[str], str], directory: Path, **test: Any) -> None:
+    """Fail unless the expressions have the expected samples."""
+    tests = {"evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    write(directory / "test.yml", tests)
+    code, text = await said(tool("promtool"), "test", "rules", str(directory / "test.yml"))
+    assert code == 0, text
+
+
+def expected(expression: str, at: str, samples: Mapping[str, float]) -> dict[str, Any]:
+    """An expression's value by labels, at a time."""
+    found = [{"labels": labels, "value": value} for labels, value in samples.items()]
+    return {"expr": expression, "eval_time": at, "exp_samples": found}
+
+
+def shown(dashboard: str, panel: str) -> list[str]:
+    """The expressions of a panel, with everything chosen."""
+    return [query.filled(CHOSEN) for query in queries(dashboard) if query.where.startswith(f"{dashboard}: {panel} ")]
+
+
+def series(**values: str) -> list[dict[str, str]]:
+    return [{"series": name, "values": value} for name, value in values.items()]
+
+
+async def test_a_counter_that_comes_back_after_a_gap_shows_no_new_failures(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Prometheus was away for two hours, the exporter was not: it has counted 12, one of them since."""
+    values = {
+        of(TOTAL): "10x60 _x120 11x10 12x60",
+        of(BY_CODE, failed_code="old"): "10x60 _x120 11x10 12x60",
+    }
+    steps = [expected(FIVE_MINUTES, f"{minute}m", {'{failed_code="old"}': 0}) for minute in (184, 188, 250)]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_the_first_failure_with_a_code_is_one_whenever_it_comes(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """In the minutes after a start, later, and while Prometheus misses half an hour."""
+    values = {
+        of(TOTAL): "_x10 0 3x89 5x30 _x30 9x60",
+        of(BY_CODE, failed_code="early"): "_x11 3x89 3x30 _x30 3x60",
+        of(BY_CODE, failed_code="later"): "_x101 2x29 _x30 2x60",
+        of(BY_CODE, failed_code="unseen"): "_x162 4x60",
+    }
+    steps = [
+        expected(FIVE_MINUTES, "13m", {'{failed_code="early"}': 3}),
+        expected(FIVE_MINUTES, "30m", {'{failed_code="early"}': 0}),
+        expected(FIVE_MINUTES, "103m", {'{failed_code="early"}': 0, '{failed_code="later"}': 2}),
+        expected(
+            FIVE_MINUTES,
+            "164m",
+            {'{failed_code="early"}': 0, '{failed_code="later"}': 0, '{failed_code="unseen"}': 4},
+        ),
+    ]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_that_the_cloud_does_not_know_a_user_is_no_failed_call(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Of every ten calls one is about an unknown user, and one fails."""
+    asked = {"operation": "ListSessionByUserName"}
+    values = {
+        of("api_requests_total", code="200", **asked): "0+8x30",
+        of("api_requests_total", code="404", **asked): "0+1x30",
+        of("api_requests_total", code="503", **asked): "0+1x30",
+    }
+    (failing,) = shown("exporter.json", "Share of calls that fail")
+    labels = '{project="berlin", operation="ListSessionByUserName"}'
+    steps = [expected(f"round({failing}, 0.001)", "30m", {labels: 0.1})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_the_budget_of_each_project_is_its_own_limit(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """Two exporters that watch the same project have it twice."""
+    asked = {"code": "200", "operation": "ListSessionByUserName"}
+    values = {
+        of("api_requests_total", **asked): "0+90x30",
+        of("api_requests_total", project="paris", **asked): "0+90x30",
+        of("poll_rate_limit"): "180x30",
+        of("poll_rate_limit", instance="b:10099"): "180x30",
+        of("poll_rate_limit", project="paris"): "120x30",
+    }
+    (used,) = shown("exporter.json", "Call budget used")
+    labels = '{{project="{}", operation="ListSessionByUserName"}}'
+    steps = [expected(f"round({used}, 0.001)", "30m", {labels.format("berlin"): 0.5, labels.format("paris"): 0.75})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_coverage_is_that_of_the_least_covered_operation_user_by_user_or_in_bulk(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    values = {
+        of("poll_coverage_ratio", operation="ListSessions"): "1x30",
+        of("poll_coverage_ratio", operation="ListSessionByUserName"): "0.5x30",
+        of("poll_coverage_ratio", operation="ListUsers"): "0.75x30",
+        of("poll_coverage_ratio", project="paris", operation="ListSessionByUserName"): "1x30",
+        of("poll_coverage_ratio", project="paris", operation="ListUserDetail"): "1x30",
+        of("poll_last_success_timestamp_seconds", operation="ListUsers"): "0x30",
+        of("poll_last_success_timestamp_seconds", project="paris", operation="ListUserDetail"): "0+60x30",
+    }
+    (sessions,) = shown("sessions.json", "Users these numbers speak for")
+    (accounts,) = shown("users.json", "Accounts known")
+    (age,) = shown("users.json", "Accounts last asked for")
+    steps = [expected(expression, "30m", {"{}": value}) for expression, value in ((sessions, 0.5), (accounts, 0.75))]
+    steps.append(expected(age, "30m", {"{}": 1800}))
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_the_table_of_freshness_says_where_answers_come_from_if_the_exporter_tells(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """It has a row an operation also while two exporters differ, as they do over rome."""
+    values = {
+        of("poll_coverage_ratio", operation="ListSessions"): "0.9x30",
+        of("poll_source_info", source="bulk"): "1x30",
+        of("poll_coverage_ratio", project="paris", operation="ListSessionByUserName"): "1x30",
+        of("poll_coverage_ratio", project="rome", operation="ListSessions"): "0.8x30",
+        of("poll_source_info", project="rome", source="bulk"): "1x30",
+        of("poll_source_info", project="rome", instance="b:10099", source="per_user"): "1x30",
+    }
+    covered, *_ = shown("exporter.json", "Freshness by project")
+    told = {
+        '{project="berlin", operation="ListSessions", source="bulk"}': 0.9,
+        '{project="paris", operation="ListSessionByUserName"}': 1,
+    }
+    steps = [
+        expected(
+            f"({covered}) unless on (project) {of('poll_source_info', project='rome', source='bulk')}", "30m", told
+        ),
+        expected(f"count ({covered})", "30m", {"{}": 3}),
+    ]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
