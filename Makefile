@@ -3,7 +3,7 @@
 PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name)))),python3)
 BIN := .venv/bin
 
-.PHONY: help demo test check lint format readme dashboards grafana-schema kubernetes operator-schema lock wheel tools clean
+.PHONY: help demo test check bench lint format readme dashboards grafana-schema kubernetes operator-schema lock wheel tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: tools wheel  ## every test, against the built wheel
 	$(BIN)/python -P -m pytest $(ARGS)
 
 check: lint test  ## format, lint, types and tests
+
+bench: .venv/dev  ## what the exporter costs, beside its alternatives; ARGS=--quick for a few minutes
+	PYTHONPATH=.:tests $(BIN)/python -m benchmarks $(ARGS)
 
 lint: .venv/dev  ## format, lint and types
 	$(BIN)/ruff format --check .

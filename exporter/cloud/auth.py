@@ -35,7 +35,7 @@ class AccessKey:
         headers = {**request.headers, "Host": request.host}
         if self.security_token:
             headers["X-Security-Token"] = self.security_token
-        return headers | signature_headers(
+        headers |= signature_headers(
             request.method,
             request.full_path,
             request.query,
@@ -45,6 +45,7 @@ class AccessKey:
             secret_key=self.secret_key,
             now=now,
         )
+        return headers
 
 
 Auth = Token | AccessKey

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from exporter.cloud import models
 from exporter.cloud.credentials import Kept
@@ -58,6 +60,7 @@ class Client:
     def __init__(self, project_id: str, endpoints: Endpoints, credentials: Credentials, transport: Transport) -> None:
         self._project_id = project_id
         self.endpoints = endpoints
+        self._headers = {"Content-Type": "application/json", "X-Project-Id": project_id}
         self._credentials = credentials
         self._transport = transport
         self._second_chance = asyncio.Lock()
@@ -115,8 +118,7 @@ class Client:
         return answer
 
     def _request(self, operation: str, endpoint: str, path: str, parameters: list[tuple[str, str]]) -> Request:
-        headers = {"Content-Type": "application/json", "X-Project-Id": self._project_id}
-        return Request(operation, "GET", endpoint, path, query_string(parameters), headers)
+        return Request(operation, "GET", endpoint, path, query_string(parameters), self._headers)
 
     async def _ask(self, request: Request, decode: Callable[[bytes], T]) -> T:
         """Send a request; after a 401 once more, if other credentials are at hand by then."""
@@ -139,8 +141,8 @@ class Client:
             raise
 
     async def _send(self, request: Request, auth: Auth, decode: Callable[[bytes], T]) -> T:
-        headers = auth.headers(request, self._transport.now())
-        return await self._transport.send(replace(request, headers=headers), lambda answer: decode(answer.body))
+        signed = msgspec.structs.replace(request, headers=auth.headers(request, self._transport.now()))
+        return await self._transport.send(signed, lambda answer: decode(answer.body))
 
 
 def _query_time(seconds: float) -> str:

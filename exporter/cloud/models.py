@@ -17,7 +17,7 @@ import msgspec
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 
 MOST_CHARACTERS = 128
@@ -266,12 +266,12 @@ def _kept(sessions: Iterable[AppSession]) -> SessionList:
     """The sessions as they are kept: in bounded texts, of which the same ones share their memory."""
     kept, cut = [], 0
     for session in sessions:
-        texts: Sequence[str | None] = session.texts
-        if too_long := sum(text is not None and len(text) > MOST_CHARACTERS for text in texts):
-            cut += too_long
-            texts = [text and text[:MOST_CHARACTERS] for text in texts]
+        texts = session.texts
+        if too_long := [text for text in texts if text and len(text) > MOST_CHARACTERS]:
+            cut += len(too_long)
+            texts = tuple(text and text[:MOST_CHARACTERS] for text in texts)
         session_id, *others = texts
-        state, client, agent, code, group = (text and intern(text) for text in others)
+        state, client, agent, code, group = [text and intern(text) for text in others]
         kept.append(Session(session_id, state, client, agent, code, group, session.started))
     return SessionList(tuple(kept), cut)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ssl
 import time
-from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from exporter import __version__
@@ -36,8 +37,7 @@ _SUCCESS = range(200, 300)
 _DIGITS = 9  # of a number of seconds; more are centuries
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request as it goes over the wire: ``path`` and ``query`` are percent-encoded already."""
 
     operation: str
@@ -45,8 +45,12 @@ class Request:
     endpoint: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        """Show no secrets, which headers and body may hold."""
+        return f"Request({self.operation!r}, {self.method!r}, {str(self.url)!r})"
 
     @property
     def host(self) -> str:
@@ -59,18 +63,23 @@ class Request:
         return urlsplit(self.endpoint).path + self.path
 
     @property
-    def url(self) -> str:
+    def url(self) -> URL:
         """The whole address."""
-        return f"{self.endpoint}{self.path}?{self.query}" if self.query else f"{self.endpoint}{self.path}"
+        parts = urlsplit(self.endpoint)
+        path = parts.path + self.path
+        return URL.build(scheme=parts.scheme, authority=parts.netloc, path=path, query_string=self.query, encoded=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Show no secrets, which headers and body may hold."""
+        return f"Answer({self.status})"
 
 
 class Transport:
@@ -134,7 +143,7 @@ class Transport:
         try:
             async with self._session.request(
                 request.method,
-                URL(request.url, encoded=True),
+                request.url,
                 headers={**request.headers, "Host": request.host},
                 data=request.body or None,
                 proxy=self._proxy_for(request.endpoint),
@@ -166,6 +175,8 @@ def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: floa
 
 
 async def _bounded_body(operation: str, response: aiohttp.ClientResponse) -> bytes:
+    if (response.content_length or MAX_BODY_BYTES + 1) <= MAX_BODY_BYTES:
+        return await response.read()
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():

@@ -49,19 +49,28 @@ class Calls:
             CloudError: no attempt brought an answer.
             Paused: the credentials have been refused meanwhile.
         """
-        failure: CloudError | None = None
         try:
-            async for attempt in attempts(deadline):
-                with attempt:
-                    if failure:
-                        await _another_turn(pacer, deadline, failure)
-                    try:
-                        return await self._send(ask, pacer, log)
-                    except CloudError as error:
-                        failure = error
-                        raise
+            try:
+                return await self._send(ask, pacer, log)
+            except CloudError as error:
+                return await self._again(ask, pacer, log, deadline, error)
         finally:
             self._slots.release()
+
+    async def _again(
+        self, ask: Callable[[], Awaitable[T]], pacer: Pacer, log: FailureLog, deadline: float, failure: CloudError
+    ) -> T:
+        """Make a call again that has failed once; what retries by the rules costs as much as the call itself."""
+        async for attempt in attempts(deadline):
+            with attempt:
+                if attempt.num == 1:
+                    raise failure
+                await _another_turn(pacer, deadline, failure)
+                try:
+                    return await self._send(ask, pacer, log)
+                except CloudError as error:
+                    failure = error
+                    raise
         raise AssertionError("the last attempt either returns or raises")
 
     async def _send(self, ask: Callable[[], Awaitable[T]], pacer: Pacer, log: FailureLog) -> T:

@@ -7,14 +7,16 @@ change, whatever the speed.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from exporter.simulator.accounts import account
 from exporter.simulator.chance import identifier, stream
 from exporter.simulator.day import Course, Worker, working_day
 from exporter.simulator.farm import group_count
 from exporter.simulator.incidents import Incident, Script, incidents_of_day, scripted
-from exporter.simulator.records import session_info, user_detail
-from exporter.simulator.schema import SessionInfo, UserDetail
+from exporter.simulator.population import Entry
+from exporter.simulator.records import session_id, session_info, user_detail
+from exporter.simulator.schema import SessionInfo, UserDetail, session_time
 from exporter.simulator.timeline import DAY, START, Timeline
 
 
@@ -39,6 +41,7 @@ class Office:
             name: Worker(name, rank, stream(seed, "home", name).randrange(self._groups))
             for name, rank in zip(names, ranks, strict=True)
         }
+        self._days: dict[int, Sequence[tuple[str, str, str, Course]]] = {}
 
     def names(self) -> Sequence[str]:
         """Every user's name, from user001 on."""
@@ -65,11 +68,41 @@ class Office:
         at = self._timeline.simulated(now)
         today = int(at // DAY)
         return [
-            session_info(self._seed, name, course, at, self._timeline.clock)
+            self._record(name, course, at)
             for day in (today - 1, today)
             for course in self._courses(worker, day)
             if course.listed(at)
         ]
+
+    def entries(self, now: float) -> Sequence[Entry]:
+        """All listed sessions at a time of the clock."""
+        at = self._timeline.simulated(now)
+        today = int(at // DAY)
+        return [
+            Entry(start, ident, course.step(at)[1], partial(self._record, name, course, at))
+            for day in (today - 1, today)
+            for start, ident, name, course in self._day(day)
+            if course.listed(at)
+        ]
+
+    def _day(self, day: int) -> Sequence[tuple[str, str, str, Course]]:
+        """Every session of a day with its start on the clock, its id and its user, oldest first; two are remembered."""
+        if day not in self._days:
+            self._days = {other: courses for other, courses in self._days.items() if abs(other - day) == 1}
+            self._days[day] = sorted(
+                (
+                    session_time(self._timeline.clock(course.begin)),
+                    session_id(self._seed, name, course),
+                    name,
+                    course,
+                )
+                for name, worker in self._workers.items()
+                for course in self._courses(worker, day)
+            )
+        return self._days[day]
+
+    def _record(self, name: str, course: Course, at: float) -> SessionInfo:
+        return session_info(self._seed, name, course, at, self._timeline.clock)
 
     def _courses(self, worker: Worker, day: int) -> Sequence[Course]:
         """The day of a user, without the log-ins that the account's state forbids."""

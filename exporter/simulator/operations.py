@@ -4,7 +4,7 @@ Where the reference leaves a choice, the simulator takes the one that asks more 
 ListUsers match fuzzily, so that a page may hold users whom nobody asked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from exporter.simulator.errors import invalid_parameter, unknown_user
-from exporter.simulator.population import Population, all_sessions
+from exporter.simulator.population import Entry, Population, all_entries
 from exporter.simulator.routes import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
 from exporter.simulator.schema import SessionInfo, UserDetail, session_time
 
@@ -92,23 +92,40 @@ def list_sessions(question: Question) -> Payload:
     offset = question.number("offset", 0)
     states = set(filter(None, question.query.get("session_state", "").split(",")))
     found = [
-        session
-        for session in all_sessions(question.population, question.now)
-        if begin <= (session.start_time or "") <= end and (not states or session.session_state in states)
+        entry
+        for entry in all_entries(question.population, question.now)
+        if begin <= entry.start_time <= end and (not states or entry.session_state in states)
     ]
     found.sort(key=newest_first, reverse=True)
-    return {"count": len(found), "items": found[offset : offset + limit]}
+    return {"count": len(found), "items": [entry.record() for entry in found[offset : offset + limit]]}
 
 
 def list_users(question: Question) -> Payload:
     """The users whose name contains one of those asked for; every user where no `limit` is given."""
     parts = [question.query.get("user_name", ""), *question.query.get("user_names", "").split(",")]
     wanted = [part for part in parts if part]
-    found = [name for name in question.population.names() if not wanted or any(part in name for part in wanted)]
+    names = question.population.names()
+    found = containing(names, wanted) if wanted else names
     offset = question.number("offset", 0)
     page = found[offset : offset + question.number("limit", len(found))]
     users = [question.population.user(name, question.now) for name in page]
     return {"total_count": len(found), "users": [listed_user(user) for user in users if user is not None]}
+
+
+def containing(names: Sequence[str], parts: Sequence[str]) -> Sequence[str]:
+    """The names that contain one of these parts, looked for in one long text, since one by one takes ten times as long.
+
+    No name contains a line break.
+    """
+    text = "\n".join(("", *names, ""))
+    found: set[str] = set()
+    for part in parts:
+        at = -1 if "\n" in part else text.find(part)
+        while at >= 0:
+            end = text.index("\n", at)
+            found.add(text[text.rindex("\n", 0, at) + 1 : end])
+            at = text.find(part, end)
+    return [name for name in names if name in found]
 
 
 def list_user_detail(question: Question) -> Payload:
@@ -128,9 +145,9 @@ def app_session(session: SessionInfo) -> Payload:
     return fields
 
 
-def newest_first(session: SessionInfo) -> tuple[str, str]:
+def newest_first(entry: Entry) -> tuple[str, str]:
     """The sort key of ListSessions, descending; the id makes paging stable."""
-    return (session.start_time or "", session.id or "")
+    return entry.start_time, entry.id
 
 
 def listed_user(user: UserDetail) -> Payload:

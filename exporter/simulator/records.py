@@ -55,6 +55,11 @@ def client_fields(seed: int, name: str, at: float) -> dict[str, str]:
     }
 
 
+def session_id(seed: int, name: str, course: Course) -> str:
+    """What tells a session from all others."""
+    return identifier(seed, "session-id", name, course.key)
+
+
 @lru_cache(REMEMBERED_SESSIONS)
 def settled_fields(seed: int, name: str, course: Course) -> Mapping[str, str]:
     """What is settled about a session at log-in."""
@@ -62,7 +67,7 @@ def settled_fields(seed: int, name: str, course: Course) -> Mapping[str, str]:
     group, host = server_group(seed, course.group), machine(seed, course.group, course.machine)
     application = {"session_type": "2", "app_group_id": group.app_group_id, "app_name": ",".join(dice.sample(APPS, 2))}
     return {
-        "id": identifier(seed, "session-id", name, course.key),
+        "id": session_id(seed, name, course),
         "session_stamp": f"{host.sid}-{name}@{MAIL_DOMAIN}-HDP-{course.key}",
         "protocol_type": dice.choice(("HDP", "Hdp")),
         "login_user": f"{name}@{MAIL_DOMAIN}",

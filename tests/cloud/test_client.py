@@ -665,7 +665,7 @@ class TestHosts:
         called = []
 
         async def note(_: object, request: Any, __: object) -> models.SessionList:
-            called.append(request.url.removeprefix("https://"))
+            called.append(str(request.url).removeprefix("https://"))
             return models.SessionList((), 0)
 
         monkeypatch.setattr(Transport, "send", note)
@@ -698,7 +698,7 @@ class TestHosts:
         called = []
 
         async def note(_: object, request: Any, __: object) -> None:
-            called.append((request.method, request.url))
+            called.append((request.method, str(request.url)))
             raise NoCredentials("Op", "enough")
 
         monkeypatch.setattr(Transport, "send", note)

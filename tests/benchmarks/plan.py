@@ -1,0 +1,43 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Tell = Callable[[str], None]
+"""Says how far a benchmark is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The sizes of a run."""
+
+    users: tuple[int, ...] = (200, 1_000, 10_000, 100_000)
+    samples: tuple[int, ...] = (1_000, 10_000, 100_000)
+    rounds: int = 7
+    """Of alternatives that are measured in turns."""
+    calls: int = 800
+    """By each alternative in a round."""
+    scrapes: int = 600
+    """In a turn, at most."""
+    turns: int = 3
+    """Of those who are scraped."""
+    starts: int = 9
+    seconds: float = 10.0
+    """Of each turn, and of each look at a process at work."""
+    doubled: tuple[int, ...] = (5_000, 10_000, 20_000)
+    """Sizes of which each is twice the one before."""
+
+
+QUICK = Plan(
+    users=(200, 1_000),
+    samples=(1_000, 10_000),
+    rounds=3,
+    calls=200,
+    scrapes=50,
+    turns=2,
+    starts=3,
+    seconds=3.0,
+    doubled=(500, 1_000),
+)
