@@ -180,7 +180,7 @@ async def exporting(
 
 def _application(exporter: Exporter, reload: Reload) -> web.Application:
     def settings() -> config.Web:
-        return exporter.setup.settings.web
+        return exporter.setup.web
 
     app = application(settings, exporter.exposition, lambda: exporter.statuses)
     add_lifecycle(app, settings, reload, lambda: signal.raise_signal(signal.SIGTERM))

@@ -73,7 +73,7 @@ class Reload:
 
     async def _new_sockets(self, web: config.Web) -> list[socket.socket]:
         """Sockets for another address; none where it stays the same."""
-        if web.listen_address == self._exporter.setup.settings.web.listen_address:
+        if web.listen_address == self._exporter.setup.web.listen_address:
             return []
         try:
             return await listening_sockets(web)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that settings amount to."""
+    """Everything that settings amount to. They themselves are let go of, since they may name many users."""
 
-    settings: config.Settings
+    web: config.Web
     watches: tuple[Watch, ...]
     labelling: Labelling
     standings: Mapping[object, Standing]
@@ -49,7 +49,7 @@ def prepared(settings: config.Settings, now: Callable[[], float], before: Setup 
     )
     # What has been refused a moment ago must not be forgotten, or taking it out and in again would lock it.
     gone = {account: standing for account, standing in remembered.items() if standing.matters}
-    return Setup(settings, watches, labelling, gone | standings)
+    return Setup(settings.web, watches, labelling, gone | standings)
 
 
 def _identity(plan: Plan) -> tuple[str, str]:

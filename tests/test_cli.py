@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from support.commands import said
 from support.diagnosis import answering
 from support.exporters import get, project, until
 from support.promises import Promise
@@ -97,6 +98,14 @@ def configuration(tmp_path: Path) -> Path:
 
 async def test_the_version_is_the_package_s() -> None:
     assert await outcome("--version") == (0, f"workspace-exporter {exporter.__version__}\n", "")
+
+
+async def test_the_garbage_collector_works_but_looks_at_nothing_that_was_imported() -> None:
+    told = "import gc, atexit; atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))"
+    sources = Path(exporter.__file__).parents[1]  # of the same exporter that is imported here
+    run = f"import sys; sys.path.insert(0, '{sources}'); from exporter.__main__ import main; main()"
+    code, output = await said(sys.executable, "-P", "-c", f"{told}; {run}", "--version")
+    assert (code, output.splitlines()[1:]) == (0, ["True True"])
 
 
 async def test_help_names_the_commands_and_every_flag() -> None:

@@ -48,6 +48,27 @@ def test_the_garbage_collector_has_no_more_to_look_at_the_more_users_there_are()
     assert len(users) == 1000
 
 
+def test_what_is_told_again_takes_no_further_memory() -> None:
+    """A session stays the same object while nothing of it changes, and its id when something does."""
+
+    def listed(state: str) -> tuple[Session, ...]:
+        return Session(b"id".decode(), state), Session(session_state="SignedOut")
+
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, listed("Active"), at=1)
+    first = a.fresh.listed
+    fleet.sessions_answered(a, listed("Active"), at=2)
+    assert a.fresh.listed is first
+    fleet.sessions_answered(a, listed("Disconnected"), at=3)
+    assert a.fresh.listed == listed("Disconnected")
+    assert a.fresh.listed[0].id is first[0].id
+    fleet.sessions_sighted([("a", listed("Active")[0])], at=4)
+    assert a.fresh.listed[0].session_state == "Active"
+    assert a.fresh.listed[0].id is first[0].id
+    assert next(iter(fleet.swept.listed)) is first[0].id
+
+
 @pytest.mark.promise(Promise.STALE)
 def test_a_stale_user_drops_out_of_every_count() -> None:
     fleet = fleet_of("a", "b")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -37,7 +38,10 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     failed_code: str | None = None
     app_server_group_id: str | None = None
     started: float | None = None
-    """Seconds since 1970, its time being read as UTC, since it carries no zone; None where it cannot be read."""
+    """Seconds since 1970, down to a minute's begin, its time being read as UTC, since it carries no zone.
+
+    None where it cannot be read.
+    """
 
 
 class AppSession(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +67,7 @@ class AppSession(msgspec.Struct, frozen=True, gc=False):
             time = datetime.fromisoformat(self.start_time)
         except (TypeError, ValueError):
             return None
-        return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
+        return _shared_time(time.replace(tzinfo=time.tzinfo or UTC, second=0, microsecond=0).timestamp())
 
 
 class SessionInfo(AppSession, frozen=True, gc=False):
@@ -105,7 +109,11 @@ class User(msgspec.Struct, frozen=True, gc=False):
             expires = None if self.account_expires is None else int(self.account_expires)
         except ValueError:
             expires = None
-        return UserDetail(self.locked, self.account_expired, self.disabled, expires)
+        return _shared_detail(self.locked, self.account_expired, self.disabled, expires)
+
+
+_shared_detail = lru_cache(maxsize=1024)(UserDetail)  # most accounts are in no way special
+_shared_time = lru_cache(maxsize=4096)(float)  # of sessions of the last days
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -270,7 +278,8 @@ def _kept(sessions: Iterable[AppSession]) -> SessionList:
 
 def user_detail(body: bytes) -> UserDetail:
     """The account in an answer of ListUserDetail."""
-    return _present(_user_detail(body).user_detail, body)
+    detail = _present(_user_detail(body).user_detail, body)
+    return _shared_detail(detail.locked, detail.user_expired, detail.disabled, detail.account_expires)
 
 
 def user_page(body: bytes) -> UserPage:

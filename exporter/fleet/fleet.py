@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from exporter.fleet.failures import InitFailures, failing, forget, remember, unremembered
-from exporter.fleet.members import FreshUser, Member
+from exporter.fleet.members import FreshUser, Member, as_known
 from exporter.fleet.names import Names
 from exporter.fleet.sweeps import Swept
 from exporter.fleet.tally import Counts
@@ -47,7 +47,7 @@ class Fleet:
 
         A session counts as an InitFail once, and not at all if it stood there when its user was first looked at.
         """
-        listed = sessions or ()
+        listed = as_known(member.fresh.listed, sessions or ())
         failed = failing(listed)
         new = unremembered(member, failed)
         if member.asked:
@@ -157,7 +157,7 @@ class Fleet:
             remember(member, failed, sessions.values(), at)
         before = member.fresh.listed
         new = [session for session_id, session in sessions.items() if all(session_id != s.id for s in before)]
-        after = (*(sessions.get(s.id or "", s) for s in before), *new)
+        after = as_known(before, (*(sessions.get(s.id or "", s) for s in before), *new))
         if after != before:
             self._know(member, replace(member.fresh, sessions=after))
 
@@ -195,17 +195,15 @@ class Fleet:
 
 
 def _member(name: str, given_id: str | None, known: Member | None) -> Member:
-    """A member of its own, since an answer may still reach the one known before."""
+    """A member of its own, since an answer may still reach the one known before; its name and id are those given."""
     if known is None:
         return Member(given_id, FreshUser(name, given_id))
-    member = Member(
-        given_id, known.fresh, known.asked, known.asked_at, known.account_at, known.swept, known.failed_sessions
-    )
-    if given_id != known.given_id:
-        member.fresh = replace(known.fresh, id=given_id)
-        if given_id != known.id:  # another id is another account
-            member.account_at = None
-            member.fresh = replace(member.fresh, account=None, without_account=False)
+    looked_up = given_id is None and known.given_id is None
+    fresh = replace(known.fresh, name=name, id=known.id if looked_up else given_id)
+    member = Member(given_id, fresh, known.asked, known.asked_at, known.account_at, known.swept, known.failed_sessions)
+    if fresh.id != known.id:  # another id is another account
+        member.account_at = None
+        member.fresh = replace(fresh, account=None, without_account=False)
     return member
 
 

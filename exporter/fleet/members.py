@@ -78,3 +78,17 @@ class Member(msgspec.Struct, eq=False, gc=False):
     def id(self) -> str | None:
         """The user's id; None as long as it is neither given nor found."""
         return self.fresh.id
+
+
+def as_known(known: tuple[Session, ...], listed: tuple[Session, ...]) -> tuple[Session, ...]:
+    """The sessions that are listed, in the memory that they have already as far as they are known."""
+    if listed == known:
+        return known
+    by_id = {session.id: session for session in known}
+    return tuple([_as_known(by_id.get(session.id), session) for session in listed])
+
+
+def _as_known(known: Session | None, now: Session) -> Session:
+    if known is None:
+        return now
+    return known if known == now else msgspec.structs.replace(now, id=known.id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from exporter.fleet.members import INIT_FAIL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from exporter.cloud.models import Session
@@ -83,10 +83,10 @@ class Swept:
             for session_id in live - before - self.listed.keys():
                 self.unexplained[session_id] = (member, at)
 
-    def sighted(self, found: Mapping[Member, Iterable[str]], at: float) -> None:
-        """A page of a sweep lists these."""
+    def sighted(self, found: Mapping[Member, Container[str]], at: float) -> None:
+        """A page of a sweep lists these, after they are taken in."""
         for member, ids in found.items():
-            for session_id in ids:
+            for session_id in [s.id for s in member.fresh.listed if s.id and s.id in ids]:  # in the same memory
                 self.listed[session_id] = member
                 self.kept.pop(session_id, None)
         if self.since is None:

@@ -77,7 +77,7 @@ def test_the_documented_sessions() -> None:
             client_version="22.4.2.12888",
             agent_version="21.12.0.11461",
             failed_code="WKS.00000000",
-            started=1_660_374_020.0,  # 2022-08-13 07:00:20
+            started=1_660_374_000.0,  # 2022-08-13 07:00
         ),
         Session(
             id="9d123d5e0f36419c9b345efcd031a92e",
@@ -86,7 +86,7 @@ def test_the_documented_sessions() -> None:
             agent_version="23.2.0.0314",
             failed_code="WKS.00000000",
             app_server_group_id="fb8a92be-ebc1-4dac-9a4c-1590518d140a",
-            started=1_688_699_046.0,  # 2023-07-07 03:04:06
+            started=1_688_699_040.0,  # 2023-07-07 03:04
         ),
     )
 
@@ -455,8 +455,8 @@ def test_the_bare_name_of_a_login_user(login_user: str | None, name: str | None)
 @pytest.mark.parametrize(
     ("start_time", "started"),
     [
-        ("2022-08-13 07:00:20", 1660374020.0),
-        ("2022-08-13T07:00:20+02:00", 1660366820.0),
+        ("2022-08-13 07:00:20", 1660374000.0),
+        ("2022-08-13T07:00:20+02:00", 1660366800.0),
         ("soon", None),
         ("", None),
         (None, None),
@@ -466,8 +466,17 @@ def test_the_bare_name_of_a_login_user(login_user: str | None, name: str | None)
     ],
 )
 def test_the_start_of_a_session_is_read_as_utc(start_time: object, started: float | None) -> None:
-    """Times carry no zone; one that cannot be read is not known."""
+    """To the minute; times carry no zone; one that cannot be read is not known."""
     assert models.AppSession(start_time=start_time).started == started
+
+
+def test_accounts_that_are_alike_share_their_memory() -> None:
+    """By whichever operation they are told of."""
+    flags = {"locked": False, "disabled": False, "account_expires": 1_790_000_000_000}
+    told = [models.user_detail(body({"user_detail": flags | {"user_expired": False, "id": id_}})) for id_ in "ab"]
+    listed = models.user_page(body({"users": [flags | {"account_expired": False}]})).users
+    assert listed
+    assert told[0] is told[1] is listed[0].detail
 
 
 def test_the_same_texts_of_many_sessions_share_their_memory() -> None:
