@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     from benchmarks.plan import Tell
 
-TINY = Plan(users=(20,), samples=(60,), rounds=1, calls=20, scrapes=4, turns=1, starts=1, seconds=0.2, doubled=(10, 20))
+TINY = Plan(
+    users=(20,),
+    samples=(60,),
+    rounds=1,
+    calls=20,
+    changes_for=120.0,
+    scrapes=4,
+    turns=1,
+    starts=1,
+    seconds=0.2,
+    doubled=(10, 20),
+)
 
 
 def whats(found: list[Figure]) -> set[str]:

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments name; always 0, since benchmarks report and judge nobody."""
     wanted = _parser().parse_args(arguments)
     plan = QUICK if wanted.quick else Plan()
-    plan = replace(plan, **{name: value for name in ("users", "samples", "rounds") if (value := getattr(wanted, name))})
+    plan = replace(
+        plan, **{name: value for name in ("users", "samples", "rounds", "doubled") if (value := getattr(wanted, name))}
+    )
     facts = machine() | {"load before": load()}
     _say("\n".join(f"{name}: {value}" for name, value in facts.items()))
     figures: list[Figure] = []
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="small sizes and few rounds, in a few minutes")
     add("--users", type=_numbers, help="sizes of fleets, as in 200,1000")
     add("--samples", type=_numbers, help="sizes of expositions, as in 1000,10000")
+    add("--doubled", type=_numbers, help="sizes for growth, each twice the one before, as in 500,1000,2000")
     add("--rounds", type=int, help="of alternatives that are measured in turns")
     add("--json", type=Path, help="file for all figures")
     return parser

@@ -38,7 +38,6 @@ MOST_SECONDS = INTERVAL + 5.0
 LEAST_USED = 95.0
 
 FAILURES = 200
-_LEAST_MEASURED = 1800.0  # seconds in which sessions fail
 _LOOKS_A_ROUND = 500  # at least; a look is a publish, which takes its time with many users
 _CODE = re.compile(rb'failed_code="(WKS\.\d+)"')
 _SESSIONS = ("ListSessionByUserName", "ListSessions")
@@ -73,17 +72,16 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
     """Percentiles of the delay at each size, with the defaults; and the use of the quota when all of it is wanted."""
     for users in plan.users:
         for source in virtual.SOURCES:
-            yield from _measured(users, {"source": source}, tell)
+            yield from _measured(_course(users, source, plan.changes_for), users, {"source": source}, tell)
     hungry = max((users for users in plan.users if users <= 1_000), default=min(plan.users))
-    yield from _quota(hungry, tell)
+    yield from _quota(_course(hungry, "per_user", plan.changes_for), hungry, tell)
 
 
-def _measured(users: int, poll: dict[str, Any], tell: Tell) -> Iterator[Figure]:
+def _measured(course: Course, users: int, poll: dict[str, Any], tell: Tell) -> Iterator[Figure]:
     source = poll["source"]
     if virtual.refused(poll):
         tell(f"poll.source: {source} is not known to this version")
         return
-    course = _course(users, source)
     tell(f"{users:,} users, {source}: {course.failures[-1].at / 3600 - EPOCH / 3600:.1f} simulated hours")
     seen = virtual.virtually(_lived(users, poll, course))
     what = source
@@ -100,24 +98,24 @@ def _measured(users: int, poll: dict[str, Any], tell: Tell) -> Iterator[Figure]:
     yield Figure(NAME, f"{what}: calls refused with 429", seen.refused, "", users, at_most=0)
 
 
-def _quota(users: int, tell: Tell) -> Iterator[Figure]:
+def _quota(course: Course, users: int, tell: Tell) -> Iterator[Figure]:
     poll = {"source": "per_user", "rate_limit": FULL_RATE}
     if users * 60 / INTERVAL < QUOTA:
         tell(f"{users:,} users do not need the quota")
         return
     tell(f"{users:,} users, poll.rate_limit {FULL_RATE:g}")
-    seen = virtual.virtually(_lived(users, poll, _course(users, "per_user")))
+    seen = virtual.virtually(_lived(users, poll, course))
     what = f"poll.rate_limit {FULL_RATE:g} of {QUOTA}"
     yield Figure(NAME, f"{what}: quota used by the busiest operation", seen.used, "%", users, at_least=LEAST_USED)
     yield Figure(NAME, f"{what}: calls refused with 429", seen.refused, "", users, at_most=0)
 
 
-def _course(users: int, source: str) -> Course:
-    """Failures at random, beginning when every user has been heard of, through one interval or half an hour."""
+def _course(users: int, source: str, at_least: float) -> Course:
+    """Failures at random, beginning when every user has been heard of, through an interval or longer."""
     interval = max(INTERVAL, users * 60 / 180) if source == "per_user" else INTERVAL
     heard_of = 1.05 * interval + 300 if source == "per_user" else 10 * INTERVAL
     dice = random.Random(users)  # noqa: S311 - not for secrets
-    times = sorted(dice.uniform(0, max(interval, _LEAST_MEASURED)) for _ in range(FAILURES))
+    times = sorted(dice.uniform(0, max(interval, at_least)) for _ in range(FAILURES))
     whom = dice.sample(range(users), FAILURES) if users >= FAILURES else dice.choices(range(users), k=FAILURES)
     failures = [
         Failure(EPOCH + heard_of + at, user, f"WKS.{number:08}")

@@ -19,6 +19,8 @@ class Plan:
     """Of alternatives that are measured in turns."""
     calls: int = 800
     """By each alternative in a round."""
+    changes_for: float = 1_800.0
+    """Seconds of the simulated clock, at least, in which sessions fail."""
     scrapes: int = 600
     """In a turn, at most."""
     turns: int = 3

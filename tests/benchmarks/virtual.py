@@ -96,8 +96,8 @@ async def until(condition: Callable[[], bool], step: float = 0.25) -> None:
 
 
 def ready(exporter: Exporter) -> bool:
-    """Whether every operation has finished a round."""
-    return all(status.ready for status in exporter.statuses)
+    """Whether something has been published, and every operation had finished a round by then."""
+    return bool(exporter.statuses) and all(status.ready for status in exporter.statuses)
 
 
 def rendered(exporter: Exporter) -> bytes:
