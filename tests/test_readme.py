@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from ruamel.yaml import YAML
 from support.readme import with_tables
 
 from exporter import config
-from exporter.cloud.client import IAM_ACTIONS
+from exporter.cloud.client import IAM_ACTIONS, SESSIONS_A_PAGE
 from exporter.metrics.families import DESCRIPTIONS
+from exporter.polling.paging import OVERLAP
+from exporter.polling.source import fitting
+from exporter.polling.sweeps import USERS_A_PAGE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -60,3 +64,26 @@ def test_its_policy_allows_exactly_what_is_asked() -> None:
     (found,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     (statement,) = json.loads(found)["Statement"]
     assert set(statement["Action"]) == set(IAM_ACTIONS.values())
+
+
+def test_its_costs_are_those_of_the_code() -> None:
+    """Calls and ages by the number of users, with three sessions for ten of them, as the defaults have it."""
+    (table,) = re.findall(r"\| users \| calls a minute of[^\n]*\n\|[-|]*\n(.*?)\n\n", README, re.DOTALL)
+    poll = config.Poll()
+    for row in table.splitlines():
+        number, sessions, accounts, age, alone = (cell.strip() for cell in row.strip("|").split("|"))
+        users = int(number.replace(",", ""))
+        sweep = pages(users * 3 // 10, SESSIONS_A_PAGE)
+        in_turn = users * 60 / poll.rate_limit
+        if fitting(poll, users):
+            assert (sessions, accounts) == (f"{users}, 0", f"{users / 5:g}, 0")
+            assert age == alone == "60 s"
+        else:
+            assert sessions == f"{poll.rate_limit:g}, {sweep}"
+            assert accounts == f"0, {pages(users, USERS_A_PAGE) / 5:g}"
+            assert age == f"{poll.interval + sweep * 60 / poll.rate_limit:.0f} s"
+            assert alone == f"{in_turn // 60:.0f} min {math.ceil(in_turn % 60)} s"
+
+
+def pages(entries: int, limit: int) -> int:
+    return math.ceil(entries / (limit - OVERLAP))

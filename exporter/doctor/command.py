@@ -8,13 +8,11 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL
 from exporter.cloud.connect import lockable
 from exporter.cloud.transport import tls_context
-from exporter.doctor import budget
-from exporter.doctor.budget import Demand
 from exporter.doctor.examination import Surroundings, Trust, examine
 from exporter.doctor.findings import Finding, Verdict, summary
+from exporter.doctor.rounds import call_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,29 +48,10 @@ async def run(settings: config.Settings, out: TextIO | None = None, now: Callabl
 
 
 async def _examined(project: config.Project, trust: Trust, surroundings: Surroundings, queue: _Queue) -> None:
-    await examine(project, trust, surroundings, queue.put_nowait)
-    for finding in _call_budget(project, surroundings.settings):
+    totals = await examine(project, trust, surroundings, queue.put_nowait)
+    for finding in call_budget(project, surroundings.settings, totals):
         queue.put_nowait(finding)
     queue.put_nowait(None)
-
-
-def _call_budget(project: config.Project, settings: config.Settings) -> list[Finding]:
-    """Whether the calls fit; projects with the same credentials are of one account, and share its quota."""
-    others = [other for other in settings.projects if other is not project and other.auth == project.auth]
-    operations = {
-        LIST_SESSION_BY_USER_NAME: ("poll.interval", settings.poll.interval),
-        LIST_USER_DETAIL: ("poll.user_interval", settings.poll.user_interval),
-    }
-    limit = settings.poll.rate_limit
-    return [
-        budget.judge(
-            operation,
-            setting,
-            Demand(len(project.users), interval, limit),
-            sum(Demand(len(other.users), interval, limit).made for other in others),
-        )
-        for operation, (setting, interval) in operations.items()
-    ]
 
 
 def _write(out: TextIO, line: str) -> None:

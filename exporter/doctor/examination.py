@@ -13,10 +13,12 @@ from exporter.cloud import chain
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS
 from exporter.cloud.connect import connected, proxy_for
 from exporter.cloud.errors import CloudError, Unauthorized
-from exporter.doctor import answers, clock, credentials, endpoints
+from exporter.doctor import answers, clock, credentials, endpoints, listings
 from exporter.doctor.findings import CREDENTIALS, Finding, fail, skip
 from exporter.doctor.interview import REFUSED, SILENT, TIMEOUT, UNREACHED, Interview, NotAsked
+from exporter.doctor.listings import Totals
 from exporter.doctor.probe import Outcome, Unanswered, probe
+from exporter.polling.source import decided
 
 if TYPE_CHECKING:
     import ssl
@@ -59,13 +61,13 @@ class Surroundings:
         return self.probes[endpoint, proxy]
 
 
-async def examine(project: config.Project, trust: Trust, surroundings: Surroundings, tell: Tell) -> None:
-    """Tell every finding about a project's line to the cloud."""
+async def examine(project: config.Project, trust: Trust, surroundings: Surroundings, tell: Tell) -> Totals:
+    """Tell every finding about a project's line to the cloud; how long the listings are, as far as they are read."""
     try:
         link = chain.first_link(os.environ) if project.auth == config.Auth() else None
     except (OSError, ValueError) as error:  # the SDK's credentials file, which was right a moment ago
         tell(fail(CREDENTIALS, str(error), "see Credentials in the README"))
-        return
+        return Totals()
     way = credentials.way_of(project, link)
     corrected = clock.CorrectedClock(surroundings.now)
     async with connected(project, surroundings.settings, surroundings.tls, corrected) as connection:
@@ -76,8 +78,10 @@ async def examine(project: config.Project, trust: Trust, surroundings: Surroundi
             interview = Interview(connection.client, project.users, surroundings.closed)
             await _introduce(interview, way, trust, connection.credentials, tell)
             await _examine_answers(interview, way, connection.credentials.expires_at, tell)
+            totals = await _examine_listings(interview, surroundings.settings.poll, corrected(), tell)
             if interview.barred == REFUSED:
                 trust.refused_in = project.name
+    return totals
 
 
 async def _examine_endpoints(
@@ -143,6 +147,17 @@ async def _examine_answers(interview: Interview, way: Way, expires_at: float | N
             has_id=user_id is not None,
         )
     )
+
+
+async def _examine_listings(interview: Interview, poll: config.Poll, now: float, tell: Tell) -> Totals:
+    """Ask for a page of each listing that is read in bulk, where so many users would have it read."""
+    if decided(poll, len(interview.users), None).name != "bulk":
+        return Totals()
+    sessions = await interview.listed_sessions(now - poll.bulk_lookback, now)
+    tell(listings.sessions(_unless_told(sessions), interview.users, poll))
+    users = await interview.listed_users()
+    tell(listings.users(_unless_told(users), poll))
+    return Totals(listings.total(sessions), listings.total(users))
 
 
 def _unless_told(answer: T) -> T | NotAsked:

@@ -1,4 +1,4 @@
-"""The few calls with credentials: each permission once, about one user."""
+"""The few calls with credentials: each permission once, about one user or about all."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
+from exporter.fleet import LIVE_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from exporter import config
     from exporter.cloud.client import Client
-    from exporter.cloud.models import Session, UserDetail, UserPage
+    from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
 
 T = TypeVar("T")
 
@@ -72,6 +73,16 @@ class Interview:
     async def detail(self, user_id: str | None) -> UserDetail | CloudError | NotAsked:
         """The flags of the user with this id; without one nobody's, for the permission's sake."""
         return await self._ask(self.client.endpoints.users, lambda: self.client.list_user_detail(user_id or NOBODY))
+
+    async def listed_sessions(self, begin: float, end: float) -> SessionPage | CloudError | NotAsked:
+        """A page of everybody's live sessions that started within a span, in seconds since 1970."""
+        return await self._ask(
+            self.client.endpoints.sessions, lambda: self.client.list_sessions(begin, end, LIVE_STATES, 0)
+        )
+
+    async def listed_users(self) -> UserPage | CloudError | NotAsked:
+        """A page of all users."""
+        return await self._ask(self.client.endpoints.users, lambda: self.client.list_users((), 0))
 
     async def _sessions(self) -> tuple[Session, ...] | CloudError | NotAsked:
         return await self._ask(

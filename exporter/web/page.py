@@ -29,7 +29,12 @@ CONTENT_SECURITY_POLICY = (
 )
 """No script at all, and no style but the page's own."""
 
-_WHAT = {"ListSessionByUserName": "Sessions", "ListUserDetail": "Accounts", "ListSessions": "Sessions, swept"}
+_WHAT = {
+    "ListSessionByUserName": "Sessions",
+    "ListUserDetail": "Accounts",
+    "ListSessions": "Sessions, swept",
+    "ListUsers": "Accounts, listed",
+}
 
 
 def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import shutil
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +58,11 @@ def with_operator(kubectl: str) -> Manifests:
     return built(kubectl, KUBERNETES / "with-operator")
 
 
+@pytest.fixture(scope="module")
+def sharded(kubectl: str) -> Manifests:
+    return built(kubectl, KUBERNETES / "sharded")
+
+
 @pytest.fixture
 def pod(base: Manifests) -> dict[str, Any]:
     spec: dict[str, Any] = base["Deployment"]["spec"]["template"]["spec"]
@@ -69,9 +77,10 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_knows_every_key(version: str, base: Manifests) -> None:
+def test_kubernetes_knows_every_key(version: str, base: Manifests, sharded: Manifests) -> None:
     assert base.keys() == {"Namespace", "ServiceAccount", "ConfigMap", "Service", "Deployment", "NetworkPolicy"}
-    for manifest in base.values():
+    assert base.keys() ^ sharded.keys() == {"Deployment", "StatefulSet", "PodDisruptionBudget"}
+    for manifest in (*base.values(), *sharded.values()):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -197,6 +206,83 @@ def test_only_prometheus_comes_in_and_only_names_and_https_go_out(base: Manifest
     assert [port["port"] for port in incoming["ports"]] == [PORT]
     assert incoming["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     assert {port["port"] for rule in outgoing for port in rule["ports"]} == {53, 443}
+
+
+def test_shards_are_the_base_s_pods_but_for_their_share(base: Manifests, sharded: Manifests) -> None:
+    """Probes, limits, confinement, configuration and network are the same, without being written twice."""
+    for kind in base.keys() - {"Deployment", "Service"}:
+        assert sharded[kind] == base[kind]
+    one, several = base["Deployment"]["spec"], copy.deepcopy(sharded["StatefulSet"]["spec"])
+    (container,) = several["template"]["spec"]["containers"]
+    assert {container.pop("command")[0], *(variable["name"] for variable in container.pop("env"))} == {
+        "sh",
+        "POD_NAME",
+        "WORKSPACE_EXPORTER_SHARD__TOTAL",
+    }
+    assert (several["selector"], several["template"]) == (one["selector"], one["template"])
+    assert several["serviceName"] == sharded["Service"]["metadata"]["name"]
+    assert changed(sharded["Service"], "spec.clusterIP", None) == changed(base["Service"], "spec.clusterIP", None)
+    assert sharded["Service"]["spec"]["clusterIP"] == "None", "each shard has an address of its own"
+    assert sharded["PodDisruptionBudget"]["spec"]["selector"] == several["selector"]
+
+
+@pytest.mark.parametrize("total", [2, 11])
+def test_every_project_is_watched_by_exactly_one_of_the_pods(
+    total: int, kubectl: str, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """The number of pods stands in one place; each takes its index from its name, and the rest from its own words."""
+    kubernetes = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    kustomization = kubernetes / "sharded/kustomization.yaml"
+    written = kustomization.read_text()
+    kustomization.write_text(written.replace("count: 2}", f"count: {total}}}"))
+    assert total == 2 or kustomization.read_text() != written
+    pods = built(kubectl, kubernetes / "sharded")["StatefulSet"]
+    assert pods["spec"]["replicas"] == total
+
+    nowhere = {"sessions": "http://127.0.0.1:1", "users": "http://127.0.0.1:1"}
+    alike = {"endpoints": nowhere, "auth": {"token": "t"}, "users": ["user001"]}
+    projects = [{"name": f"p{n}", "project_id": f"{n:032x}", **alike} for n in range(12)]
+    (tmp_path / "workspace-exporter.yml").write_text(json.dumps({"projects": projects}))
+    exporter = tmp_path / "bin/workspace-exporter"
+    exporter.parent.mkdir()
+    exporter.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m exporter "$@" doctor\n')
+    exporter.chmod(0o755)
+
+    (container,) = pods["spec"]["template"]["spec"]["containers"]
+    words = [*container["command"], *moved(container["args"], {"/etc/workspace-exporter": str(tmp_path)})]
+    told = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+    watched = Counter[str]()
+    for index in range(total):
+        environ = told | {"POD_NAME": f"workspace-exporter-{index}", "PATH": f"{exporter.parent}:{os.environ['PATH']}"}
+        _, output, wrong = call(tool(words[0]), *words[1:], **environ)
+        assert wrong == ""
+        watched.update(re.findall(r"^project (\w+)$", output, re.MULTILINE))
+    assert watched == Counter(project["name"] for project in projects)
+
+
+def test_prometheus_finds_all_shards_by_the_name_of_their_service(
+    sharded: Manifests, tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+    (written,) = (block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "dns_sd_configs" in block)
+    (tmp_path / "prometheus.yml").write_text(written)
+    code, told, wrong = call(tool("promtool"), "check", "config", tmp_path / "prometheus.yml")
+    assert code == 0, told + wrong
+    service = sharded["Service"]["metadata"]
+    ((job,),) = load(written).values()
+    assert job["dns_sd_configs"] == [
+        {"names": [f"{service['name']}.{service['namespace']}.svc"], "type": "A", "port": PORT}
+    ]
+
+
+def test_the_operator_s_overlay_goes_with_shards_as_it_says(
+    kubectl: str, with_operator: Manifests, sharded: Manifests, tmp_path: Path
+) -> None:
+    kubernetes = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    kustomization = kubernetes / "with-operator/kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("../base", "../sharded"))
+    both = built(kubectl, kubernetes / "with-operator")
+    assert both == sharded | {kind: with_operator[kind] for kind in ("ServiceMonitor", "PrometheusRule")}
 
 
 def test_the_monitor_finds_the_service_and_the_service_the_pod(base: Manifests, with_operator: Manifests) -> None:

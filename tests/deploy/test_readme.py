@@ -125,6 +125,6 @@ def test_the_secret_is_the_one_that_the_pod_mounts(
 
 def test_its_directories_are_what_kustomize_builds(tool: Callable[[str], str]) -> None:
     named = set(re.findall(r"kubectl apply -k (\S+?)`?\s", README))
-    assert named == {"deploy/kubernetes/base", "deploy/kubernetes/with-operator"}
+    assert named == {f"deploy/kubernetes/{overlay}" for overlay in ("base", "sharded", "with-operator")}
     for directory in named:
         assert call(tool("kubectl"), "kustomize", ROOT / directory)[0] == 0

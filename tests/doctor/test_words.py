@@ -12,7 +12,7 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from exporter.cloud.errors import Unauthorized
 from exporter.doctor import budget, clock, credentials, endpoints
-from exporter.doctor.budget import Demand
+from exporter.doctor.budget import Demand, Subject
 from exporter.doctor.credentials import Way
 from exporter.doctor.findings import Verdict, fail, summary
 from exporter.doctor.interview import NotAsked
@@ -20,6 +20,7 @@ from exporter.doctor.probe import Answered, Step, Unanswered, route_to
 
 DIRECT = route_to("https://cloud.example", None)
 PROXIED = route_to("https://cloud.example", "http://user:hush@proxy.example:3128")
+SUBJECT = Subject("Op", "150 users", "poll.interval", "watch fewer users")
 KEY = ConnectionKey("cloud.example", 443, True, True, None, None, None)
 
 
@@ -89,15 +90,28 @@ def test_how_far_the_clock_may_be_off(skew: float | None, signing: bool, verdict
 
 def test_a_quota_that_several_projects_share() -> None:
     """Each fits its rate limit, and both together do not fit what the account has."""
-    alone = budget.judge("Op", "poll.interval", Demand(150, 60.0, 180.0), 0.0)
-    together = budget.judge("Op", "poll.interval", Demand(150, 60.0, 180.0), 100.0)
+    alone = budget.judge(SUBJECT, Demand(150, 60.0, 180.0), 0.0)
+    together = budget.judge(SUBJECT, Demand(150, 60.0, 180.0), 100.0)
     assert (alone.verdict, together.verdict) == ("ok", "warn")
     assert "are 150 calls a minute, 250 with the other projects of these credentials" in together.text
 
 
 @pytest.mark.parametrize("users", [0, 1, 180])
 def test_a_budget_that_suffices(users: int) -> None:
-    assert budget.judge("Op", "poll.interval", Demand(users, 60.0, 180.0), 0.0).verdict is Verdict.OK
+    assert budget.judge(SUBJECT, Demand(users, 60.0, 180.0), 0.0).verdict is Verdict.OK
+
+
+def test_a_round_in_turn_may_take_long_but_not_more_than_the_account_has() -> None:
+    alone = budget.judge_in_turn(SUBJECT, Demand(10_000, 60.0, 180.0), 0.0, "so many")
+    together = budget.judge_in_turn(SUBJECT, Demand(10_000, 60.0, 180.0), 180.0, "so many")
+    assert (alone.verdict, together.verdict) == ("ok", "warn")
+    assert "180 calls a minute, a round takes 55m34s; bulk: so many" in alone.text
+    assert "360 with the other projects of these credentials" in together.text
+    assert "lower poll.rate_limit" in together.remedy
+
+
+def test_a_round_in_turn_takes_the_interval_at_least() -> None:
+    assert "a round takes 1m" in budget.judge_in_turn(SUBJECT, Demand(50, 60.0, 180.0), 0.0, "told").text
 
 
 def test_a_second_service_that_refuses_the_credentials_is_told() -> None:
