@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -123,6 +123,8 @@ def watch(plan: Plan, standing: Standing, now: Callable[[], float], before: Watc
         return _watch(plan, connect(plan.terms, now), standing, now, None)
     if plan == before.plan:
         return before
+    if plan.project == before.plan.project:
+        plan = replace(plan, project=before.plan.project)  # which has its users in memory already
     same_line = plan.terms == before.plan.terms
     connection = before.connection if same_line else connect(plan.terms, now, before.connection.telemetry)
     going_on = _watch(plan, connection, standing, now, before.fleet)

@@ -142,6 +142,19 @@ def test_a_reload_keeps_no_second_copy_of_the_users() -> None:
     assert member.id is member.given_id is user_id
 
 
+async def test_where_the_users_stay_the_same_they_are_kept_as_they_were() -> None:
+    simulator = frozen(users=3)
+    async with simulator.serve() as url:
+        wanted = project(simulator, url)
+        async with Configured(settings(wanted)).at_work() as exporter:
+            (before,) = exporter.running.exporter.setup.watches
+            await exporter.reload(settings(wanted, poll={"interval": 3600}))
+            (after,) = exporter.running.exporter.setup.watches
+    assert after is not before
+    assert after.plan.poll.interval == 3600
+    assert after.plan.project.users is before.plan.project.users
+
+
 async def test_a_project_that_has_not_changed_is_not_disturbed() -> None:
     simulator = frozen(users=3)
     async with simulator.serve() as url:

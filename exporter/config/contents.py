@@ -4,13 +4,15 @@ Secrets stay in their files, where they may change while the exporter runs.
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 from exporter.config import web_file
 from exporter.config.files import UnreadableError, check_authorities, named_files, read_text
-from exporter.config.layers import Merged
+from exporter.config.layers import Listed, Merged
 from exporter.config.mistakes import Loc, Told
+from exporter.config.settings import User
 from exporter.config.values import one_line
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -33,13 +35,13 @@ def read(merged: Merged) -> Iterator[Told]:
             yield loc, f"the file {path} {error}"
 
 
-def parse_users(text: str) -> Iterator[tuple[int, dict[str, object]]]:
+def parse_users(text: str) -> Iterator[tuple[int, User]]:
     """Yield number and user of every line `name` or `name,id`; `#` begins a comment at the start or after space."""
     for number, line in enumerate(text.split("\n"), start=1):
         content = _COMMENT.sub("", line).strip()
         if content:
             name, comma, user_id = content.partition(",")
-            yield number, {"name": name, "id": user_id} if comma else {"name": name}
+            yield number, User(name, user_id if comma else None)
 
 
 def _wrong_in_web_file(merged: Merged, loc: Loc, path: Path) -> Iterator[Told]:
@@ -51,11 +53,12 @@ def _wrong_in_web_file(merged: Merged, loc: Loc, path: Path) -> Iterator[Told]:
 
 
 def _add_users(merged: Merged, project_loc: Loc, project: dict[str, object], path: Path) -> None:
-    listed = list(parse_users(read_text(path)))
-    if not listed:
-        raise UnreadableError("names no user; leave it out if there are none")
     users = project.setdefault("users", [])
-    if isinstance(users, list):
-        for number, user in listed:
-            merged.lines[*project_loc, "users", len(users)] = f"{path}:{number}"
-            users.append(user)
+    present = users if isinstance(users, list) else []  # what is no list is told of by whoever checks it
+    listed = Listed(path, len(present), array("L"))
+    for number, user in parse_users(read_text(path)):
+        listed.numbers.append(number)
+        present.append(user)
+    if not listed.numbers:
+        raise UnreadableError("names no user; leave it out if there are none")
+    merged.listed[*project_loc, "users"] = listed

@@ -3,9 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.config.files import with_absolute_files
 from exporter.config.mistakes import Loc, Mistake, Place, dotted
+
+if TYPE_CHECKING:
+    from array import array
 
 
 def _unspelled(_: Loc) -> str:
@@ -27,26 +31,41 @@ class Layer:
     spelling: Callable[[Loc], str] = _unspelled
 
 
+class Listed(NamedTuple):
+    """A file that adds entries to a list: from which position on, and by which lines of it."""
+
+    path: Path
+    first: int
+    numbers: "array[int]"
+
+
 @dataclass
 class Merged:
     """The values of several layers, and for each location the layer whose value won there.
 
-    `lines` tells which line of a users file a user comes from instead, and which web file its settings.
+    `lines` tells instead which web file its settings come from, `listed` which users file the last users of a list.
     """
 
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[Loc, Layer] = field(default_factory=dict)
     lines: dict[Loc, str] = field(default_factory=dict)
+    listed: dict[Loc, Listed] = field(default_factory=dict)
 
     def place(self, loc: Loc) -> Place:
         """Return where a value was written, or for a missing one what should hold it."""
         lengths = range(len(loc), -1, -1)
-        at = next(loc[:length] for length in lengths if loc[:length] in self.origins or loc[:length] in self.lines)
-        if at in self.lines:
-            return Place(self.lines[at], dotted(loc[len(at) :]))
+        at = next(loc[:length] for length in lengths if loc[:length] in self.origins or self._line(loc[:length]))
+        if line := self._line(at):
+            return Place(line, dotted(loc[len(at) :]))
         layer = self.origins[at]
         spelled = layer.spelling(at or loc)
         return Place(f"{layer.source} {spelled}".strip(), "" if spelled and at in {loc, ()} else dotted(loc))
+
+    def _line(self, loc: Loc) -> str | None:
+        match loc, self.listed.get(loc[:-1]):
+            case (*_, int(position)), Listed(path, first, numbers) if position >= first:
+                return f"{path}:{numbers[position - first]}"
+        return self.lines.get(loc)
 
     def position(self, loc: Loc) -> tuple[int, ...]:
         """Return what sorts a location as its text does: by the order of keys and entries, missing ones first."""

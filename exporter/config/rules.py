@@ -4,11 +4,11 @@ As validators of the models they would run only once every single value is right
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from exporter.config.layers import Merged
 from exporter.config.mistakes import Loc, Told, dotted
-from exporter.config.settings import Auth, Metrics, Section, Shard
+from exporter.config.settings import Auth, Metrics, Section, Shard, User
 
 Values = Mapping[str, object]
 
@@ -101,17 +101,28 @@ def _project_names(numbered: list[tuple[int, object]], wrong: set[Loc]) -> Itera
 
 
 def _users(merged: Merged, loc: Loc, users: object, wrong: set[Loc]) -> Iterator[Told]:
-    first: dict[tuple[str, str], Loc] = {}
+    names: dict[str, int] = {}  # each with its first position; there may be very many
+    ids: dict[str, int] = {}
     for position, entry in enumerate(users if isinstance(users, list) else []):
         here = (*loc, position)
         if here not in wrong:
-            user = entry if isinstance(entry, Mapping) else {"name": entry}
-            same_name = first.setdefault(("name", user["name"].strip()), here)
-            same_id = first.setdefault(("id", user["id"].strip()), here) if user.get("id") else here
-            if same_name != here:
-                yield here, f"is the same user as {merged.place(same_name)}; keep one of them"
-            elif same_id != here:
-                yield here, f"has the same id as {merged.place(same_id)}; give each its own"
+            name, user_id = _user(entry)
+            same_name = names.setdefault(name, position)
+            same_id = ids.setdefault(user_id, position) if user_id else position
+            if same_name != position:
+                yield here, f"is the same user as {merged.place((*loc, same_name))}; keep one of them"
+            elif same_id != position:
+                yield here, f"has the same id as {merged.place((*loc, same_id))}; give each its own"
+
+
+def _user(entry: Any) -> tuple[str, str | None]:  # noqa: ANN401 - it is known to be one of the three ways to write a user
+    match entry:
+        case str():
+            return entry.strip(), None
+        case User(name, user_id):
+            return name.strip(), user_id and user_id.strip()
+        case _:
+            return entry["name"].strip(), (entry.get("id") or "").strip()
 
 
 def _section(values: Values, name: str) -> Values:

@@ -62,6 +62,13 @@ class Auth(Section):
     password_file: File | None = Field(None, description="File that holds the password.")
 
 
+class User(msgspec.Struct, frozen=True, gc=False):
+    """A user to watch: of these there are so many that a model for each would take most of the memory."""
+
+    name: str
+    id: str | None = None
+
+
 class WrittenUser(Section):
     """A user to watch as it is written; in YAML a plain name will do."""
 
@@ -74,17 +81,12 @@ class WrittenUser(Section):
         match value:
             case str():
                 return {"name": value}
+            case User():
+                return {"name": value.name, "id": value.id}
             case dict():
                 return value
             case _:
                 raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …}")
-
-
-class User(msgspec.Struct, frozen=True, gc=False):
-    """A user to watch: of these there are so many that a model for each would take most of the memory."""
-
-    name: str
-    id: str | None = None
 
 
 class Project(Section):

@@ -150,6 +150,7 @@ async def _others(samples: int) -> AsyncIterator[str]:
 
 
 async def _main(file: str, samples: int) -> None:
+    gc.freeze()  # as the command does
     settings = _loaded(file, {})
     logs.configure(settings.log)
     reader = asyncio.StreamReader(limit=1 << 20)

@@ -4,7 +4,7 @@ from exporter.config.contents import parse_users
 
 
 def users(text: str) -> list[tuple[object, object]]:
-    return [(user["name"], user.get("id")) for _, user in parse_users(text)]
+    return [(user.name, user.id) for _, user in parse_users(text)]
 
 
 def test_a_line_is_a_name_or_a_name_and_an_id() -> None:
