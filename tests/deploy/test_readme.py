@@ -76,6 +76,16 @@ def test_the_doctor_and_the_check_are_asked_as_the_command_line_wants_it() -> No
         assert re.search(r"workspace-exporter.yml.*No such file", wrong), wrong
 
 
+def test_shards_are_started_as_the_command_line_wants_it() -> None:
+    """As processes of their own: the file is not there, and is all that is missed."""
+    typed = [words for words in commands("workspace-exporter") if words[0] == "workspace-exporter"]
+    assert [words[-1] for words in typed] == ["0", "1"]
+    for words in typed:
+        code, _, wrong = python("-m", "exporter", *moved(words[1:], {"workspace-exporter.yml": "/nowhere/file.yml"}))
+        assert code == 1
+        assert re.fullmatch(r"/nowhere/file.yml: .*No such file.*\n", wrong), wrong
+
+
 def test_its_installation_puts_the_units_and_their_files_where_the_units_look(
     tool: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
