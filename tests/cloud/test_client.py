@@ -68,8 +68,8 @@ NOTHING: dict[str, str] = {}
 WAYS = {"token": TOKEN, "keys": KEYS, "password": PASSWORD, "metadata": NOTHING}
 every_way = pytest.mark.parametrize("auth", WAYS.values(), ids=WAYS.keys())
 
-STARTED = 1_767_323_045.0
-"""2026-01-02 03:04:05 UTC."""
+STARTED = 1_767_323_040.0
+"""2026-01-02 03:04 UTC."""
 WINDOW = (STARTED - 3600, STARTED + 3600)
 
 ODD_NAMES = [
@@ -98,7 +98,7 @@ def population(*names: str) -> StaticPopulation:
                     id=f"session of {name}",
                     session_state="Active",
                     login_user=f"{name}@example.com",
-                    start_time="2026-01-02 03:04:05",
+                    start_time="2026-01-02 03:04:00",
                 )
             ]
             for name in names
