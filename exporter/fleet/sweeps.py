@@ -119,7 +119,3 @@ class Swept:
         self.being_asked.clear()
         self.since, self.whole = began, True
         return over
-
-    def unexplained_before(self, began: float) -> int:
-        """Live sessions that users told of before a sweep that began then, and that no sweep has listed."""
-        return sum(at < began for _, at in self.unexplained.values())

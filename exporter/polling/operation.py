@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from exporter.polling.failure_log import FailureLog
@@ -69,10 +69,10 @@ class Operation:
     def stale_after(self, now: float) -> float:
         """Seconds that an answer counts where nobody says how long; ``now`` is wall time.
 
-        Longer than usual where rounds take long because the cloud does.
+        Longer than usual where rounds take long because the cloud does, be it the first one.
         """
-        under_way = now - self.rounds.current.started if self.rounds.current else 0.0
-        return STALE_ROUNDS * max(self.interval, self.rounds.last_duration or 0.0, under_way)
+        first = now - self.rounds.current.started if self.rounds.current and not self.rounds.last else 0.0
+        return STALE_ROUNDS * max(self.interval, self.rounds.last_duration or 0.0, first)
 
     def failed(self, round_: Round, error: CloudError, entries: int = 1) -> None:
         """So many entries of a round have no answer."""
@@ -81,7 +81,7 @@ class Operation:
 
     def go_on_from(self, before: Operation, rate_limit: float) -> None:
         """Take over the rounds and the pace of the same operation in a poller that ends."""
-        self.log, self.rounds = before.log, before.rounds
+        self.log, self.rounds = before.log, replace(before.rounds, current=None)
         self.pacer = before.pacer.going_on(rate_limit)
 
 

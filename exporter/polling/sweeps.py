@@ -173,12 +173,12 @@ class SessionSweeps(Sweeps):
         return [s.id or f"at {offset + n}" for n, (_, s) in enumerate(page.sessions)], page.total
 
     def _whole(self, seen: set[str], began: float) -> None:
-        fleet = self._line.fleet
-        if seen and not self._ours and fleet.swept.unexplained_before(began):
+        fleet, oldest = self._line.fleet, self._window[0] + ZONES
+        if seen and not self._ours and fleet.has_others_than(seen, began, oldest):
             raise ForeignError(
-                f"of {len(seen)} sessions none is told to be a configured user's, though users have some"
+                f"none of {len(seen)} sessions is told to be a configured user's, though users have some"
             )
-        fleet.sweep_ended(seen, began, oldest=self._window[0] + ZONES)
+        fleet.sweep_ended(seen, began, oldest)
 
 
 class Directory(Sweeps):

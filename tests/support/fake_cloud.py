@@ -35,7 +35,7 @@ class FakeCloud:
     details: dict[str, UserDetail] = field(default_factory=dict)
     """By id; a name's id is ``id-of-<name>``."""
     started: dict[str, float] = field(default_factory=dict)
-    """When sessions started, by id; lately where not told."""
+    """When sessions started, by id; where not told, when they were first asked for."""
     latency: float = 0.01
     fault: Callable[[str, str], None] = lambda _operation, _who: None
     calls: list[tuple[float, str, str]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class FakeCloud:
         await self._call("ListSessionByUserName", user_name)
         if user_name not in self.sessions:
             raise refused("ListSessionByUserName", 404)
-        return self.sessions[user_name]
+        return tuple(map(self._started, self.sessions[user_name]))
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         await self._call("ListUserDetail", user_id)
@@ -77,12 +77,15 @@ class FakeCloud:
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
         await self._call("ListSessions", f"from {offset}")
         listed = [
-            (name, replace(session, started=self.started.get(session.id or "", wall_clock())))
+            (name, session)
             for name, sessions in self.sessions.items()
-            for session in sessions
-            if session.session_state in session_states and begin <= self.started.get(session.id or "", begin) <= end
+            for session in map(self._started, sessions)
+            if session.session_state in session_states and begin <= (session.started or 0) <= end
         ]
         return SessionPage(tuple(listed[offset : offset + 100]), len(listed), 0)
+
+    def _started(self, session: Session) -> Session:
+        return replace(session, started=self.started.setdefault(session.id or "", wall_clock()))
 
     def add(self, name: str, *sessions: Session, detail: UserDetail | None = None) -> None:
         """A user that the cloud knows."""
