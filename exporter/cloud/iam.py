@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.cloud import models
+from exporter.cloud import bodies, models
 from exporter.cloud.auth import Token
 from exporter.cloud.credentials import Lease
 from exporter.cloud.errors import NoCredentials
@@ -59,14 +59,14 @@ class IamUser:
 def _lease(answer: Answer) -> Lease:
     token = answer.headers.get("X-Subject-Token")
     if not token:
-        raise models.ErrorBody(None)
+        raise bodies.ErrorBody(None)
     return Lease(Token(token), seconds(models.token_expiry(answer.body)))
 
 
 def seconds(timestamp: str) -> float:
-    """Seconds since 1970 of a time like ``2026-01-02T03:04:05.000000Z``. Raises models.ErrorBody."""
+    """Seconds since 1970 of a time like ``2026-01-02T03:04:05.000000Z``. Raises bodies.ErrorBody."""
     try:
         moment = datetime.fromisoformat(timestamp)
     except ValueError as error:
-        raise models.ErrorBody(None) from error
+        raise bodies.ErrorBody(None) from error
     return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

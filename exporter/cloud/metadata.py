@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.cloud import models
+from exporter.cloud import bodies, models
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.credentials import Lease
 from exporter.cloud.errors import CloudError
@@ -49,7 +49,7 @@ async def _session_headers(endpoint: str, transport: Transport) -> dict[str, str
 def _token(answer: Answer) -> str:
     token = answer.body.decode("ascii").strip()
     if not (token and token.isprintable()):  # what answers everything with a page
-        raise models.ErrorBody(None)
+        raise bodies.ErrorBody(None)
     return token
 
 

@@ -6,18 +6,17 @@ personal data above all.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from sys import intern
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-T = TypeVar("T")
+from exporter.cloud.bodies import Body, ErrorBody, decoder, error_code, present
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 
 MOST_CHARACTERS = 128
@@ -116,29 +115,20 @@ _shared_detail = lru_cache(maxsize=1024)(UserDetail)  # most accounts are in no 
 _shared_time = lru_cache(maxsize=4096)(float)  # of sessions of the last days
 
 
-class _Body(msgspec.Struct, frozen=True):
-    """What every body may carry: an error code, under the service's or the gateway's name for it or as IAM nests it."""
-
-    error_code: str | int | None = None
-    errorCode: str | int | None = None  # noqa: N815 - the gateway's spelling
-    code: str | int | None = None
-    error: msgspec.Raw = msgspec.Raw()
-
-
-class _SessionList(_Body, frozen=True):
+class _SessionList(Body, frozen=True):
     session_info_list: list[AppSession] | None = None
 
 
-class _UserDetailAnswer(_Body, frozen=True):
+class _UserDetailAnswer(Body, frozen=True):
     user_detail: UserDetail | None = None
 
 
-class _SessionPage(_Body, frozen=True):
+class _SessionPage(Body, frozen=True):
     items: list[SessionInfo] | None = None
     count: int | None = None
 
 
-class UserPage(_Body, frozen=True):
+class UserPage(Body, frozen=True):
     """One page of ListUsers."""
 
     users: list[User] | None = None
@@ -159,7 +149,7 @@ class SecurityKey(msgspec.Struct, frozen=True):
         return f"SecurityKey(expires_at={self.expires_at!r})"
 
 
-class _SecurityKeyAnswer(_Body, frozen=True):
+class _SecurityKeyAnswer(Body, frozen=True):
     credential: SecurityKey | None = None
 
 
@@ -167,53 +157,16 @@ class _TokenFields(msgspec.Struct, frozen=True):
     expires_at: str
 
 
-class _TokenAnswer(_Body, frozen=True):
+class _TokenAnswer(Body, frozen=True):
     token: _TokenFields | None = None
 
 
-class ErrorBody(Exception):
-    """A body under a status of success that carries an error code, as the reference documents for some."""
-
-    def __init__(self, code: str | None) -> None:
-        super().__init__(code or "neither the expected field nor an error code")
-        self.code = code
-
-
-UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ErrorBody)
-"""What the decoders below raise."""
-
-B = TypeVar("B", bound=_Body)
-_MOST_OF_A_MESSAGE = 4096  # bytes of a body that are searched for a quota
-_SUCCESS_CODES = frozenset({"", "0", "200", "WKS.00000000"})
-
-
-def _code_of(body: _Body) -> str | None:
-    for code in (body.error_code, body.errorCode, body.code):
-        if code is not None and str(code) not in _SUCCESS_CODES:
-            return str(code)
-    return None
-
-
-def _decoder(kind: type[B]) -> Callable[[bytes], B]:
-    decode = msgspec.json.Decoder(kind).decode
-
-    def checked(body: bytes) -> B:
-        answer = decode(body)
-        if code := _code_of(answer) or (answer.error and _code_in(answer.error)):
-            raise ErrorBody(code)
-        return answer
-
-    return checked
-
-
-_session_list = _decoder(_SessionList)
-_user_detail = _decoder(_UserDetailAnswer)
-_security_key = _decoder(_SecurityKeyAnswer)
-_token = _decoder(_TokenAnswer)
-_any_body = msgspec.json.Decoder(_Body).decode
-_any_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_user_page = _decoder(UserPage)
-_session_page = _decoder(_SessionPage)
+_session_list = decoder(_SessionList)
+_user_detail = decoder(_UserDetailAnswer)
+_security_key = decoder(_SecurityKeyAnswer)
+_token = decoder(_TokenAnswer)
+_user_page = decoder(UserPage)
+_session_page = decoder(_SessionPage)
 
 
 class SessionList(NamedTuple):
@@ -250,7 +203,7 @@ def session_page(body: bytes) -> SessionPage:
     """A page of ListSessions."""
     _check_size(body)
     page = _session_page(body)
-    items = _present(page.items, body)
+    items = present(page.items, body)
     sessions, cut = _kept(items)
     names = (item.user_name for item in items)
     return SessionPage(tuple(zip(names, sessions, strict=True)), page.count, cut)
@@ -278,7 +231,7 @@ def _kept(sessions: Iterable[AppSession]) -> SessionList:
 
 def user_detail(body: bytes) -> UserDetail:
     """The account in an answer of ListUserDetail."""
-    detail = _present(_user_detail(body).user_detail, body)
+    detail = present(_user_detail(body).user_detail, body)
     return _shared_detail(detail.locked, detail.user_expired, detail.disabled, detail.account_expires)
 
 
@@ -286,49 +239,15 @@ def user_page(body: bytes) -> UserPage:
     """A page of ListUsers; its list is never None."""
     _check_size(body)
     page = _user_page(body)
-    _present(page.users, body)
+    present(page.users, body)
     return page
 
 
 def security_key(body: bytes) -> SecurityKey:
     """The temporary keys in an answer of the metadata service."""
-    return _present(_security_key(body).credential, body)
+    return present(_security_key(body).credential, body)
 
 
 def token_expiry(body: bytes) -> str:
     """When the token ends that an answer of KeystoneCreateUserTokenByPassword is about."""
-    return _present(_token(body).token, body).expires_at
-
-
-def _present(value: T | None, body: bytes) -> T:
-    if value is None:
-        raise ErrorBody(error_code(body))
-    return value
-
-
-def error_code(body: bytes) -> str | None:
-    """The error code that a body carries, at the top or one level down; None where it carries none."""
-    try:
-        parts = [body, *_any_object(body).values()]
-    except UNDECODABLE:
-        return None
-    return next((code for part in parts if (code := _code_in(part))), None)
-
-
-_QUOTA = re.compile(rb"limit:(\d{1,9}),time:(\d{1,6}) (second|minute|hour|day)")
-_MINUTES = {b"second": 1 / 60, b"minute": 1.0, b"hour": 60.0, b"day": 1440.0}
-
-
-def told_quota(body: bytes) -> float | None:
-    """Calls a minute that a 429's message names, as in ``limit:200,time:1 minute``; None where it names none."""
-    found = _QUOTA.search(body[:_MOST_OF_A_MESSAGE])
-    if found is None or not int(found[1]) or not int(found[2]):
-        return None
-    return int(found[1]) / (int(found[2]) * _MINUTES[found[3]])
-
-
-def _code_in(part: bytes | msgspec.Raw) -> str | None:
-    try:
-        return _code_of(_any_body(part))
-    except UNDECODABLE:
-        return None
+    return present(_token(body).token, body).expires_at

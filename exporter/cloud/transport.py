@@ -17,7 +17,7 @@ import msgspec
 from yarl import URL
 
 from exporter import __version__
-from exporter.cloud import models
+from exporter.cloud import bodies
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable, refusal
 from exporter.cloud.resolver import Resolver
 from exporter.cloud.telemetry import Telemetry
@@ -124,7 +124,7 @@ class Transport:
     async def send(self, request: Request, read: Callable[[Answer], T]) -> T:
         """Send a request and give back what ``read`` makes of the answer; it gets answers of success only.
 
-        ``read`` raises one of ``models.UNDECODABLE`` for a body that is not what the reference says.
+        ``read`` raises one of ``bodies.UNDECODABLE`` for a body that is not what the reference says.
 
         Raises:
             CloudError: no usable answer came. The attempt is counted under the error's outcome.
@@ -161,16 +161,16 @@ class Transport:
 def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: float) -> T:
     request_id = answer.headers.get("X-Request-Id")
     if answer.status not in _SUCCESS:
-        error = refusal(operation, answer.status, models.error_code(answer.body), request_id)
+        error = refusal(operation, answer.status, bodies.error_code(answer.body), request_id)
         their_now = _seconds(answer.headers.get("Date", ""))
         error.retry_after = _retry_after(answer.headers.get("Retry-After", ""), now if their_now is None else their_now)
         if isinstance(error, Throttled):
-            error.quota = models.told_quota(answer.body)
+            error.quota = bodies.told_quota(answer.body)
         raise error
     try:
         return read(answer)
-    except models.UNDECODABLE as error:
-        code = error.code if isinstance(error, models.ErrorBody) else None
+    except bodies.UNDECODABLE as error:
+        code = error.code if isinstance(error, bodies.ErrorBody) else None
         raise InvalidResponse(operation, "invalid_response", error_code=code, request_id=request_id) from error
 
 

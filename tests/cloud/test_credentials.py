@@ -15,11 +15,11 @@ from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config, logs
 from exporter.cloud.auth import AccessKey, Auth, Token
+from exporter.cloud.bodies import ErrorBody
 from exporter.cloud.chain import Link
 from exporter.cloud.credentials import RENEW_AHEAD, Kept, Lease, Leased
 from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
 from exporter.cloud.iam import IamUser, seconds
-from exporter.cloud.models import ErrorBody
 from exporter.cloud.renewal_log import RenewalLog
 from exporter.cloud.transport import Answer, Request
 from exporter.secrets import ChangingFile, secret

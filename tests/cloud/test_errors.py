@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cloud import models
+from exporter.cloud import bodies
 from exporter.cloud.errors import (
     CloudError,
     Forbidden,
@@ -113,7 +113,7 @@ def test_the_clouds_message_is_left_out(message: str, status: int, shape: tuple[
     """The message may name a person, so neither the text nor the repr of an error holds it."""
     error = {shape[0]: "WKS.1", shape[1]: message, "title": message}
     body = msgspec.json.encode({"error": error} if nested else error)
-    raised = refusal("ListUsers", status, models.error_code(body), None)
+    raised = refusal("ListUsers", status, bodies.error_code(body), None)
     assert raised.error_code == "WKS.1"
     assert message not in str(raised) + repr(raised) + repr(vars(raised))
 

@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.promises import Promise
 
-from exporter.cloud import models
-from exporter.cloud.models import ErrorBody, Session, User, UserDetail
+from exporter.cloud import bodies, models
+from exporter.cloud.bodies import ErrorBody
+from exporter.cloud.models import Session, User, UserDetail
 from exporter.simulator import PERSONAL_MARKS, Simulator
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def attempt(decode: Callable[[bytes], object], raw: bytes) -> object:
     """What is decoded, or the documented error."""
     try:
         return decode(raw)
-    except models.UNDECODABLE as error:
+    except bodies.UNDECODABLE as error:
         return error
 
 
@@ -184,7 +185,7 @@ def test_what_was_asked_for_must_be_there(decode: Callable[[bytes], object], raw
 def test_an_error_under_a_status_of_success(decode: Callable[[bytes], object], error: dict[str, Any]) -> None:
     """In every shape, at the top and one level down, an error body is an error with its code, whatever the status."""
     assert refused_with(decode, body(error)) == "WKS.1"
-    assert models.error_code(body(error)) == "WKS.1"
+    assert bodies.error_code(body(error)) == "WKS.1"
 
 
 @pytest.mark.parametrize("error", [{"error_code": "WKS.1"}, {"error": {"code": "WKS.1"}}])
@@ -203,7 +204,7 @@ def test_an_error_without_a_code_beside_a_list_is_none(error: object) -> None:
 @pytest.mark.parametrize("code", [401, -1])
 def test_codes_may_be_numbers(code: int) -> None:
     """IAM's codes are numbers."""
-    assert models.error_code(body({"error": {"code": code, "message": "m", "title": "t"}})) == str(code)
+    assert bodies.error_code(body({"error": {"code": code, "message": "m", "title": "t"}})) == str(code)
 
 
 @pytest.mark.parametrize("code", ["WKS.00000000", "", "0", "200", 0, 200, None])
@@ -212,14 +213,14 @@ def test_some_codes_mean_success(name: str, code: object) -> None:
     """A code that says that all is well is no error."""
     raw = body({"session_info_list": [{"id": "1"}], name: code})
     assert models.session_list(raw).sessions == (Session(id="1"),)
-    assert models.error_code(raw) is None
+    assert bodies.error_code(raw) is None
 
 
 def test_failed_sessions_are_no_error_bodies() -> None:
     """A session's failed_code is data."""
     raw = body({"session_info_list": [{"failed_code": "WKS.00010001"}]})
     assert models.session_list(raw).sessions == (Session(failed_code="WKS.00010001"),)
-    assert models.error_code(raw) is None
+    assert bodies.error_code(raw) is None
 
 
 @pytest.mark.bad_input
@@ -236,7 +237,7 @@ def test_failed_sessions_are_no_error_bodies() -> None:
 )
 def test_a_body_without_an_error_code(raw: bytes) -> None:
     """Whatever the body of a refusal is, reading its code raises nothing."""
-    assert models.error_code(raw) is None
+    assert bodies.error_code(raw) is None
 
 
 @pytest.mark.bad_input
@@ -258,7 +259,7 @@ def test_a_body_without_an_error_code(raw: bytes) -> None:
 )
 def test_what_is_no_answer(decode: Callable[[bytes], object], raw: bytes) -> None:
     """No JSON, no object, cut off, or nested without end: each costs no more than this answer."""
-    with pytest.raises(models.UNDECODABLE):
+    with pytest.raises(bodies.UNDECODABLE):
         decode(raw)
 
 
@@ -314,7 +315,7 @@ def test_half_a_key_is_none(missing: str) -> None:
 @pytest.mark.bad_input
 def test_invalid_utf8_in_what_is_read() -> None:
     """Text that is no UTF-8 is an error where it is used, and skipped with its field elsewhere."""
-    with pytest.raises(models.UNDECODABLE):
+    with pytest.raises(bodies.UNDECODABLE):
         models.session_list(b'{"session_info_list": [{"id": "\xff"}]}')
     assert models.session_list(b'{"session_info_list": [{"client_name": "\xff"}]}').sessions == (Session(),)
 
@@ -324,7 +325,7 @@ def test_invalid_utf8_in_what_is_read() -> None:
 def test_absurd_numbers(number: str) -> None:
     """A number beyond all bounds raises nothing else than an undecodable body does."""
     attempt(models.user_detail, b'{"user_detail": {"account_expires": %s}}' % number.encode())
-    assert models.error_code(b'{"code": 1e400}') is None
+    assert bodies.error_code(b'{"code": 1e400}') is None
 
 
 @pytest.mark.bad_input
@@ -337,7 +338,7 @@ def test_nothing_else_is_ever_raised(raw: bytes) -> None:
     """Arbitrary bytes and arbitrary JSON raise nothing but UNDECODABLE; reading an error code raises nothing at all."""
     for decode in DECODERS.values():
         attempt(decode, raw)
-    code = models.error_code(raw)
+    code = bodies.error_code(raw)
     assert code is None or code
 
 
@@ -352,7 +353,7 @@ def test_damaged_answers_raise_nothing_else(data: st.DataObject) -> None:
     del raw[data.draw(st.integers(0, len(raw))) :]
     for decode in DECODERS.values():
         attempt(decode, bytes(raw))
-    models.error_code(bytes(raw))
+    bodies.error_code(bytes(raw))
 
 
 def test_documented_personal_data_is_not_read() -> None:
@@ -405,7 +406,7 @@ def test_temporary_keys_are_not_shown() -> None:
 def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None) -> None:
     """In calls a minute; None where the message names none, or none that can be."""
     body = msgspec.json.encode({"error_code": "APIG.0308", "error_msg": message})
-    assert models.told_quota(body) == pytest.approx(quota)
+    assert bodies.told_quota(body) == pytest.approx(quota)
 
 
 @pytest.mark.bad_input

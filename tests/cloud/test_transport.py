@@ -21,7 +21,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter import config
-from exporter.cloud import models, transport
+from exporter.cloud import bodies, models, transport
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.connect import connected
 from exporter.cloud.errors import (
@@ -566,7 +566,7 @@ class TestTelemetry:
         """Statuses, broken connections and undecodable bodies, each where it belongs, by operation."""
 
         def unreadable(_: Answer) -> None:
-            raise models.ErrorBody(None)
+            raise bodies.ErrorBody(None)
 
         wire = Wire()
         async with wire.serve() as url, transporting() as through:

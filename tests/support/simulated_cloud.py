@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
-from exporter.cloud import models
+from exporter.cloud import bodies, models
 from exporter.cloud.errors import Throttled, refusal
 from exporter.simulator import Request, Simulator
 
@@ -52,9 +52,9 @@ class SimulatedCloud:
         )
         await asyncio.sleep(LATENCY)
         if response.status != 200:
-            error = refusal(operation, response.status, models.error_code(response.body), None)
+            error = refusal(operation, response.status, bodies.error_code(response.body), None)
             if isinstance(error, Throttled):
-                error.quota = models.told_quota(response.body)
+                error.quota = bodies.told_quota(response.body)
             raise error
         return decode(response.body)
 
