@@ -22,7 +22,8 @@ from exporter import config
 from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session, UserDetail
 from exporter.metrics.exposition import TEXT, Exposition
-from exporter.metrics.families import PREFIX, render
+from exporter.metrics.families import render
+from exporter.metrics.family import PREFIX
 from exporter.metrics.labels import Labelling
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.simulator.incidents import Script

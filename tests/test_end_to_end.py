@@ -14,7 +14,7 @@ from support.exporters import get, project, running, settings, until
 from support.promises import Promise
 
 from exporter import app, config, logs
-from exporter.metrics.families import Description, Rendered
+from exporter.metrics.family import Description, Rendered
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
 
 if TYPE_CHECKING:

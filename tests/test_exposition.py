@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.registry import CollectorRegistry
 
 from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition, Format, negotiated
-from exporter.metrics.families import Description, Rendered
+from exporter.metrics.family import Description, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,8 @@ from exporter.cloud.models import Session, UserDetail
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet, FreshUser
 from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
-from exporter.metrics.families import DESCRIPTIONS, PREFIX, render
+from exporter.metrics.families import DESCRIPTIONS, render
+from exporter.metrics.family import PREFIX
 from exporter.metrics.labels import Labelling
 from exporter.metrics.samples import USERS_A_PART
 from exporter.polling.rounds import Round, Rounds

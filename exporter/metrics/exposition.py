@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from exporter.metrics.families import Rendered
+    from exporter.metrics.family import Rendered
 
 
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to be told of gzip's head and end

@@ -13,7 +13,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from exporter import config
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.families import Description
+from exporter.metrics.family import Description
 from exporter.metrics.lines import lines_of
 from exporter.web.application import application
 from exporter.web.connections import Limits
