@@ -74,15 +74,22 @@ class Exporter:
         """Connections that nobody uses any more, and that are not closed yet."""
         self._one_publish_at_a_time = asyncio.Lock()
 
-    async def publish(self) -> None:
-        """Make what is known now what is served, in steps between which others have their turn."""
+    async def publish(self) -> float:
+        """Make what is known now what is served, in steps between which others have their turn.
+
+        Returns the seconds that the steps took, without those of the others.
+        """
         async with self._one_publish_at_a_time:
+            began, others = time.perf_counter(), 0.0
             statuses = tuple(watch.status() for watch in self.setup.watches)
             try:
                 for _ in self.exposition.publishing(render(statuses, self.setup.labelling, self._process)):
+                    paused = time.perf_counter()
                     await asyncio.sleep(0)
+                    others += time.perf_counter() - paused
             finally:
                 self.statuses = statuses
+            return time.perf_counter() - began - others
 
     async def run(self) -> None:
         """Poll and publish until cancelled."""
@@ -130,14 +137,13 @@ class Exporter:
 
     async def _publish_timed(self) -> float:
         """Publish, and say after how many seconds to do it again. A mistake of our own leaves nothing published."""
-        began = time.perf_counter()
         try:
-            await self.publish()
+            took = await self.publish()
         except Exception:
             _logger.exception("publish_failed", retry_in_seconds=_RETRY_PAUSE)
             self.exposition.publish(())  # what is not known is absent
             return _RETRY_PAUSE
-        return max(PUBLISH_INTERVAL, (time.perf_counter() - began) / _PUBLISH_SHARE)
+        return max(PUBLISH_INTERVAL, took / _PUBLISH_SHARE)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from support.promises import Promise
 
 from exporter import app, config, logs
 from exporter.metrics.family import Description, Rendered
+from exporter.setup import prepared
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
 
 if TYPE_CHECKING:
@@ -185,6 +187,26 @@ async def test_a_scrape_is_answered_while_a_publish_is_under_way(monkeypatch: py
         go_on.set()
         text = await until(lambda text: "half 1.0" in text, f"{address}/metrics")
     assert "rest 1.0" in text
+
+
+async def test_what_others_do_amid_a_publish_is_not_put_down_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a busy exporter would publish ever more rarely: what a publish takes says when the next one comes."""
+    clock = 0.0
+
+    async def busy() -> None:
+        nonlocal clock
+        while True:
+            clock += 1
+            await asyncio.sleep(0)
+
+    nowhere = settings(project(frozen(users=3), "http://127.0.0.1:1"))
+    exporter = app.Exporter(prepared(nowhere, lambda: NOW), lambda: NOW)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    other = asyncio.create_task(busy())
+    assert await exporter.publish() == 0
+    assert clock > 10
+    other.cancel()
+    await exporter.aclose()
 
 
 async def test_ready_is_said_after_the_first_round_and_healthy_at_once() -> None:
