@@ -18,6 +18,7 @@ from exporter.cloud.models import Session
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from exporter.cloud.models import SessionPage
     from exporter.status import ProjectStatus
 
 HOUR = 3600.0
@@ -180,6 +181,48 @@ def test_a_user_whom_sweeps_raise_a_question_about_is_asked_again_until_there_is
     unanswered, answered = run_virtually(main())
     assert by_state(unanswered) == {"Active": 199}
     assert by_state(answered) == {"Active": 199, "SignedOut": 1}
+
+
+@pytest.mark.bad_input
+def test_sweeps_that_name_users_otherwise_than_they_are_configured_are_told_to_fail() -> None:
+    cloud, names = cloud_of(200)
+    whole = cloud.list_sessions
+
+    async def renamed(begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
+        page = await whole(begin, end, session_states, offset)
+        return page._replace(sessions=tuple((f"CORP\\{name}", session) for name, session in page.sessions))
+
+    cloud.list_sessions = renamed  # type: ignore[method-assign] # a cloud with another form of names
+    seen = after(cloud, names, *range(100, 600, 50))
+    assert {status.source for status in seen} == {("per_user", "ListSessions fails (invalid_response)")}
+    assert set(totals(seen)) == {200}
+    assert seen[-1].operations[LIST_SESSIONS].fresh == 0
+    (trouble,) = seen[-1].operations[LIST_SESSIONS].troubles
+    assert (
+        trouble.error.detail == "none of 200 sessions is told to be a configured user's, though users have some of them"
+    )
+
+
+def test_sweeps_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_only_session_has_ended() -> None:
+    cloud, names = cloud_of(200)
+    cloud.sessions = dict.fromkeys(names, ()) | {
+        "other": (Session(id="other", session_state="Active"),),
+        names[0]: (Session(id="short", session_state="Active"),),
+    }
+    cloud.fault = refusing(LIST_SESSIONS, 0, 30)  # only the user tells of it
+    watch = watch_of(cloud, *names)
+
+    async def main() -> list[ProjectStatus]:
+        async with polled(watch):
+            await until(30)
+            before = watch.status()
+            cloud.sessions[names[0]] = ()
+            await until(70)
+            return [before, watch.status()]
+
+    before, later = run_virtually(main())
+    assert (by_state(before), by_state(later)) == ({"Active": 1}, {})
+    assert (later.source.name, later.operations[LIST_SESSIONS].fresh) == ("bulk", 200)
 
 
 def test_a_session_that_starts_in_the_future_by_the_cloud_s_clock_is_swept_at_once() -> None:
