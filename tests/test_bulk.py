@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +11,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
-from support.fake_cloud import FakeCloud, refused
+from support.fake_cloud import cloud_of, refused
 from support.promises import Promise
 from support.simulated_cloud import SimulatedCloud
 from support.virtual_time import EPOCH, run_virtually, wall_clock
-from support.watches import watch_of
+from support.watches import after, by_state, polled, statuses, watch_of
 
 from exporter import config
 from exporter.cloud.errors import Unreachable
@@ -30,11 +29,11 @@ from exporter.simulator.incidents import Script
 from exporter.status import ProcessStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections import Counter
+    from collections.abc import Mapping, Sequence
 
     from exporter.cloud.models import SessionPage, UserPage
     from exporter.status import ProjectStatus
-    from exporter.watch import Watch
 
 Poll = dict[str, float]
 
@@ -58,26 +57,6 @@ def told(status: ProjectStatus) -> dict[tuple[str, frozenset[tuple[str, str]]], 
     }
 
 
-def by_state(status: ProjectStatus) -> Counter[str]:
-    states = Counter[str]()
-    for (state, _, _), number in status.counts.sessions.items():
-        states[state] += number
-    return states
-
-
-async def watched(watches: Iterable[Watch], times: Iterable[float]) -> list[list[ProjectStatus]]:
-    """How projects stand at these times while they are polled."""
-    running = [asyncio.create_task(watch.run()) for watch in watches]
-    seen = []
-    for time in times:
-        await asyncio.sleep(time - asyncio.get_running_loop().time())
-        seen.append([watch.status() for watch in watches])
-    for task in running:
-        task.cancel()
-    await asyncio.wait(running)
-    return seen
-
-
 async def compare(seed: int, users: int, script: Script | None, per_user: Poll, bulk: Poll) -> None:
     """Every half hour the simulated day goes on, then both have time to see what they can: every sample is the same."""
     step = HOUR / 2
@@ -91,7 +70,9 @@ async def compare(seed: int, users: int, script: Script | None, per_user: Poll, 
         watch_of(SimulatedCloud(simulator), *names, source="per_user", **per_user),
         watch_of(SimulatedCloud(simulator), *names, source="bulk", **bulk),
     ]
-    for number, (one, other) in enumerate(await watched(watches, [step * n - 1 for n in range(1, 48)])):
+    times = [step * n - 1 for n in range(1, 48)]
+    seen = await asyncio.gather(*(statuses(watch, *times) for watch in watches))
+    for number, (one, other) in enumerate(zip(*seen, strict=True)):
         assert told(other) == told(one), number
         assert len(told(one)) > 2 * users
         assert other.source.name == "bulk"
@@ -123,19 +104,6 @@ def test_bulk_tells_the_same_where_sessions_are_older_than_sweeps_look_back(
 ) -> None:
     poll: Poll = {"interval": 300.0, "user_interval": 600.0, "rate_limit": 60.0}
     run_virtually(compare(seed, 30, script, poll, poll | {"bulk_lookback": lookback * HOUR}))
-
-
-def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
-    cloud = FakeCloud()
-    names = [f"user{number:04}" for number in range(users)]
-    for name in names:
-        cloud.add(name, Session(id=f"of-{name}", session_state="Active"))
-    return cloud, names
-
-
-def after(cloud: FakeCloud, names: list[str], *times: float, **poll: float | str) -> list[ProjectStatus]:
-    """How a project stands at these times."""
-    return [status for (status,) in run_virtually(watched([watch_of(cloud, *names, **poll)], times))]
 
 
 def events(logged: Sequence[Mapping[str, Any]], event: str) -> list[tuple[object, object]]:
@@ -173,20 +141,18 @@ def test_one_user_more_than_fits_the_interval_is_swept_with_all_others() -> None
 
 def test_of_many_users_everybody_is_known_within_seconds_and_every_change_within_an_interval() -> None:
     cloud, names = cloud_of(2000)
-    polled = watch_of(cloud, *names)
+    watch = watch_of(cloud, *names)
 
     async def main() -> list[Counter[str]]:
-        running = asyncio.create_task(polled.run())
         seen = []
-        for _ in range(3):
-            await asyncio.sleep(70)
-            seen.append(by_state(polled.status()))
-            for name in names:
-                state = "InitFail" if name.endswith("7") else "Disconnected"
-                cloud.sessions[name] = (Session(id=f"of-{name}", session_state=state),)
-        running.cancel()
-        await asyncio.wait([running])
-        assert polled.fleet.init_failures.total == 200
+        async with polled(watch):
+            for _ in range(3):
+                await asyncio.sleep(70)
+                seen.append(by_state(watch.status()))
+                for name in names:
+                    state = "InitFail" if name.endswith("7") else "Disconnected"
+                    cloud.sessions[name] = (Session(id=f"of-{name}", session_state=state),)
+        assert watch.fleet.init_failures.total == 200
         return seen
 
     first, *later = run_virtually(main())

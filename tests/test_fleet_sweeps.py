@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.promises import Promise
 
 from exporter.cloud.models import Session, User, UserDetail
-from exporter.fleet import Fleet
+from exporter.fleet import REMEMBERED, Fleet
 
 if TYPE_CHECKING:
     from exporter.fleet import Member
@@ -106,6 +108,35 @@ def test_a_session_that_no_sweep_has_listed_since_it_was_found_is_asked_for_once
     assert due(fleet) == set()
 
 
+@pytest.mark.promise(Promise.ONCE)
+def test_what_a_user_s_answer_tells_counts_though_a_sweep_that_began_before_does_not_list_it() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    sweep(fleet, {"a": [session("1")]}, at=1)
+    fleet.sessions_answered(a, (session("1"),), at=7)
+    fleet.sweep_ended(set(), began=5, oldest=0.0)
+    assert states(fleet) == {"Active": 1}
+    assert due(fleet) == {a}
+
+
+def test_what_may_have_grown_too_old_for_sweeps_counts_on_though_its_user_was_never_asked() -> None:
+    fleet = fleet_of("a")
+    sweep(fleet, {"a": [session("old"), session("undated", started=None), session("over", started=102.0)]}, at=1)
+    sweep(fleet, {}, at=2, oldest=101.0)
+    assert states(fleet) == {"Active": 2}
+
+
+def test_what_may_have_grown_too_old_for_sweeps_goes_stale_with_the_sweep_that_no_longer_listed_it() -> None:
+    """Whether or not its user was ever asked; over a reload, too, and with sweeps that fail since."""
+    before = fleet_of("a", "b")
+    before.sessions_answered(before.members[0], (session("1"),), at=0)
+    sweep(before, {"a": [session("1")], "b": [session("2")]}, at=1)
+    sweep(before, {}, at=2, oldest=101.0)
+    fleet = Fleet([("a", None), ("b", None)], before)
+    assert states(fleet, sessions_since=2.0, swept_since=3.0) == {"Active": 2}
+    assert states(fleet, sessions_since=3.0, swept_since=3.0) == {}
+
+
 def test_a_session_that_is_signed_out_when_its_user_is_asked_stays_so_though_sweeps_do_not_list_it() -> None:
     fleet = fleet_of("a")
     sweep(fleet, {"a": [session("1")]}, at=1)
@@ -186,6 +217,35 @@ def test_a_failed_session_found_by_a_user_s_first_answer_counts_only_if_a_sweep_
     assert fleet.init_failures.total == 1
 
 
+def test_a_session_that_failed_between_its_user_s_answer_and_the_first_sweep_counts() -> None:
+    """The first sweep is no first look for who has been asked, as with a reload that brings bulk."""
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (), at=1)
+    sweep(fleet, {"a": [session("1", "InitFail")]}, at=2)
+    fleet.sessions_answered(a, (session("1", "InitFail"),), at=3)
+    assert fleet.init_failures.total == 1
+
+
+def test_a_failed_session_too_old_for_sweeps_does_not_count_when_a_stale_user_is_asked_again() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    sweep(fleet, {}, at=1)
+    fleet.sessions_answered(a, (session("old", "InitFail"),), at=2)
+    sweep(fleet, {}, at=3)
+    assert states(fleet, sessions_since=10.0) == {}
+    fleet.sessions_answered(a, (session("old", "InitFail"),), at=20)
+    assert fleet.init_failures.total == 0
+
+
+def test_a_session_that_stands_at_init_fail_through_an_outage_does_not_count_again_whatever_page_comes_first() -> None:
+    fleet = fleet_of("a")
+    sweep(fleet, {"a": [session("failed", "InitFail"), session("other")]}, at=1)
+    fleet.sessions_sighted([("a", session("other"))], at=1 + REMEMBERED + 1)
+    fleet.sessions_sighted([("a", session("failed", "InitFail"))], at=1 + REMEMBERED + 2)
+    assert fleet.init_failures.total == 0
+
+
 def test_a_user_who_came_with_a_reload_is_not_swept_before_the_next_sweep_has_ended() -> None:
     before = fleet_of("a")
     sweep(before, {"a": [session("1")]}, at=1)
@@ -215,6 +275,14 @@ def test_a_list_of_all_users_tells_ids_and_flags_and_who_is_missing() -> None:
     assert (d.id, d.missing) == ("id-of-d", True), "it has another id than the one that is configured"
     counts = fleet.counts(sessions_since=0, accounts_since=0)
     assert (counts.accounts, counts.locked, counts.expired, counts.disabled, counts.missing) == (4, 1, 1, 0, 2)
+
+
+def test_a_list_of_all_users_that_leaves_out_an_id_does_not_make_it_forgotten() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.found(a, "id-of-a")
+    fleet.accounts_listed([User(None, "a", False, False, False)], at=1)
+    assert a.id == "id-of-a"
 
 
 events = st.lists(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.paging import Paging, TornError
+from exporter.polling.paging import MOST_PAGES, Paging, TornError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 LIMIT, OVERLAP = 10, 3
 
 
-def read(listing: list[str], change: Callable[[list[str]], None] = lambda _: None, *, total: bool = True) -> Paging:
+def read(
+    listing: list[str],
+    change: Callable[[list[str]], None] = lambda _: None,
+    *,
+    total: bool = True,
+    page_size: int = LIMIT,
+) -> Paging:
     """Read a listing that changes after each page."""
     paging = Paging(LIMIT, OVERLAP)
-    for _ in range(1000):
-        paging.take(listing[paging.offset : paging.offset + LIMIT], len(listing) if total else None)
+    for _ in range(2 * MOST_PAGES):
+        paging.take(listing[paging.offset : paging.offset + page_size], len(listing) if total else None)
         if paging.done:
             return paging
         change(listing)
@@ -35,6 +41,25 @@ def entries(number: int) -> list[str]:
 @pytest.mark.parametrize("number", [0, 1, 9, 10, 11, 17, 18, 100])
 def test_a_listing_that_stays_as_it_is_is_seen_whole(number: int, total: bool) -> None:
     assert read(entries(number), total=total).seen == set(entries(number))
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_a_cloud_that_gives_fewer_entries_a_page_than_asked_for_is_read_to_its_end(total: bool) -> None:
+    assert read(entries(100), total=total, page_size=LIMIT // 2).seen == set(entries(100))
+
+
+@pytest.mark.bad_input
+def test_a_listing_that_has_an_entry_twice_is_whole_though_fewer_are_seen_than_it_counts() -> None:
+    assert read([*entries(20), "e5", *entries(30)[20:]]).seen == set(entries(30))
+
+
+@pytest.mark.bad_input
+def test_a_listing_that_grows_as_fast_as_it_is_read_is_given_up() -> None:
+    def grow(listing: list[str]) -> None:
+        listing += [f"e{n}" for n in range(len(listing), len(listing) + LIMIT)]
+
+    with pytest.raises(TornError, match=f"more than {MOST_PAGES} pages"):
+        read(entries(30), grow)
 
 
 def test_what_is_removed_from_a_page_that_was_read_hides_nothing_behind_it() -> None:
@@ -116,6 +141,7 @@ def test_whatever_happens_between_pages_all_that_stood_there_throughout_is_seen_
         (lambda offset: entries(10) if offset == 0 else [], 1000),
         (lambda offset: entries(50)[offset : offset + 10], 1),
         (lambda offset: entries(50)[offset : offset + 10], -1),
+        (lambda offset: entries(50)[offset : offset + 10], 10),  # the count of a page, not of all
     ],
 )
 def test_a_cloud_that_pages_oddly_is_not_believed(pages: Callable[[int], Sequence[str]], total: int | None) -> None:

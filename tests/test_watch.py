@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from support.fake_cloud import FakeCloud
 from support.virtual_time import EPOCH, run_virtually
-from support.watches import watch_of
+from support.watches import statuses, watch_of
 
 from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session
-
-if TYPE_CHECKING:
-    from exporter.status import ProjectStatus
-    from exporter.watch import Watch
-
-
-async def statuses(watch: Watch, *times: float) -> list[ProjectStatus]:
-    """How the project stands at these times, while it is polled."""
-    running = asyncio.create_task(watch.run())
-    seen = []
-    for time in times:
-        await asyncio.sleep(time - asyncio.get_running_loop().time())
-        seen.append(watch.status())
-    running.cancel()
-    await asyncio.wait([running])
-    return seen
 
 
 def cloud_of_two() -> FakeCloud:

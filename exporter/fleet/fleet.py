@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from exporter.fleet.failures import InitFailures, failing, forget, remember, unremembered
 from exporter.fleet.members import FreshUser, Member, as_known
 from exporter.fleet.names import Names
-from exporter.fleet.sweeps import LIVE_STATES, Swept
+from exporter.fleet.sweeps import Swept
 from exporter.fleet.tally import Counts
 
 if TYPE_CHECKING:
@@ -94,16 +94,9 @@ class Fleet:
                 member.swept = True
             self._count_swept()
 
-    def has_others_than(self, sighted: AbstractSet[str], began: float, oldest: float) -> bool:
-        """Whether users told, before a sweep that began then, of live sessions that it should have listed."""
-        return any(
-            session.session_state in LIVE_STATES
-            and session.id not in sighted
-            and (session.started or -math.inf) >= oldest
-            for member in self.members
-            if member.asked_at is not None and member.asked_at < began
-            for session in member.fresh.listed
-        )
+    def has_any_of(self, sighted: AbstractSet[str]) -> bool:
+        """Whether any of these sessions is known as a user's, under whatever name a sweep lists it."""
+        return any(session.id in sighted for member in self.members for session in member.fresh.listed)
 
     def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:
         """Take in what the cloud says of a user's account; None if it does not know the user."""

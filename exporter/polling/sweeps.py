@@ -173,12 +173,12 @@ class SessionSweeps(Sweeps):
         return [s.id or f"at {offset + n}" for n, (_, s) in enumerate(page.sessions)], page.total
 
     def _whole(self, seen: set[str], began: float) -> None:
-        fleet, oldest = self._line.fleet, self._window[0] + ZONES
-        if seen and not self._ours and fleet.has_others_than(seen, began, oldest):
+        fleet = self._line.fleet
+        if not self._ours and fleet.has_any_of(seen):
             raise ForeignError(
-                f"none of {len(seen)} sessions is told to be a configured user's, though users have some"
+                f"none of {len(seen)} sessions is told to be a configured user's, though users have some of them"
             )
-        fleet.sweep_ended(seen, began, oldest)
+        fleet.sweep_ended(seen, began, oldest=self._window[0] + ZONES)
 
 
 class Directory(Sweeps):

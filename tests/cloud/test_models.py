@@ -25,6 +25,7 @@ ANSWERS = Path(__file__).with_name("answers")
 DECODERS: dict[str, Callable[[bytes], object]] = {
     "sessions": models.session_list,
     "user_detail": models.user_detail,
+    "session_page": models.session_page,
     "user_page": models.user_page,
     "security_key": models.security_key,
     "token_expiry": models.token_expiry,
@@ -34,7 +35,7 @@ every_decoder = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODER
 FIELDS = [
     *("session_info_list", "user_detail", "users", "total_count", "credential", "token", "error", "error_code"),
     *("errorCode", "code", "id", "session_state", "account_expires", "locked", "user_name", "access", "secret"),
-    *("securitytoken", "expires_at"),
+    *("securitytoken", "expires_at", "items", "count", "start_time", "login_user"),
 ]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -317,6 +318,8 @@ def test_invalid_utf8_in_what_is_read() -> None:
     """Text that is no UTF-8 is an error where it is used, and skipped with its field elsewhere."""
     with pytest.raises(bodies.UNDECODABLE):
         models.session_list(b'{"session_info_list": [{"id": "\xff"}]}')
+    with pytest.raises(bodies.UNDECODABLE):
+        models.session_page(b'{"items": [{"start_time": "\\ud800"}], "count": 1}')  # half a character
     assert models.session_list(b'{"session_info_list": [{"client_name": "\xff"}]}').sessions == (Session(),)
 
 
@@ -436,6 +439,13 @@ def test_more_sessions_than_anybody_has_are_not_believed(raw: bytes) -> None:
     assert refused_with(models.session_list, b'{"session_info_list":[' + raw + b"]}") is None
 
 
+@pytest.mark.bad_input
+@pytest.mark.parametrize("decode", [models.session_list, models.session_page, models.user_page])
+def test_more_entries_than_any_list_has_are_refused_undecoded(decode: Callable[[bytes], object]) -> None:
+    """Decoding would find that this is no JSON."""
+    assert refused_with(decode, b"{}," * (2 * models.MOST_SESSIONS + 1)) is None
+
+
 @pytest.mark.parametrize(
     ("told", "read"), [("0", 0), (7, 7), (None, None), ("", None), ("never", None), ("9" * 5000, None)]
 )
@@ -464,6 +474,14 @@ def test_the_bare_name_of_a_login_user(login_user: str | None, name: str | None)
         (7, None),
         ({"at": "noon"}, None),
         ("9999-99-99 00:00:00", None),
+        ("-", None),
+        ("\u0662\u0660\u0662\u0664-01-01", None),  # 2024, in Arabic digits
+        ("2024-W01-1", 1704067200.0),
+        ("20240101", 1704067200.0),
+        ("2024-01-01T00:00:00+23:59:59.999999", 1703980800.000001),
+        ("0001-01-01 00:00:00", -62135596800.0),  # how the cloud says "not yet"
+        ("0001-01-01T00:00:00+14:00", -62135647200.0),
+        ("9999-12-31T23:59:59-14:00", 253402351140.0),
     ],
 )
 def test_the_start_of_a_session_is_read_as_utc(start_time: object, started: float | None) -> None:

@@ -36,6 +36,8 @@ class FakeCloud:
     """By id; a name's id is ``id-of-<name>``."""
     started: dict[str, float] = field(default_factory=dict)
     """When sessions started, by id; where not told, when they were first asked for."""
+    zone: float = 0.0
+    """Seconds that the times it tells, which carry no zone, are ahead of UTC."""
     latency: float = 0.01
     fault: Callable[[str, str], None] = lambda _operation, _who: None
     calls: list[tuple[float, str, str]] = field(default_factory=list)
@@ -55,7 +57,7 @@ class FakeCloud:
         await self._call("ListSessionByUserName", user_name)
         if user_name not in self.sessions:
             raise refused("ListSessionByUserName", 404)
-        return tuple(map(self._started, self.sessions[user_name]))
+        return tuple(map(self._told, self.sessions[user_name]))
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         await self._call("ListUserDetail", user_id)
@@ -77,15 +79,18 @@ class FakeCloud:
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
         await self._call("ListSessions", f"from {offset}")
         listed = [
-            (name, session)
+            (name, self._told(session))
             for name, sessions in self.sessions.items()
-            for session in map(self._started, sessions)
-            if session.session_state in session_states and begin <= (session.started or 0) <= end
+            for session in sessions
+            if session.session_state in session_states and begin <= self._start(session) <= end
         ]
         return SessionPage(tuple(listed[offset : offset + 100]), len(listed), 0)
 
-    def _started(self, session: Session) -> Session:
-        return replace(session, started=self.started.setdefault(session.id or "", wall_clock()))
+    def _start(self, session: Session) -> float:
+        return self.started.setdefault(session.id or "", wall_clock())
+
+    def _told(self, session: Session) -> Session:
+        return replace(session, started=self._start(session) + self.zone)
 
     def add(self, name: str, *sessions: Session, detail: UserDetail | None = None) -> None:
         """A user that the cloud knows."""
@@ -95,3 +100,12 @@ class FakeCloud:
     def times(self, operation: str) -> list[float]:
         """When an operation was called."""
         return [time for time, called, _ in self.calls if called == operation]
+
+
+def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
+    """So many users, each with one session, whose id is ``of-<name>``; and their names."""
+    cloud = FakeCloud()
+    names = [f"user{number:04}" for number in range(users)]
+    for name in names:
+        cloud.add(name, Session(id=f"of-{name}", session_state="Active"))
+    return cloud, names

@@ -49,6 +49,11 @@ def wall_clock() -> float:
     return EPOCH + asyncio.get_running_loop().time()
 
 
+async def until(time: float) -> None:
+    """Sleep until this time of the running loop."""
+    await asyncio.sleep(time - asyncio.get_running_loop().time())
+
+
 def run_virtually(main: Coroutine[Any, Any, T], *, debug: bool = False) -> T:
     """Run to the end in virtual time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop, debug=debug) as runner:
