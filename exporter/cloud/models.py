@@ -27,8 +27,8 @@ MOST_SESSIONS = 10_000
 """Of one user, or on a page; real ones have a few. An answer with more is not believed, and not decoded."""
 
 
-class Session(msgspec.Struct, frozen=True, gc=False):
-    """A session of a user, as it is kept (AppSession in the reference of ListSessionByUserName)."""
+class _SessionTexts(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a session as the cloud tells it (AppSession in the reference of ListSessionByUserName)."""
 
     id: str | None = None
     session_state: str | None = None
@@ -36,6 +36,14 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     agent_version: str | None = None
     failed_code: str | None = None
     app_server_group_id: str | None = None
+
+
+_TEXTS = len(_SessionTexts.__struct_fields__)
+
+
+class Session(_SessionTexts, frozen=True, gc=False):
+    """A session of a user, as it is kept."""
+
     started: float | None = None
     """Seconds since 1970, down to a minute's begin, its time being read as UTC, since it carries no zone.
 
@@ -43,21 +51,15 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     """
 
 
-class AppSession(msgspec.Struct, frozen=True, gc=False):
-    """A session as the cloud tells of it."""
+class AppSession(_SessionTexts, frozen=True, gc=False):
+    """A session of ListSessionByUserName."""
 
-    id: str | None = None
-    session_state: str | None = None
-    client_version: str | None = None
-    agent_version: str | None = None
-    failed_code: str | None = None
-    app_server_group_id: str | None = None
     start_time: Any = None
 
     @property
     def texts(self) -> tuple[str | None, ...]:
         """Those that are kept, in the order in which a session has them."""
-        return msgspec.structs.astuple(self)[:6]
+        return msgspec.structs.astuple(self)[:_TEXTS]
 
     @property
     def started(self) -> float | None:
