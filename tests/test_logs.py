@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 
 import pytest
 import structlog
@@ -80,6 +81,19 @@ def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytes
     told = [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()]
     assert [line.partition(" ")[0] for line in told] == ["calls_failing"] * 2 + ["calls_recovered"] * 2
     assert "code=500 error_code=WKS.1 request_id=request-500" in told[0]
+
+
+def test_a_refusal_is_not_over_while_nobody_is_asked_because_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """In a pause the users of a round fail without a call."""
+    logs.configure(config.Log.model_validate({}))
+    log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)
+    log.failed(refusal("ListSessionByUserName", 401, None, None))
+    for _ in range(2):
+        log.finished(Round(total=3, started=0, failed=Counter({"401": 3})), 1.0)
+        assert len(log.troubles) == 1
+    assert "calls_recovered" not in capsys.readouterr().err
+    log.finished(Round(total=3, started=0, answered=3), 1.0)
+    assert "event=calls_recovered" in capsys.readouterr().err
 
 
 @pytest.mark.promise(Promise.NAMED)

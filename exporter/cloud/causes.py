@@ -24,7 +24,9 @@ class Cause(NamedTuple):
 
 _BY_STATUS = {
     400: Cause("the cloud does not understand the call", _REMEDY_HOST),
-    401: Cause("the credentials are refused here", _REMEDY_HOST),
+    401: Cause(
+        "the credentials are refused", f"check key and secret, token or password; if these are right, {_REMEDY_HOST}"
+    ),
     404: Cause(
         "this host has no such API", "check region and endpoints; sessions and users may have hosts of their own"
     ),

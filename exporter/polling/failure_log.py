@@ -64,9 +64,14 @@ class FailureLog:
         self._log.warning("calls_paused", seconds=seconds, reason="the cloud refuses the credentials")
 
     def finished(self, round_: Round, duration: float) -> None:
-        """A round ended after ``duration`` seconds; what no longer fails in it is told."""
+        """A round ended after ``duration`` seconds; what no longer fails in it is told.
+
+        What entries of the round have failed with goes on failing, even if nobody was asked any more for that reason.
+        """
         for kind in sorted(self._troubles.keys() - self._seen):
             operation, outcome = kind
+            if outcome in round_.failed:
+                continue
             self._log.info("calls_recovered", operation=operation, code=outcome)
             del self._troubles[kind]
         self._seen = set()

@@ -146,7 +146,11 @@ def configuration(simulator: Simulator, url: str) -> str:
     shown = names[:MOST_NAMES_SHOWN]
     lines = [", ".join(shown[begin : begin + NAMES_A_LINE]) for begin in range(0, len(shown), NAMES_A_LINE)]
     listed = "".join(f"\n      {line}," for line in lines)
-    more = f"  # and so on, up to {names[-1]}" if len(names) > len(shown) else ""
+    more = (
+        f"  # these are {len(shown)} of {len(names)} users; and so on, up to {names[-1]}"
+        if len(names) > len(shown)
+        else ""
+    )
     return f"""\
 projects:
   - name: simulator

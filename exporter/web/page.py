@@ -199,12 +199,13 @@ def _course(operation: OperationStatus, status: ProjectStatus, now: float) -> It
     else:
         yield "last round", "none yet"
     if status.paused:
-        until = f", until {clock(rounds.next_at)} UTC at the latest" if rounds.next_at else ""
+        until = f", until {clock(rounds.next_at)} UTC at the latest" if rounds.next_at and rounds.next_at > now else ""
         yield "next round", f"paused, since the cloud refuses the credentials{until}"
     elif rounds.next_at is not None:
         yield "next round", f"in {lasting(rounds.next_at - now)}" if rounds.next_at > now else "when this one ends"
     yield "interval", lasting(operation.interval)
-    yield "calls a minute", f"{operation.calls * 60 / operation.interval:.0f} of {status.rate_limit:g} allowed"
+    calls = 0.0 if status.paused else operation.calls * 60 / operation.interval
+    yield "calls a minute", f"{calls:.0f} of {status.rate_limit:g} allowed"
 
 
 def _facts(style: str, facts: Iterable[tuple[str, str]]) -> str:
