@@ -88,6 +88,7 @@ days = settings(
 incidents = st.sampled_from([None, Script(at=2 * HOUR, duration=HOUR)])
 
 
+@pytest.mark.timeout(400)
 @days
 @given(st.integers(0, 1000), incidents)
 def test_sweeps_alone_tell_the_same_over_a_day(seed: int, script: Script | None) -> None:
@@ -97,6 +98,7 @@ def test_sweeps_alone_tell_the_same_over_a_day(seed: int, script: Script | None)
     run_virtually(compare(seed, 150, script, per_user, bulk))
 
 
+@pytest.mark.timeout(400)
 @days
 @given(st.integers(0, 1000), st.sampled_from([1, 3]), incidents)
 def test_bulk_tells_the_same_where_sessions_are_older_than_sweeps_look_back(

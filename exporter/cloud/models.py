@@ -16,7 +16,7 @@ import msgspec
 from exporter.cloud.bodies import Body, ErrorBody, decoder, error_code, present
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 
 MOST_CHARACTERS = 128
@@ -196,9 +196,7 @@ def session_list(body: bytes) -> SessionList:
     found = _session_list(body).session_info_list
     if found is None and (code := error_code(body)):
         raise ErrorBody(code)
-    if found and len(found) > MOST_SESSIONS:
-        raise ErrorBody(None)
-    return _kept(found or ())
+    return _kept(found or [])
 
 
 def session_page(body: bytes) -> SessionPage:
@@ -217,8 +215,13 @@ def _check_size(body: bytes) -> None:
         raise ErrorBody(None)
 
 
-def _kept(sessions: Iterable[AppSession]) -> SessionList:
-    """The sessions as they are kept: in bounded texts, of which the same ones share their memory."""
+def _kept(sessions: Sequence[AppSession]) -> SessionList:
+    """The sessions as they are kept: in bounded texts, of which the same ones share their memory.
+
+    ErrorBody where they are more than anybody has.
+    """
+    if len(sessions) > MOST_SESSIONS:
+        raise ErrorBody(None)
     kept, cut = [], 0
     for session in sessions:
         texts = session.texts

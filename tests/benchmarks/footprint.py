@@ -50,21 +50,24 @@ DEFAULT: Mapping[str, object] = {
 
 def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
     """The figures of each size, and what a further user takes between the largest two."""
-    resident: list[tuple[int, int]] = []
+    resident: list[tuple[int, dict[str, Any]]] = []
     for users in [users for users in plan.users if users >= 1_000] or plan.users:
         found = measured(users, "none", plan.seconds, tell)
-        resident.append((users, found["resident"]))
+        resident.append((users, found))
         yield from _figures("per_user none", users, found)
         if users <= MOST_NAMED:
             yield from _figures("per_user all", users, measured(users, "all", plan.seconds, tell))
     for (fewer, less), (more, most) in list(pairwise(resident))[-1:]:
         what = f"resident memory a further user, from {fewer:,} to {more:,}"
-        yield Figure(NAME, what, (most - less) / (more - fewer), "bytes", at_most=MOST_BYTES_A_USER)
+        live, reloaded = ((most[when] - less[when]) / (more - fewer) for when in ("resident", "reloaded"))
+        yield Figure(NAME, what, live, "bytes", at_most=MOST_BYTES_A_USER)
+        yield Figure(NAME, f"{what}, after a reload", reloaded, "bytes")
 
 
 def _figures(what: str, users: int, found: dict[str, Any]) -> Iterator[Figure]:
     most = MOST_STALL if users == USERS_OF_STALL else None
     yield Figure(NAME, f"{what}: resident memory", found["resident"] / 1e6, "MB", users)
+    yield Figure(NAME, f"{what}: resident memory after a reload", found["reloaded"] / 1e6, "MB", users)
     yield Figure(NAME, f"{what}: peak of it", found["peak"] / 1e6, "MB", users)
     yield Figure(NAME, f"{what}: CPU a minute at the default pace", found["idle_cpu"] * 60, "s", users)
     yield Figure(NAME, f"{what}: calls a second at full speed", found["calls"], "", users)
@@ -95,7 +98,8 @@ def measured(users: int, per_user: str, seconds: float, tell: Tell) -> dict[str,
             exporter.ask("watch", seconds=seconds / 5)
             idle = exporter.ask("watch", seconds=2 * seconds)
     return {
-        "resident": idle["rss"],
+        "resident": busy["rss"],
+        "reloaded": idle["rss"],
         "peak": idle["peak"],
         "idle_cpu": idle["cpu"],
         "idle_stall": idle["stall"],
