@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dashboards import calls, colours, links, process, variables
 from dashboards.board import Face, board
 from dashboards.panels import About, bounded, columns, history, lines, listing, number, transformation
-from dashboards.queries import gauge, now, over_time, rows, series
+from dashboards.queries import covered, gauge, now, over_time, rows, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,15 +60,16 @@ def _trust() -> Iterator[Builder[Panel]]:
     yield number(about, now(f"avg ({gauge('up', _HERE)})")).decimals(0)
     about = About(
         title="Users covered",
-        description="Share of the configured users whose last answer is fresh, in the project and for the kind of "
-        "question with the least. Below 100 % counts are too low.",
+        description="Share of the configured users whose last answer is fresh, about sessions or accounts, in the "
+        "project with the least. In bulk or user by user: the better of the two counts. Below 100 % counts are too "
+        "low.",
         unit="percentunit",
         empty=SILENT,
         thresholds=colours.below(0.9, 0.99),
         span=5,
         height=5,
     )
-    yield number(about, now(f"min ({_coverage()})")).decimals(0)
+    yield number(about, now(f"min ({covered(_HERE)})")).decimals(0)
     about = About(
         title="Rounds behind",
         description="How long ago a round last went without a failed call, in rounds. Up to 2 is normal; from 3 on "

@@ -29,6 +29,15 @@ def gauge(name: str, where: str = "", of: str = "max") -> str:
     return f"{of} by ({', '.join(('project', *_LABELS[name]))}) ({series(name, where)})"
 
 
+def covered(where: str = "") -> str:
+    """Each project's share of users with a fresh answer about sessions, and about accounts.
+
+    Both are told in bulk and one by one: the better covered of the two counts.
+    """
+    coverage = gauge("poll_coverage_ratio", where, of="min")
+    return f'max by (project, kind) (label_replace({coverage}, "kind", "$1", "operation", "List(Session|User).*"))'
+
+
 def total(name: str, *by: str, where: str = "") -> str:
     """A gauge added up over all labels but these."""
     return f"sum{_by(by)} ({gauge(name, where)})"

@@ -24,7 +24,7 @@ from dashboards.panels import (
     stacked,
     transformation,
 )
-from dashboards.queries import appearances, gauge, increase, now, over_time, rows, share, total
+from dashboards.queries import appearances, covered, gauge, increase, now, over_time, rows, share, total
 from dashboards.rollout import CHOSEN, rollout
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _failures_now() -> Iterator[Builder[Panel]]:
 def _trust() -> Builder[Panel]:
     about = About(
         title="Users these numbers speak for",
-        description="Share of the configured users whose last answer is fresh, by the operation with the least. Below "
+        description="Share of the configured users whose last answer is fresh, in bulk or user by user. Below "
         "100 % every count here is too low; the Exporter dashboard says why.",
         unit="percentunit",
         empty="The exporter says nothing: is it running?",
@@ -138,8 +138,8 @@ def _trust() -> Builder[Panel]:
         height=5,
         follow=(links.follow(links.EXPORTER),),
     )
-    coverage = gauge("poll_coverage_ratio", 'operation=~"ListSession.*"', of="min")
-    return number(about, now(f"min ({coverage})")).decimals(0)
+    sessions = 'operation=~"ListSession.*"'
+    return number(about, now(f"min ({covered(sessions)})")).decimals(0)
 
 
 def _failures_by_project() -> Builder[Panel]:

@@ -19,7 +19,7 @@ from dashboards.panels import (
     number,
     transformation,
 )
-from dashboards.queries import gauge, now, over_time, rows, share, total
+from dashboards.queries import covered, gauge, now, over_time, rows, share, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,7 +177,7 @@ def _trust() -> Iterator[Builder[Panel]]:
         follow=(links.follow(links.EXPORTER),),
     )
     accounts = 'operation=~"ListUserDetail|ListUsers"'
-    yield number(about, now(f"min ({gauge('poll_coverage_ratio', accounts, of='min')})")).decimals(0)
+    yield number(about, now(f"min ({covered(accounts)})")).decimals(0)
     about = About(
         title="Accounts last asked for",
         description="How long ago a round over all accounts last went without a failed call. An unlocked user stays "

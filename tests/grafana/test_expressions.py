@@ -115,9 +115,10 @@ async def test_the_budget_of_each_project_is_its_own_limit(tool: Callable[[str],
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_coverage_is_that_of_the_least_covered_operation_user_by_user_or_in_bulk(
+async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that_tell_the_same(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """Where there is one number for sessions and accounts, it is the worse of them."""
     values = {
         of("poll_coverage_ratio", operation="ListSessions"): "1x30",
         of("poll_coverage_ratio", operation="ListSessionByUserName"): "0.5x30",
@@ -130,7 +131,9 @@ async def test_coverage_is_that_of_the_least_covered_operation_user_by_user_or_i
     (sessions,) = shown("sessions.json", "Users these numbers speak for")
     (accounts,) = shown("users.json", "Accounts known")
     (age,) = shown("users.json", "Accounts last asked for")
-    steps = [expected(expression, "30m", {"{}": value}) for expression, value in ((sessions, 0.5), (accounts, 0.75))]
+    (all_of_them,) = shown("exporter.json", "Users covered")
+    shares = ((sessions, 1), (accounts, 0.75), (all_of_them, 0.75))
+    steps = [expected(expression, "30m", {"{}": value}) for expression, value in shares]
     steps.append(expected(age, "30m", {"{}": 1800}))
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
