@@ -63,7 +63,7 @@ class ProjectStatus:
     @property
     def sessions_known(self) -> bool:
         """Whether there is anything to say of sessions: a fresh answer, or nobody to ask for one."""
-        return self.counts.asked + self.counts.swept > 0 or self.configured == 0
+        return self.counts.sessions_known
 
     @property
     def accounts_known(self) -> bool:

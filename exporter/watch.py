@@ -83,7 +83,7 @@ class Watch:
                 for operation in poller.operations
             },
             source=poller.source,
-            up=poller.up and (counts.asked + counts.swept > 0 or not counts.configured),
+            up=poller.up and counts.sessions_known,
             ready=poller.ready,
             paused=poller.refusals.pausing,
             rate_limit=self.plan.poll.rate_limit,

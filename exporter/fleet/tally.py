@@ -32,6 +32,11 @@ class Counts:
     sessions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Sessions by session_state, client_version and agent_version."""
 
+    @property
+    def sessions_known(self) -> bool:
+        """Whether there is anything to say of sessions: a fresh answer, or nobody to ask for one."""
+        return self.asked + self.swept > 0 or self.configured == 0
+
     def copy(self) -> Counts:
         """The same counts, which no longer change."""
         return replace(self, sessions=self.sessions.copy())

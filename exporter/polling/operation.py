@@ -44,6 +44,14 @@ class Line:
         """One for an operation, at the configured rate."""
         return Pacer(Rate(self.poll.rate_limit))
 
+    async def paused(self, operation: Operation) -> bool:
+        """Wait for the end of a pause between an operation's rounds, if there is one; whether there was."""
+        if not self.refusals.pausing:
+            return False
+        operation.rounds.next_at = self.now() + self.refusals.rest
+        await self.refusals.wait()
+        return True
+
     def operation(self, name: str, configured_interval: float, calls: Callable[[], int], pacer: Pacer) -> Operation:
         """An operation of this project."""
         return Operation(name, configured_interval, calls, FailureLog(self.refusals.project, name, self.now), pacer)

@@ -74,10 +74,7 @@ class Sweeps(ABC):
             operation.rounds.next_at = line.now() + interval
             await self._sweep()
             self._ended()
-            if line.refusals.pausing:
-                operation.rounds.next_at = line.now() + line.refusals.rest
-                await line.refusals.wait()
-            else:
+            if not await line.paused(operation):
                 await asyncio.sleep(next_round - steady())
 
     async def _sweep(self) -> None:

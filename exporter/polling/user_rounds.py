@@ -48,10 +48,9 @@ class UserRounds(ABC):
             next_round = steady() + interval
             operation.rounds.next_at = line.now() + interval
             await self._round(interval / max(len(line.fleet.members), 1), next_round)
-            if line.refusals.pausing:
-                operation.rounds.next_at = line.now() + line.refusals.rest
-                await line.refusals.wait()
-            elif known or not operation.rounds.known:  # the first answers of all are followed by the next round at once
+            if await line.paused(operation):
+                continue
+            if known or not operation.rounds.known:  # the first answers of all are followed by the next round at once
                 await asyncio.sleep(next_round - steady())
 
     async def _round(self, spacing: float, deadline: float) -> None:
