@@ -112,6 +112,19 @@ def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() 
     assert fleet.init_failures.by_server_group == {"group": 1, "unknown": 1}
 
 
+def test_each_user_has_its_failures_counted_and_keeps_the_number_over_a_reload() -> None:
+    fleet = fleet_of("a", "b", "c")
+    for member in fleet.members:
+        fleet.sessions_answered(member, (), at=1)
+    fleet.sessions_answered(fleet.members[0], (failed("1"), failed("2")), at=2)
+    fleet.sessions_answered(fleet.members[0], (failed("2"), failed("3")), at=3)
+    fleet.sessions_answered(fleet.members[1], (failed("4"),), at=3)
+    fleet.sessions_answered(fleet.members[1], (), at=4)
+    assert [user.init_failures for user in fleet.users()] == [3, 1, 0]
+    later = Fleet([("c", None), ("d", None), ("a", "id")], fleet)
+    assert [user.init_failures for user in later.users()] == [0, 0, 3]
+
+
 def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
@@ -206,9 +219,9 @@ def test_the_failures_equal_a_recount_from_scratch(answers: list[tuple[int, list
     for at, (index, found) in enumerate(answers):
         fleet.sessions_answered(fleet.members[index], None if found is None else tuple(found), at=at)
         looks.setdefault(index, []).append({s.id for s in found or [] if s.session_state == "InitFail"})
-    assert fleet.init_failures.total == sum(
-        len(set[str | None]().union(*later) - first) for first, *later in looks.values()
-    )
+    expected = {i: len(set[str | None]().union(*later) - first) for i, (first, *later) in looks.items()}
+    assert fleet.init_failures.total == sum(expected.values())
+    assert [user.init_failures for user in fleet.users()] == [expected.get(i, 0) for i in range(3)]
 
 
 flags = st.booleans() | st.none()

@@ -202,6 +202,7 @@ def test_a_session_that_enters_init_fail_counts_once_whoever_sees_it_first() -> 
     sweep(fleet, {"a": [session("asked", "InitFail")], "b": [session("swept", "InitFail")]}, at=3)
     fleet.sessions_answered(fleet.members[1], (session("swept", "InitFail"),), at=4)
     assert fleet.init_failures.total == 2
+    assert [user.init_failures for user in fleet.users()] == [1, 1]
 
 
 def test_a_failed_session_found_by_a_user_s_first_answer_counts_only_if_a_sweep_lists_it() -> None:
@@ -215,6 +216,7 @@ def test_a_failed_session_found_by_a_user_s_first_answer_counts_only_if_a_sweep_
     fleet.sessions_answered(a, (session("new", "InitFail"),), at=4)
     fleet.sessions_answered(b, (session("old", "InitFail"),), at=4)
     assert fleet.init_failures.total == 1
+    assert [user.init_failures for user in fleet.users()] == [1, 0]
 
 
 def test_a_session_that_failed_between_its_user_s_answer_and_the_first_sweep_counts() -> None:

@@ -178,6 +178,17 @@ def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> No
         assert all(later[value] >= count for value, count in earlier.items())
 
 
+def test_who_had_failures_is_told_from_the_first_one_on_for_as_long_as_they_are_counted() -> None:
+    """Also where nothing is fresh, since a counter that comes back would seem to have grown."""
+    fleet = fleet_with(("anna", (), UserDetail()), ("bert", (), UserDetail()))
+    fleet.sessions_answered(fleet.members[0], (Session(id="1", session_state="InitFail"),), at=2)
+    fleet.sessions_answered(fleet.members[0], (), at=3)
+    fleet.expire(asked_since=9, accounts_since=9, swept_since=9)
+    for per_user, expected in {"all": {("anna",): 1}, "flagged": {("anna",): 1}, "none": {}}.items():
+        text = exposition(status_of(fleet), per_user=per_user)
+        assert samples(text, "session_init_failures_by_user_total") == expected
+
+
 @pytest.mark.parametrize(
     ("per_user", "expected"),
     [("all", {"bad", "failing", "fine", "leaving"}), ("flagged", {"bad", "failing", "leaving"})],

@@ -51,7 +51,7 @@ class Fleet:
         failed = failing(listed)
         new = unremembered(member, failed)
         if member.asked:
-            self.init_failures.add(new)
+            self._failed(member, new)
         elif member.swept:  # it may be older than sweeps look back; if not, the next one tells
             self.swept.unjudged |= {session.id: at for session in new if session.id}
         remember(member, failed, listed, at)
@@ -155,7 +155,7 @@ class Fleet:
         if failed or member.failed_sessions:
             new = unremembered(member, failed) if member.swept or member.asked else []
             judged = [failed[i] for i in self.swept.unjudged.keys() & failed.keys()]
-            self.init_failures.add((*new, *judged))
+            self._failed(member, [*new, *judged])
             for session in judged:
                 self.swept.unjudged.pop(session.id or "")
             remember(member, failed, sessions.values(), at)
@@ -164,6 +164,11 @@ class Fleet:
         after = as_known(before, (*(sessions.get(s.id or "", s) for s in before), *new))
         if after != before:
             self._know(member, replace(member.fresh, sessions=after))
+
+    def _failed(self, member: Member, sessions: Sequence[Session]) -> None:
+        if sessions:
+            self.init_failures.add(sessions)
+            self._know(member, replace(member.fresh, init_failures=member.fresh.init_failures + len(sessions)))
 
     def _swept_long_ago(self) -> None:
         """Only what users were asked for still counts."""

@@ -37,6 +37,8 @@ class FreshUser(msgspec.Struct, frozen=True, gc=False):
     """Whether the cloud does not know the user, asked for the sessions."""
     without_account: bool = False
     """The same, asked for the account."""
+    init_failures: int = 0
+    """Distinct sessions of the user seen to enter InitFail."""
 
     @property
     def listed(self) -> tuple[Session, ...]:

@@ -54,6 +54,13 @@ FAMILIES: tuple[Family | UserFamily, ...] = (
         ("app_server_group_id",),
         lambda status, labelling: samples.failures_by(status.init_failures.by_server_group, labelling),
     ),
+    UserFamily(
+        "session_init_failures_by_user_total",
+        "counter",
+        "Distinct sessions seen to enter InitFail, by user; absent where there was none.",
+        ("user_name",),
+        samples.of_each(samples.user_init_failures),
+    ),
     Family("users", "gauge", "Configured users.", (), samples.of_users(lambda status: status.configured)),
     Family(
         "users_locked",

@@ -137,13 +137,14 @@ def named(status: ProjectStatus, labelling: Labelling) -> Iterator[Named]:
 
 
 def _flagged(user: FreshUser, now: float) -> bool:
-    """Whether there is something to report: missing, a flag, an end that is near, or a session that could not start."""
+    """Whether there is something to report: missing, a flag, an end that is near, or sessions that could not start."""
     account = user.account
     expiry = user_expiry(user)
     return (
         user.missing
         or (account is not None and bool(account.locked or account.user_expired or account.disabled))
         or (expiry is not None and expiry < now + EXPIRING_SOON)
+        or user.init_failures > 0
         or any(session.session_state == INIT_FAIL for session in user.listed)
     )
 
@@ -162,6 +163,11 @@ def of_each(value: Callable[[FreshUser], float | None]) -> UserRule:
 def user_missing(user: FreshUser) -> bool | None:
     """Whether the cloud does not know the user; None where no answer of either kind is fresh."""
     return user.missing if user.known else None
+
+
+def user_init_failures(user: FreshUser) -> int | None:
+    """Sessions of the user seen to enter InitFail; None where there was none, as it is with nearly everybody."""
+    return user.init_failures or None
 
 
 def user_flag(name: str) -> UserRule:
