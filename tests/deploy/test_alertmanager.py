@@ -77,6 +77,8 @@ HELD_BACK = [
     (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike")),
     (alert("WorkspaceExporterDown"), alert("WorkspaceCloudNotAnswering")),
     (alert("WorkspaceExporterAbsent"), alert("WorkspaceExporterDown")),
+    (alert("WorkspaceExporterDown"), alert("WorkspaceExporterFlapping")),
+    (alert("WorkspaceExporterFlapping", severity="critical"), alert("WorkspaceExporterFlapping", severity="warning")),
     (alert("WorkspaceExporterDown"), alert("WorkspaceProjectLost")),
     (alert("WorkspaceExporterAbsent"), alert("WorkspaceProjectLost")),
     (alert("WorkspaceProjectLost"), alert("WorkspaceVersionRegressing", component="client", version="1")),
@@ -95,6 +97,7 @@ HELD_BACK = [
 ]
 TOLD_BOTH = [
     (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike", instance="b:10099")),
+    (alert("WorkspaceExporterFlapping"), alert("WorkspaceInitFailSpike")),
     (alert("WorkspaceProjectLost"), alert("WorkspaceProjectLost", project="paris")),
     (alert("WorkspaceProjectLost"), alert("WorkspaceInitFailSpike", instance="b:10099")),
     (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceNumbersStale", project="paris", **SESSIONS)),

@@ -19,6 +19,7 @@ RUNBOOK = ROOT / "deploy" / "RUNBOOK.md"
 RULES = tuple(sorted((PROMETHEUS / "rules").glob("*.yml")))
 RULE_TESTS = tuple(sorted((PROMETHEUS / "tests").glob("*.yml")))
 
+_FIRING = re.compile(r'ALERTS\{alertname="(\w+)", alertstate="firing"\}')
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PART = re.compile(r"(\d+)(ms|[smhdw])")
 _DURATION = r"(?:\d+(?:ms|[smhdw]))+"
@@ -82,6 +83,9 @@ def tried() -> Iterator[Tried]:
             looks: dict[str, bool] = {}
             for look in scene["alert_rule_test"]:
                 looks[look["alertname"]] = looks.get(look["alertname"], False) or bool(look.get("exp_alerts"))
+            for query in scene.get("promql_expr_test", ()):
+                if query.get("exp_samples") and (found := _FIRING.search(query["expr"])):
+                    looks[found[1]] = True
             yield from (Tried(alert, scene["name"], fires) for alert, fires in looks.items())
 
 
