@@ -6,6 +6,7 @@ factor; the cloud's time and the exporter's polling are as much faster.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -149,6 +150,9 @@ async def test_an_incident_is_told_once_and_once_that_it_is_over(
     assert {name for each in hook.to("help-desk") for name in each.names} <= {"WorkspaceAccountsExpiring"}
     (alert,) = firing.alerts
     assert alert["annotations"]["runbook_url"] == "deploy/RUNBOOK.md#workspaceinitfailspike"
+    hit = re.search(r"Users hit: (\d+)", alert["annotations"]["description"])
+    assert hit, alert["annotations"]["description"]
+    assert int(hit[1]) >= 3
     assert alert["labels"].keys() == {"alertname", "severity", "area", "job", "instance", "project"}
 
     failures = failed_after(simulator, clock, begin)
