@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from exporter.cloud.causes import explain
-from exporter.cloud.client import IAM_ACTIONS, LIST_USERS
+from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.errors import CloudError, Forbidden, NotFound
 from exporter.cloud.models import UserDetail, UserPage
 from exporter.doctor.findings import ONE_USER, PERMISSION, Finding, fail, ok, skip, warn
@@ -20,6 +20,8 @@ _REMEDY_UNKNOWN = (
     "correct users or users_file: names have to match exactly, capitals included, and without the part from @ on; "
     "also check project_id and region"
 )
+_LISTINGS = (LIST_SESSIONS, LIST_USERS)
+"""Asked about nobody in particular: a 404 says that the host has no such API, not that there is no such user."""
 _FLAGS = ("locked", "user_expired", "disabled")
 
 
@@ -34,7 +36,7 @@ def permission(operation: str, answer: object, *, needed: bool = True) -> Findin
             return warn(PERMISSION, f"{what}; not needed as long as every user has an id", remedy)
         case Forbidden():
             return fail(PERMISSION, *explain(answer))
-        case CloudError() if not isinstance(answer, NotFound) or operation == LIST_USERS:
+        case CloudError() if not isinstance(answer, NotFound) or operation in _LISTINGS:
             what, remedy = explain(answer)
             return fail(PERMISSION, f"{action} is unknown: {what}", remedy)
         case _:

@@ -67,7 +67,8 @@ async def examine(project: config.Project, trust: Trust, surroundings: Surroundi
         link = chain.first_link(os.environ) if project.auth == config.Auth() else None
     except (OSError, ValueError) as error:  # the SDK's credentials file, which was right a moment ago
         tell(fail(CREDENTIALS, str(error), "see Credentials in the README"))
-        return Totals()
+        barred = NotAsked("there are no credentials")
+        return Totals(barred, barred)
     way = credentials.way_of(project, link)
     corrected = clock.CorrectedClock(surroundings.now)
     async with connected(project, surroundings.settings, surroundings.tls, corrected) as connection:
@@ -152,11 +153,12 @@ async def _examine_answers(interview: Interview, way: Way, expires_at: float | N
 async def _examine_listings(interview: Interview, poll: config.Poll, now: float, tell: Tell) -> Totals:
     """Ask for a page of each listing that is read in bulk, where so many users would have it read."""
     if decided(poll, len(interview.users), None).name != "bulk":
-        return Totals()
-    sessions = await interview.listed_sessions(now - poll.bulk_lookback, now)
-    tell(listings.sessions(_unless_told(sessions), interview.users, poll))
-    users = await interview.listed_users()
-    tell(listings.users(_unless_told(users), poll))
+        unread = NotAsked("it is not read for so few users")
+        return Totals(unread, unread)
+    sessions = _unless_told(await interview.listed_sessions(now - poll.bulk_lookback, now))
+    tell(listings.sessions(sessions, interview.users, poll))
+    users = _unless_told(await interview.listed_users())
+    tell(listings.users(users, poll))
     return Totals(listings.total(sessions), listings.total(users))
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.cloud.causes import explain
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
-from exporter.cloud.errors import Forbidden
+from exporter.cloud.errors import CloudError, Forbidden
 from exporter.cloud.models import SessionPage, UserPage
 from exporter.config import format_duration
 from exporter.doctor.answers import permission
 from exporter.doctor.findings import PERMISSION, Finding, ok, warn
+from exporter.doctor.interview import NotAsked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,22 +19,26 @@ if TYPE_CHECKING:
     from exporter import config
 
 
+Total = int | CloudError | NotAsked
+"""How many entries a listing has, or what came in the place of its first page."""
+
+
 class Totals(NamedTuple):
-    """How many entries the listings have; None of one that is not to be had, or was not asked for."""
+    """What is known of the listings that bulk collection reads."""
 
-    sessions: int | None = None
-    users: int | None = None
+    sessions: Total
+    users: Total
 
 
-def total(page: object) -> int | None:
-    """How many entries a listing has whose first page this is; None where it is no page."""
-    match page:
+def total(answer: SessionPage | UserPage | CloudError | NotAsked) -> Total:
+    """How many entries a listing has whose first page this is; what is no page stays what it is."""
+    match answer:
         case SessionPage():
-            return max(page.total or 0, len(page.sessions))
+            return max(answer.total or 0, len(answer.sessions))
         case UserPage():
-            return max(page.total_count or 0, len(page.users or ()))
+            return max(answer.total_count or 0, len(answer.users or ()))
         case _:
-            return None
+            return answer
 
 
 def sessions(page: object, users: Iterable[config.User], poll: config.Poll) -> Finding:

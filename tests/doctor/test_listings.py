@@ -10,7 +10,7 @@ from support.exporters import project
 
 from exporter import config
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
-from exporter.cloud.errors import InvalidResponse
+from exporter.cloud.errors import Forbidden, InvalidResponse
 from exporter.cloud.models import Session, SessionPage
 from exporter.doctor import listings
 from exporter.doctor.findings import Verdict
@@ -72,6 +72,8 @@ async def test_a_missing_permission_is_named_with_what_goes_on_without_it() -> N
     assert f"permission   {SESSIONS_ACTION} is missing (403 WKS.00010403, request_id " in permission
     assert "sessions are asked for user by user, which takes longer -> give the IAM user the policy" in permission
     assert "ListSessionByUserName: 200 users every 1m are 200 calls a minute; poll.rate_limit allows 100" in budget
+    assert f"every 2m, since {SESSIONS_ACTION} is missing (403 " in budget
+    assert budget.endswith(" -> give the IAM user the policy in the README (Credentials)"), "time is not the cause"
 
 
 async def test_users_that_may_not_be_listed_are_asked_for_one_by_one() -> None:
@@ -94,16 +96,30 @@ async def test_with_bulk_demanded_a_missing_permission_is_a_failure(action: str)
 async def test_what_says_nothing_of_the_permission_is_a_failure() -> None:
     said = await diagnosis_of(frozen(users=USERS, faults=parse_faults("ListSessions:503=1")))
     assert f"permission   {SESSIONS_ACTION} is unknown: the cloud is in trouble" in said.only("FAIL")
-    assert "ListSessions:" not in said.text, "its calls are not known"
+    assert said.only("skip").endswith("call budget  ListSessions: not known, see permission")
+    assert "set poll." not in said.text
+
+
+async def test_a_host_without_the_listing_is_a_failure() -> None:
+    """That the cloud does not know a user is an answer; of a listing it is none."""
+    said = await diagnosis_of(frozen(users=USERS, faults=parse_faults("ListSessions:404=1")))
+    assert f"permission   {SESSIONS_ACTION} is unknown: this host has no such API" in said.only("FAIL")
 
 
 async def test_refused_credentials_are_not_tried_with_the_listings() -> None:
+    """They are what keeps the sweeps from being judged, and no longer interval would help."""
     simulator = frozen(users=USERS)
     async with simulator.serve() as url:
         wrong = project(simulator, url, auth={"token": f"{HUSH}-token"})
-        said = await diagnose(wrong, poll=POLL)
+        said = await diagnose(wrong, poll=POLL | {"user_interval": "1m"})
     assert authenticated(simulator) == 1
     assert f"{SESSIONS_ACTION}: not known, the credentials are refused" in said.text
+    budget = [line for line in said.lines("skip") if " call budget " in line]
+    assert [line.partition("call budget  ")[2] for line in budget] == [
+        "ListSessions: not known, the credentials are refused",
+        "ListUsers: not known, the credentials are refused",
+    ]
+    assert said.lines("warn") == []
 
 
 async def test_sessions_of_nobody_that_is_configured_are_a_warning() -> None:
@@ -121,14 +137,11 @@ def test_names_are_compared_as_sweeps_do(name: str) -> None:
     assert finding.verdict is (Verdict.WARN if "@" in name else Verdict.OK)
 
 
-def findings(users: int, totals: Totals, **poll: Any) -> list[str]:
-    """The call budget of a project with so many users."""
-    wanted = config.build(
-        config.Layer(
-            "test", {"projects": [{"project_id": "1", "region": "r", "users": [f"u{n}" for n in range(users)]}]}
-        ),
-        config.Layer("test", {"poll": poll}),
-    )
+def findings(users: int, totals: Totals, projects: int = 1, **poll: Any) -> list[str]:
+    """The call budget of one of equal projects with so many users, and the same credentials."""
+    names = [f"u{n}" for n in range(users)]
+    alike = [{"project_id": str(n), "region": "r", "users": names} for n in range(projects)]
+    wanted = config.build(config.Layer("test", {"projects": alike, "poll": poll}))
     return [
         str(finding).replace("\n                   ->", " ->")
         for finding in call_budget(wanted.projects[0], wanted, totals)
@@ -155,6 +168,27 @@ def test_sessions_that_are_not_worth_a_sweep_leave_the_asking_user_by_user() -> 
     assert "12000 users in 13 calls every 5m" in accounts
 
 
+def test_accounts_that_may_not_be_listed_make_calls_for_lack_of_the_permission() -> None:
+    """Whether their calls are more than the rate limit allows, or than two projects of one account have together."""
+    denied = Forbidden(LIST_USERS, "403", error_code="WKS.00010403")
+    remedy = f"since {USERS_ACTION} is missing (403 WKS.00010403) -> give the IAM user the policy in the README"
+    *_, slower = findings(1_000, Totals(3_000, denied))
+    assert "poll.rate_limit allows 180, so that it is every 5m34s, " in slower
+    *_, together = findings(600, Totals(3_000, denied), projects=2)
+    assert "120 calls a minute, 240 with the other projects of these credentials; " in together
+    assert remedy in slower
+    assert remedy in together
+
+
+def test_a_permission_for_sweeps_spares_no_calls_where_the_users_fit() -> None:
+    """Bulk by hand: what is too much is too much for the account, with the permission or without it."""
+    denied = Forbidden(LIST_SESSIONS, "403", error_code="WKS.00010403")
+    by_user, _ = findings(150, Totals(denied, 150), projects=2, source="bulk")
+    assert "300 with the other projects of these credentials" in by_user
+    assert by_user.endswith("-> lengthen poll.interval, or lower poll.rate_limit, so that they fit together")
+
+
 def test_a_listing_that_is_no_listing_has_no_total() -> None:
-    assert listings.total(InvalidResponse(LIST_SESSIONS, "invalid_response")) is None
+    broken = InvalidResponse(LIST_SESSIONS, "invalid_response")
+    assert listings.total(broken) is broken
     assert listings.total(SessionPage((), None, 0)) == 0
