@@ -114,9 +114,19 @@ def _load(flags: Mapping[str, str]) -> config.Settings:
 
 
 def _summary(settings: config.Settings) -> str:
-    counts = [(project.name, len(project.users)) for project in settings.projects]
-    projects = ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
-    return f"The configuration is valid: {projects}."
+    valid = f"The configuration is valid: {_listed(settings.projects)}."
+    if settings.shard.total == 1:
+        return valid
+    watched = f"{len(settings.watched)} of {len(settings.projects)} projects"
+    if settings.watched:
+        watched += f": {_listed(settings.watched)}"
+    shard = f"shard.index {settings.shard.index} of shard.total {settings.shard.total}"
+    return f"{valid}\nWith {shard} it watches {watched}."
+
+
+def _listed(projects: Sequence[config.Project]) -> str:
+    counts = [(project.name, len(project.users)) for project in projects]
+    return ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
 
 
 async def _serve(load: Callable[[], config.Settings]) -> None:

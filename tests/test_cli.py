@@ -128,6 +128,30 @@ async def test_a_valid_configuration_is_said_to_be_so(configuration: Path) -> No
     assert (code, text, errors) == (0, "The configuration is valid: berlin with 1 user.\n", "")
 
 
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [
+        (
+            "0",
+            "With shard.index 0 of shard.total 3 it watches 2 of 3 projects: berlin with 1 user, rome with 2 users.\n",
+        ),
+        ("1", "With shard.index 1 of shard.total 3 it watches 0 of 3 projects.\n"),
+        ("2", "With shard.index 2 of shard.total 3 it watches 1 of 3 projects: paris with 1 user.\n"),
+    ],
+)
+async def test_a_shard_s_check_says_which_projects_are_its_own(tmp_path: Path, index: str, told: str) -> None:
+    """The others are checked and told all the same: each shard has the whole configuration."""
+    everywhere = {"region": "eu-west-101", "auth": {"token": "t0ken"}}
+    names = {"berlin": ("q", ["a"]), "paris": ("p", ["b"]), "rome": ("s", ["c", "d"])}
+    projects = [{"name": name, "project_id": by_id, "users": users} for name, (by_id, users) in names.items()]
+    file = tmp_path / "workspace.yml"
+    file.write_text(json.dumps({"projects": [project | everywhere for project in projects]}))
+    shard = ("--shard.total", "3", "--shard.index", index)
+    code, text, errors = await outcome("--config.file", str(file), "--config.check", *shard)
+    valid = "The configuration is valid: berlin with 1 user, paris with 1 user, rome with 2 users.\n"
+    assert (code, text, errors) == (0, valid + told, "")
+
+
 async def test_every_mistake_is_told_with_file_path_and_reason(tmp_path: Path) -> None:
     file = tmp_path / "workspace.yml"
     file.write_text("projects: [{project_id: p, users: [a]}]\npoll: {intervall: 1s}\n")
