@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dashboards import calls, colours, links, process, variables
 from dashboards.board import Face, board
 from dashboards.panels import About, bounded, columns, history, lines, listing, number, transformation
-from dashboards.queries import covered, gauge, now, over_time, rows, series
+from dashboards.queries import MINIMUM_STEP, covered, gauge, now, over_time, rows, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,15 +72,15 @@ def _trust() -> Iterator[Builder[Panel]]:
     yield number(about, now(f"min ({covered(_HERE)})")).decimals(0)
     about = About(
         title="Rounds behind",
-        description="How long ago a round last went without a failed call, in rounds. Up to 2 is normal; from 3 on "
-        "answers go stale.",
+        description="How long ago a round last went without a failed call, in rounds; where none has yet, how long "
+        "ago they began. Up to 2 is normal; from 3 on answers go stale.",
         unit="short",
-        empty="No round has gone without a failed call yet",
+        empty=SILENT,
         thresholds=colours.above(2, 3),
         span=5,
         height=5,
     )
-    yield number(about, now(f"max ({_age()} / {_interval()})")).decimals(1)
+    yield number(about, now(f"max ((time() - {_succeeded_or_begun()}) / {_interval()})")).decimals(1)
     yield from process.scraped()
 
 
@@ -95,7 +95,20 @@ def _with_source(expression: str) -> str:
 
 
 def _age() -> str:
-    return f"(time() - {gauge('poll_last_success_timestamp_seconds', _HERE)})"
+    return f"(time() - {_succeeded()})"
+
+
+def _succeeded() -> str:
+    return gauge("poll_last_success_timestamp_seconds", _HERE)
+
+
+def _succeeded_or_begun() -> str:
+    """When a round last succeeded; where none has, when they began: with the process, or later, within a day."""
+    interval = series("poll_interval_seconds", _HERE)
+    process = "on (job, instance) group_left () process_start_time_seconds"
+    seen = f"(min_over_time(timestamp({interval})[1d:{MINIMUM_STEP}]) or timestamp({interval}))"
+    begun = f"max by (project, operation) ({seen} > {process} or 0 * {interval} + {process})"
+    return f"({_succeeded()} or {begun})"
 
 
 def _interval() -> str:

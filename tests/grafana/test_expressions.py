@@ -27,7 +27,7 @@ def of(name: str, **labels: str) -> str:
 
 async def evaluated(tool: Callable[[str], str], directory: Path, **test: Any) -> None:
     """Fail unless the expressions have the expected samples."""
-    tests = {"evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    tests = {"evaluation_interval": "20s", "tests": [{"interval": "1m", **test}]}
     write(directory / "test.yml", tests)
     code, text = await said(tool("promtool"), "test", "rules", str(directory / "test.yml"))
     assert code == 0, text
@@ -39,9 +39,10 @@ def expected(expression: str, at: str, samples: Mapping[str, float]) -> dict[str
     return {"expr": expression, "eval_time": at, "exp_samples": found}
 
 
-def shown(dashboard: str, panel: str) -> list[str]:
-    """The expressions of a panel, with everything chosen."""
-    return [query.filled(CHOSEN) for query in queries(dashboard) if query.where.startswith(f"{dashboard}: {panel} ")]
+def shown(dashboard: str, panel: str, project: str = ".*") -> list[str]:
+    """The expressions of a panel, with all projects or one of them chosen, and everything else."""
+    chosen = CHOSEN | {"project": project}
+    return [query.filled(chosen) for query in queries(dashboard) if query.where.startswith(f"{dashboard}: {panel} ")]
 
 
 def series(**values: str) -> list[dict[str, str]]:
@@ -162,3 +163,40 @@ async def test_the_table_of_freshness_says_where_answers_come_from_if_the_export
         expected(f"count ({covered})", "30m", {"{}": 3}),
     ]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_an_operation_whose_rounds_have_never_succeeded_is_behind_since_they_began(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """They begin with the process, or where a project is added later. What another exporter has got counts as got."""
+    once, twice = {"operation": "ListSessions"}, {"operation": "ListSessions", "instance": "b:10099"}
+    values = {
+        'process_start_time_seconds{job="workspace", instance="a:10099"}': "60x30",
+        'process_start_time_seconds{job="workspace", instance="b:10099"}': "60x26 1560x4",
+        of("poll_interval_seconds", operation="ListUsers"): "_ 60x29",
+        of("poll_last_success_timestamp_seconds", operation="ListUsers"): "_ 60+60x29",
+        of("poll_interval_seconds", **once): "_ 60x29",
+        of("poll_interval_seconds", project="added", **once): "_x20 60x10",
+        of("poll_interval_seconds", project="restarted", **twice): "_ 60x29",
+        of("poll_interval_seconds", project="shared", **once): "_ 60x29",
+        of("poll_last_success_timestamp_seconds", project="shared", **once): "_ 600x29",
+        of("poll_interval_seconds", project="shared", **twice): "_x28 60x2",
+    }
+    behind = {"berlin": 29, "added": 10, "restarted": 4, "shared": 20}
+    steps = []
+    for name, rounds in behind.items():
+        (expression,) = shown("exporter.json", "Rounds behind", name)
+        steps.append(expected(expression, "30m", {"{}": rounds}))
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_rounds_that_began_within_the_last_minute_are_not_taken_for_as_old_as_the_process(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    values = {
+        'process_start_time_seconds{job="workspace", instance="a:10099"}': "1x3",
+        of("poll_interval_seconds", operation="ListSessions"): "_x3 60",
+    }
+    (behind,) = shown("exporter.json", "Rounds behind")
+    steps = [expected(f"floor({behind})", "140s", {"{}": 0})]
+    await evaluated(tool, tmp_path, interval="45s", input_series=series(**values), promql_expr_test=steps)
