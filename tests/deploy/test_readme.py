@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ways_to_run import DEPLOY, ROOT, call, load, moved, python
+from support.ways_to_run import DEPLOY, ROOT, call, load, load_all, moved, python
+
+from exporter.config.shards import shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +33,8 @@ def test_what_the_documents_name_in_deploy_exists(document: str) -> None:
     """But for what people are told to put there."""
     named = set(re.findall(r"deploy/[\w./@-]*\w", (ROOT / document).read_text("utf-8")))
     own = {"deploy/config", "deploy/secrets"}
-    assert [path for path in sorted(named - own) if not (ROOT / path).exists()] == []
+    ours = (path for path in sorted(named) if "/".join(path.split("/")[:2]) not in own)
+    assert [path for path in ours if not (ROOT / path).exists()] == []
     assert own <= {f"{line.rstrip('/')}" for line in (ROOT / ".gitignore").read_text().splitlines()}
 
 
@@ -68,7 +72,7 @@ def test_the_doctor_and_the_check_are_asked_as_the_command_line_wants_it() -> No
     """Whatever runs the exporter's command, it gets words that are understood: the file is not there, and is missed."""
     typed = [*commands("docker", RUNBOOK), *commands("kubectl", RUNBOOK), *commands("/opt", RUNBOOK)]
     asked = [words for words in typed if any(word.startswith("--config.file") for word in words)]
-    assert len(asked) == 4
+    assert len(asked) == 5
     for words in asked:
         begin = next(position for position, word in enumerate(words) if word.startswith("--config.file"))
         code, _, wrong = python("-m", "exporter", *moved(words[begin:], {"/etc/": "/nowhere/"}))
@@ -122,7 +126,7 @@ def test_the_secret_is_the_one_that_the_pod_mounts(
     monkeypatch.chdir(tmp_path)
     for name in ("ak", "sk"):
         (tmp_path / name).write_text("secret\n")
-    (words,) = [words for words in commands("kubectl", document) if "create" in words]
+    (words,) = [words for words in commands("kubectl", document) if "--from-file=ak" in words]
     words = words[: words.index("|")] if "|" in words else words
     code, told, _ = call(tool("kubectl"), *words[1:], "--dry-run=client", "--output=yaml")
     assert code == 0
@@ -131,6 +135,43 @@ def test_the_secret_is_the_one_that_the_pod_mounts(
     assert pod["volumes"][1]["secret"]["secretName"] == secret["metadata"]["name"]
     assert secret["data"].keys() == {"ak", "sk"}
     assert secret["metadata"]["namespace"] == load(DEPLOY / "kubernetes/base/kustomization.yaml")["namespace"]
+
+
+def test_what_kubectl_is_told_of_is_in_the_manifests(tool: Callable[[str], str]) -> None:
+    """A Deployment in the base, a StatefulSet where there are shards, their pods by name and by label."""
+    found: dict[str, Any] = {}
+    for overlay in ("base", "sharded"):
+        _, built, _ = call(tool("kubectl"), "kustomize", DEPLOY / "kubernetes" / overlay)
+        found |= {manifest["kind"].lower(): manifest for manifest in load_all(built)}
+    text = README + RUNBOOK
+    typed = re.findall(r"\b(deployment|statefulset)/([a-z-]+)(?![\w.])", text)
+    assert {kind for kind, _ in typed} == {"deployment", "statefulset"}
+    assert all(found[kind]["metadata"]["name"] == name for kind, name in typed)
+    pods = found["statefulset"]
+    numbered = set(re.findall(r"\bexec (\S+-\d+) --", text))
+    assert numbered
+    assert numbered <= {f"{pods['metadata']['name']}-{index}" for index in range(pods["spec"]["replicas"])}
+    labels = set(re.findall(r"logs -l (\S+)=(\S+)", text))
+    assert labels
+    for kind in ("deployment", "statefulset"):
+        assert labels <= found[kind]["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_doctor_in_a_shard_s_pod_looks_at_that_shard_s_projects(tmp_path: Path) -> None:
+    """What is run beside the exporter has its environment, and not the index that it takes from its name."""
+    (words,) = [words for words in commands("kubectl", RUNBOOK) if words[-1].startswith("--shard.index")]
+    nowhere = {"sessions": "http://127.0.0.1:1", "users": "http://127.0.0.1:1"}
+    alike = {"endpoints": nowhere, "auth": {"token": "t"}, "users": ["user001"]}
+    projects = [{"name": f"p{n}", "project_id": f"{n:032x}", **alike} for n in range(12)]
+    (tmp_path / "workspace-exporter.yml").write_text(json.dumps({"projects": projects}))
+    asked = moved(words[words.index("--") + 2 :], {"/etc/workspace-exporter": str(tmp_path)})
+    _, told, wrong = python("-m", "exporter", *asked, WORKSPACE_EXPORTER_SHARD__TOTAL="2")
+    assert wrong == ""
+    ours = [each["name"] for each in projects if shard_of(str(each["project_id"]), 2) == 1]
+    assert re.findall(r"^project (\w+)$", told, re.MULTILINE) == ours
+    everywhere = [word.replace("--shard.index", "--shard.total") for word in asked]
+    _, told, _ = python("-m", "exporter", *everywhere, WORKSPACE_EXPORTER_SHARD__TOTAL="2")
+    assert len(re.findall(r"^project ", told, re.MULTILINE)) == len(projects)
 
 
 def test_its_directories_are_what_kustomize_builds(tool: Callable[[str], str]) -> None:
