@@ -15,7 +15,6 @@ from urllib.parse import quote, urlsplit
 
 from support.exporters import get, project, running, settings, until
 from support.prometheus import prometheus
-from support.web_files import write
 
 from exporter.simulator import Account, Simulator, SimulatorOptions
 
@@ -109,25 +108,24 @@ scrape_configs:
 
 
 async def test_the_readme_s_way_to_tls_and_passwords_works(tool: Callable[[str], str], tmp_path: Path) -> None:
-    """Its commands make a certificate and a user, its web file admits, and its scrape configuration is let in."""
+    """Its commands ask for nothing, and make what admits its scrape configuration. Only one's own may read secrets."""
     tool("openssl")
     program = tool("prometheus")
     section = README.partition("## TLS and passwords")[2].partition("\n## ")[0]
-    [commands] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    web_file, scraping = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
-    made = await asyncio.to_thread(
+    commands, *_ = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    scraping, *_ = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    await asyncio.to_thread(
         subprocess.run,
         ["sh", "-ec", commands.replace("/opt/workspace-exporter/bin/python", sys.executable)],
         cwd=tmp_path,
-        input="s3cret\n",
-        text=True,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
-        start_new_session=True,  # so that the password is not asked for at a terminal
+        start_new_session=True,  # so that nothing can be asked for at a terminal
     )
-    [user] = re.findall(r"^prometheus: \S+$", made.stdout, re.MULTILINE)
-    write(tmp_path / "web.yml", re.sub(r"prometheus: \S+", lambda _: user, web_file))
-    write(tmp_path / "exporter.password", "s3cret")
+    secrets = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("exporter.key", "exporter.password")}
+    assert secrets == {"exporter.key": 0o600, "exporter.password": 0o600}
+    assert len((tmp_path / "exporter.password").read_bytes()) == 48, "no newline that would count as part of it"
     simulator = Simulator(SimulatorOptions(users=3, speed=0, quota=0))
     async with simulator.serve() as url:
         web = {"listen_address": "localhost:0", "config_file": tmp_path / "web.yml"}

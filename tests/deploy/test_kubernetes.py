@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -292,6 +293,30 @@ def test_the_monitor_finds_the_service_and_the_service_the_pod(base: Manifests, 
     ((endpoint,), (port,)) = monitor["endpoints"], service["spec"]["ports"]
     assert endpoint["port"] == port["name"]
     assert port["targetPort"] == "metrics"
+
+
+def test_the_monitor_takes_tls_and_a_password_as_the_readme_has_them(
+    with_operator: Manifests, kubectl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator knows the fields, and finds each value in the Secret that the README has made."""
+    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+    (written,) = re.findall(r"```yaml\n(# in deploy/kubernetes/with-operator/servicemonitor.*?)```", readme, re.DOTALL)
+    (typed,) = re.findall(r"^kubectl (.* secret generic workspace-exporter-scraping .*\n.*)$", readme, re.MULTILINE)
+    added = load(written)
+    monitor = copy.deepcopy(with_operator["ServiceMonitor"])
+    monitor["spec"]["endpoints"][0] |= added
+    jsonschema.validate(monitor, OPERATOR["ServiceMonitor"])
+    monkeypatch.chdir(tmp_path)
+    for name in ("exporter.password", "exporter.crt"):
+        (tmp_path / name).write_text(name)
+    words = shlex.split(typed.replace("\\\n", " "))
+    code, told, _ = call(kubectl, *words, "--dry-run=client", "--output=yaml")
+    assert code == 0
+    secret = load(told)
+    values = [*added["basicAuth"].values(), added["tlsConfig"]["ca"]["secret"]]
+    assert {value["name"] for value in values} == {secret["metadata"]["name"]}
+    assert {value["key"] for value in values} == secret["data"].keys()
+    assert secret["metadata"]["namespace"] == monitor["metadata"]["namespace"]
 
 
 def test_the_rules_find_the_job_under_its_name(with_operator: Manifests) -> None:
