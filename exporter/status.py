@@ -41,6 +41,8 @@ class ProjectStatus:
     users: Sequence[FreshUser]
     """Every configured user."""
     init_failures: InitFailures
+    account_locks: int
+    """Accounts seen to become locked."""
     operations: Mapping[str, OperationStatus]
     source: Source
     """Where sessions come from."""

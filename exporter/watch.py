@@ -72,6 +72,7 @@ class Watch:
             counts=counts,
             users=self.fleet.users(),
             init_failures=self.fleet.init_failures.copy(),
+            account_locks=self.fleet.account_locks,
             operations={
                 operation.name: OperationStatus(
                     deepcopy(operation.rounds),

@@ -224,6 +224,41 @@ def test_the_failures_equal_a_recount_from_scratch(answers: list[tuple[int, list
     assert [user.init_failures for user in fleet.users()] == [expected.get(i, 0) for i in range(3)]
 
 
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("looks", "locks"),
+    [
+        pytest.param([(0, True), (1, True)], 0, id="it was locked at the first look"),
+        pytest.param([(0, False), (1, True), (5 * HOUR, True)], 1, id="it becomes locked and stays so"),
+        pytest.param([(0, False), (1, None), (2, True)], 1, id="the cloud does not always say"),
+        pytest.param([(0, None), (1, True)], 0, id="the cloud says so for the first time"),
+        pytest.param([(0, False), (1, True), (2, False), (HOUR, True)], 1, id="it is locked again within an hour"),
+        pytest.param([(0, False), (1, True), (2, False), (HOUR + 2, True)], 2, id="it is locked again later"),
+        pytest.param([(0, True), (1, False), (HOUR + 1, True)], 1, id="it was locked at the first look, and is again"),
+    ],
+)
+def test_a_lock_counts_once_and_not_at_the_first_look(looks: list[tuple[int, bool | None]], locks: int) -> None:
+    fleet = fleet_of("a")
+    for at, locked in looks:
+        fleet.account_answered(fleet.members[0], UserDetail(locked=locked), at=at)
+        fleet.account_answered(fleet.members[0], None, at=at)
+        fleet.expire(asked_since=at, accounts_since=at + 1, swept_since=at)
+    assert fleet.account_locks == locks
+
+
+def test_a_reload_brings_no_locks_and_forgets_none() -> None:
+    fleet = Fleet([("a", "id-of-a"), ("b", "id-of-b"), ("c", "id-of-c")])
+    for member in fleet.members:
+        fleet.account_answered(member, UserDetail(locked=False), at=1)
+    fleet.account_answered(fleet.members[0], UserDetail(locked=True), at=2)
+    later = Fleet([("a", "id-of-a"), ("b", "another"), ("c", "id-of-c"), ("d", "id-of-d")], fleet)
+    for member in later.members:
+        later.account_answered(member, UserDetail(locked=True), at=3)
+    assert (fleet.account_locks, later.account_locks) == (1, 2), "of those who stay with their id, c is locked anew"
+
+
 flags = st.booleans() | st.none()
 accounts = st.builds(UserDetail, locked=flags, user_expired=flags, disabled=flags)
 

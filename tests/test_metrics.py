@@ -50,6 +50,7 @@ def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
         counts=counts,
         users=fleet.users(),
         init_failures=fleet.init_failures,
+        account_locks=fleet.account_locks,
         operations={name: OperationStatus(Rounds(), 60.0, 2, n) for name, n in fresh.items()},
         source=Source("per_user", "few users"),
         up=True,

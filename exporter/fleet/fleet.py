@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from exporter.fleet.failures import InitFailures, failing, forget, remember, unremembered
+from exporter.fleet.locks import locked_anew
 from exporter.fleet.members import FreshUser, Member, as_known
 from exporter.fleet.names import Names
 from exporter.fleet.sweeps import Swept
@@ -26,11 +27,12 @@ class Fleet:
     def __init__(self, users: Iterable[tuple[str, str | None]], before: Fleet | None = None) -> None:
         """``users`` are names, each with its id where that is given.
 
-        What is known of those who were in the fleet ``before`` is known here too, and its count of failures goes on.
+        What is known of those who were in the fleet ``before`` is known here too, and its counters go on.
         """
         known = {member.name: member for member in before.members} if before else {}
         self.members: tuple[Member, ...] = tuple(_member(name, user_id, known.get(name)) for name, user_id in users)
         self.init_failures: InitFailures = before.init_failures.copy() if before else InitFailures()
+        self.account_locks: int = before.account_locks if before else 0
         self._names = Names(self.members)
         self.swept: Swept = before.swept.among(self._names.exact) if before else Swept()
         self._counts = Counts(configured=len(self.members))
@@ -102,6 +104,8 @@ class Fleet:
         """Take in what the cloud says of a user's account; None if it does not know the user."""
         self._counts.accounts += member.account_at is None
         self._oldest_account = min(self._oldest_account, at)
+        if account is not None:
+            self.account_locks += locked_anew(member, account.locked, at)
         member.account_at = at
         if account is None or account != member.fresh.account:
             self._know(member, replace(member.fresh, account=account, without_account=account is None))
@@ -209,9 +213,9 @@ def _member(name: str, given_id: str | None, known: Member | None) -> Member:
         return Member(given_id, FreshUser(name, given_id))
     looked_up = given_id is None and known.given_id is None
     fresh = replace(known.fresh, name=name, id=known.id if looked_up else given_id)
-    member = Member(given_id, fresh, known.asked, known.asked_at, known.account_at, known.swept, known.failed_sessions)
+    member = replace(known, given_id=given_id, fresh=fresh)
     if fresh.id != known.id:  # another id is another account
-        member.account_at = None
+        member.account_at = member.unlocked_since = None
         member.fresh = replace(fresh, account=None, without_account=False)
     return member
 

@@ -70,6 +70,9 @@ class Member(msgspec.Struct, eq=False, gc=False):
     """Whether a whole sweep has ever told of this user."""
     failed_sessions: dict[str, float] | None = None
     """Ids of the sessions that have been at InitFail, with the time they were last listed; None where none has."""
+    unlocked_since: float | None = None
+    """From when on the account has not been locked: -inf where it never was, inf while it is; None before the first
+    look."""
 
     @property
     def name(self) -> str:

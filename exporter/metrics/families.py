@@ -70,6 +70,13 @@ FAMILIES: tuple[Family | UserFamily, ...] = (
         samples.of_accounts(lambda status: status.counts.locked),
     ),
     Family(
+        "account_locks_total",
+        "counter",
+        "Accounts seen to become locked; once where one is unlocked for less than an hour.",
+        (),
+        samples.single(lambda status: status.account_locks),
+    ),
+    Family(
         "users_expired",
         "gauge",
         "Users whose account has expired.",

@@ -43,6 +43,7 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
         "counts": fleet.counts(sessions_since=0, accounts_since=0),
         "users": fleet.users(),
         "init_failures": fleet.init_failures,
+        "account_locks": fleet.account_locks,
         "operations": operations,
         "source": Source("per_user", "2 users fit"),
         "up": True,
