@@ -169,6 +169,23 @@ async def test_a_message_says_what_happens_and_where_to_read_on(tool: Callable[[
     )
 
 
+async def test_the_subject_of_many_counts_those_that_fire(tool: Callable[[str], str], tmp_path: Path) -> None:
+    def told(status: str, project: str) -> dict[str, Any]:
+        summary = f"Sessions fail to start in project {project}"
+        times = {"startsAt": "2026-01-02T03:04:05Z", "endsAt": "2026-01-02T03:34:05Z"}
+        return {"status": status, "labels": {}, "annotations": {"summary": summary}, **times}
+
+    async def subject(status: str, *alerts: dict[str, Any]) -> str:
+        common = {"commonLabels": {"severity": "critical"}, "commonAnnotations": {}}
+        data = {**common, "groupLabels": {"alertname": "Spike"}, "status": status, "alerts": alerts}
+        return (await _rendered(tool, tmp_path, data)).partition("|")[0]
+
+    firing, other, over = told("firing", "berlin"), told("firing", "rome"), told("resolved", "paris")
+    assert await subject("firing", firing, over) == "CRITICAL: Sessions fail to start in project berlin"
+    assert await subject("firing", firing, other, over) == "CRITICAL: Spike, 2 times"
+    assert await subject("resolved", over, told("resolved", "rome")) == "OVER: Spike, 2 times"
+
+
 async def _rendered(tool: Callable[[str], str], tmp_path: Path, data: dict[str, Any]) -> str:
     (tmp_path / "data.json").write_text(json.dumps({"receiver": "on-call", "externalURL": "", **data}))
     code, text = await said(
