@@ -103,10 +103,10 @@ def _succeeded() -> str:
 
 
 def _succeeded_or_begun() -> str:
-    """When a round last succeeded; where none has, when they began: with the process, or later, within a day."""
+    """When a round last succeeded; where none has, when they began: with the process, or later, within two days."""
     interval = series("poll_interval_seconds", _HERE)
     process = "on (job, instance) group_left () process_start_time_seconds"
-    seen = f"(min_over_time(timestamp({interval})[1d:{MINIMUM_STEP}]) or timestamp({interval}))"
+    seen = f"(min_over_time(timestamp({interval})[2d:{MINIMUM_STEP}]) or timestamp({interval}))"
     begun = f"max by (project, operation) ({seen} > {process} or 0 * {interval} + {process})"
     return f"({_succeeded()} or {begun})"
 

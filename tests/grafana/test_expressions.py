@@ -200,3 +200,16 @@ async def test_rounds_that_began_within_the_last_minute_are_not_taken_for_as_old
     (behind,) = shown("exporter.json", "Rounds behind")
     steps = [expected(f"floor({behind})", "140s", {"{}": 0})]
     await evaluated(tool, tmp_path, interval="45s", input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_rounds_that_take_hours_are_behind_by_more_of_them_than_a_day_has(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Nine hours each, of a project that was added 45 hours ago and has never had a round without a failed call."""
+    values = {
+        'process_start_time_seconds{job="workspace", instance="a:10099"}': "1x560",
+        of("poll_interval_seconds", operation="ListSessionByUserName"): "_x20 32400x540",
+    }
+    (behind,) = shown("exporter.json", "Rounds behind")
+    steps = [expected(behind, "46h40m", {"{}": 5})]
+    await evaluated(tool, tmp_path, interval="5m", input_series=series(**values), promql_expr_test=steps)
