@@ -1,68 +1,79 @@
-# Needs Python 3.11 or newer, make, and a package registry that pip reaches. Everything lands in .venv.
+# Requires Python 3.11 or newer, make, and a package registry for pip. Everything is installed in .venv.
 
 PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13,$(shell command -v $(name)))),python3)
-BIN := .venv/bin
+# A Python given as `make PYTHON=...` has its own environment, such as .venv-3.13.
+VERSION := $(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+VENV := .venv$(VERSION)
+BIN := $(VENV)/bin
 
-.PHONY: help demo test check bench lint format readme dashboards grafana-schema kubernetes operator-schema lock wheel tools clean
+.PHONY: help demo test test-fast check bench lint format readme dashboards grafana-schema kubernetes operator-schema lock wheel tools clean
 
-help:  ## this list
+help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
 
-demo: .venv/run  ## the exporter against a simulated cloud
+demo: $(VENV)/run  ## run the exporter against a simulated cloud
 	$(BIN)/python -m exporter demo $(ARGS)
 
-test: tools wheel  ## every test, against the built wheel
+test: tools wheel  ## run all tests on the built wheel
 	$(BIN)/python -P -m pytest $(ARGS)
 
-check: lint test  ## format, lint, types and tests
+# Pure tests, tests in virtual time, and tests of the simulator and the cloud client: no other processes.
+FAST := tests/test_fleet*.py tests/test_metrics.py tests/test_exposition.py tests/test_polling.py tests/test_paging.py \
+	tests/test_quota.py tests/test_retries.py tests/test_refusals.py tests/test_watch.py tests/test_logs.py \
+	tests/config tests/cloud tests/simulator
 
-bench: .venv/dev  ## what the exporter costs, beside its alternatives; ARGS=--quick for a few minutes
+test-fast: wheel  ## run the fast tests on the built wheel
+	$(BIN)/python -P -m pytest $(FAST) $(ARGS)
+
+check: lint test  ## check format, lint and types, and run all tests
+
+bench: $(VENV)/dev  ## measure the exporter's costs and those of alternatives; ARGS=--quick takes a few minutes
 	PYTHONPATH=.:tests $(BIN)/python -m benchmarks $(ARGS)
 
-lint: .venv/dev  ## format, lint and types
+lint: $(VENV)/dev  ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: .venv/dev  ## put the sources into their one format
+format: $(VENV)/dev  ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-readme: .venv/dev  ## write the generated tables into the README and the runbook
+readme: $(VENV)/dev  ## write the generated tables of the README and the runbook
 	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md deploy/RUNBOOK.md
 
-dashboards: .venv/dev  ## write the Grafana dashboards as JSON
+dashboards: $(VENV)/dev  ## write the Grafana dashboards as JSON
 	PYTHONPATH=grafana:. $(BIN)/python -m dashboards grafana
 
-# Needs npm; only a new version of Grafana makes it necessary.
+# Requires npm. Only a new version of Grafana makes it necessary.
 SCHEMA := tests/grafana/schema
 grafana-schema:
-	rm -rf .venv/schema && mkdir -p .venv/schema && cp $(SCHEMA)/package.json $(SCHEMA)/derive.mjs .venv/schema
-	cd .venv/schema && npm install --silent --no-audit --no-fund --no-package-lock
-	cd .venv/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
+	rm -rf $(VENV)/schema && mkdir -p $(VENV)/schema && cp $(SCHEMA)/package.json $(SCHEMA)/derive.mjs $(VENV)/schema
+	cd $(VENV)/schema && npm install --silent --no-audit --no-fund --no-package-lock
+	cd $(VENV)/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
 
-kubernetes: .venv/dev  ## write the rules of Prometheus into their Kubernetes manifest
+kubernetes: $(VENV)/dev  ## write the Kubernetes manifest of Prometheus's rules
 	PYTHONPATH=. $(BIN)/python tests/support/prometheus_rule.py .
 
-operator-schema: .venv/dev  ## derive the schemas that the Prometheus Operator's manifests are checked against
+operator-schema: $(VENV)/dev  ## derive the schemas for the Prometheus Operator's manifests
 	$(BIN)/uv run --isolated --no-project --python $(BIN)/python --with cloudcoil-models-prometheus-operator==0.80.1.0 \
 		python tests/deploy/schema/derive.py tests/deploy/schema/operator.json
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --upgrade
 
-lock: .venv/dev  ## pin the newest versions of all dependencies
+lock: $(VENV)/dev  ## pin the newest versions of all dependencies
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
 
-# The wheel is installed as a user would get it; python -P keeps the sources here from being imported in its place.
-wheel: .venv/dev
+# Tests import the wheel as a user would install it. `python -P` prevents them from importing the sources here.
+wheel: $(VENV)/dev
 	rm -rf dist
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w dist .
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
 
-# What tests need besides Python comes from the system's packages, where there are such and we may install them.
+# Programs that tests require. Root installs them on Debian.
 TOOLS := prometheus promtool prometheus-alertmanager amtool openssl chromium systemd-analyze systemd-sysusers
 PACKAGES := prometheus prometheus-alertmanager openssl chromium systemd
 
@@ -70,19 +81,19 @@ tools:
 	@command -v $(TOOLS) | wc -l | grep -qx $(words $(TOOLS)) || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(PACKAGES); } \
-		|| echo "Not all of $(TOOLS) are installed: the tests that need them will be skipped."
+		|| echo "Some of $(TOOLS) are not installed. The tests that require them are skipped."
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is required: make PYTHON=/path/to/python" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
 
-.venv/run: requirements.txt | .venv/bin/python
+$(VENV)/run: requirements.txt | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
-.venv/dev: requirements-dev.txt | .venv/bin/python
+$(VENV)/dev: requirements-dev.txt | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-clean:  ## remove what the other commands made
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove everything that the other commands created
+	rm -rf .venv .venv-* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

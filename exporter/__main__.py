@@ -1,21 +1,21 @@
-"""``python -m exporter`` is the command ``workspace-exporter``."""
+"""`python -m exporter` is the command `workspace-exporter`."""
 
 import gc
 import sys
 
 
 def main() -> int:
-    """Run the command that the arguments name; returns the exit code.
+    """Run the command that the arguments name, and return the exit code.
 
-    What is imported stays, so the garbage collector is never to look at it: not while it is imported, where that takes
-    time for nothing, and not later, where that would hold up all else for tens of milliseconds each time.
+    The garbage collector never examines imported objects, which stay anyway. Each pass over them would take tens of
+    milliseconds, at the start and later.
     """
     gc.disable()
-    from exporter import cli  # noqa: PLC0415 - it is this import that must come after
+    from exporter.cli import main as run  # noqa: PLC0415 - imports have to follow gc.disable
 
     gc.freeze()
     gc.enable()
-    return cli.main()
+    return run()
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
 """The command line."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import structlog
 
-from exporter import __version__, config, demo, doctor, logs
+from exporter import __version__
 from exporter.app import exporting
-from exporter.cloud import chain
-from exporter.simulator import command as simulate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+from exporter.cloud.chain import first_link
+from exporter.config import Auth, ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
+from exporter.demo import run as run_demo
+from exporter.doctor import run as run_doctor
+from exporter.logs import configure
+from exporter.simulator.command import add_arguments as add_simulator_flags
+from exporter.simulator.command import run as run_simulator
 
 T = TypeVar("T")
 
@@ -27,14 +28,14 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; returns the exit code."""
+    """Run the command that the arguments name, and return the exit code."""
     parser = _parser()
     namespace = parser.parse_args(arguments)
     if namespace.command and namespace.check:
-        parser.error(f"--config.check asks nobody, and does not go with {namespace.command}")
+        parser.error(f"--config.check sends no requests and cannot be combined with {namespace.command}")
     try:
         return _run(namespace)
-    except config.ConfigError as error:
+    except ConfigError as error:
         sys.stderr.write(f"{error}\n")
     except OSError as error:
         sys.stderr.write(f"workspace-exporter: {error}\n")
@@ -42,15 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(namespace: argparse.Namespace) -> int:
-    flags = config.given_flags(namespace)
+    flags = given_flags(namespace)
     match namespace.command:
         case "simulate":
-            logs.configure(config.Log())
-            asyncio.run(_until_signalled(_without_reload(simulate.run(namespace))))
+            configure(Log())
+            asyncio.run(_until_signalled(_without_reload(run_simulator(namespace))))
         case "demo":
-            asyncio.run(_until_signalled(_without_reload(demo.run(flags))))
+            asyncio.run(_until_signalled(_without_reload(run_demo(flags))))
         case "doctor":
-            return 0 if asyncio.run(_until_signalled(doctor.run(_load(flags)))) else 1
+            return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags)))) else 1
         case _ if namespace.check:
             sys.stdout.write(f"{_summary(_load(flags))}\n")
         case _:
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="workspace-exporter",
         description="Prometheus exporter for the sessions and users of Huawei Cloud Workspace.",
-        epilog="Every flag may also be set in the configuration file, or as an environment variable: "
+        epilog="Every flag can also be set in the configuration file or as an environment variable: "
         "WORKSPACE_EXPORTER_POLL__INTERVAL is --poll.interval.",
         allow_abbrev=False,
     )
@@ -71,49 +72,47 @@ def _parser() -> argparse.ArgumentParser:
         "--config.check",
         dest="check",
         action="store_true",
-        help="Read the whole configuration, ask nobody, and end with every mistake named.",
+        help="Read the whole configuration without any request, report every mistake, and exit.",
     )
-    config.add_flags(parser)
-    commands = parser.add_subparsers(dest="command", metavar="doctor|demo|simulate", title="instead of watching")
-    doctor_parser = commands.add_parser(
+    add_flags(parser)
+    commands = parser.add_subparsers(dest="command", metavar="doctor|demo|simulate", title="other commands")
+    add_command = partial(commands.add_parser, allow_abbrev=False)
+    doctor = add_command(
         "doctor",
-        help="Ask the configured cloud once, and say line by line what works and what to do.",
-        description="Asks each configured endpoint once: name and TLS, clock, credentials, every IAM permission, one "
-        "user's answer and the call budget. Exit code 0 if nothing failed. Changes nothing, and names no user.",
-        allow_abbrev=False,
+        help="Query the configured cloud once, and report what works and what to do.",
+        description="Queries each configured endpoint once and checks name and TLS, clock, credentials, each IAM "
+        "permission, one user's answer and the request budget. The exit code is 0 if nothing failed. "
+        "It changes nothing and names no user.",
     )
-    config.add_flags(doctor_parser)
-    demo_parser = commands.add_parser(
+    demo = add_command(
         "demo",
-        help="Watch a simulated cloud: no account, no configuration file, no network.",
-        description="The exporter against a simulated cloud. Its settings are the demo's own, under the flags below.",
-        allow_abbrev=False,
+        help="Run the exporter against a simulated cloud, without account, configuration file and network.",
+        description="The exporter against a simulated cloud. The flags below override the demo's own settings.",
     )
-    config.add_flags(demo_parser)
-    simulate.add_arguments(
-        commands.add_parser(
-            "simulate",
-            help="Serve only the simulated cloud, for other clients.",
-            description="The simulated cloud alone: sessions, users, IAM and an ECS's metadata at one address.",
-            allow_abbrev=False,
-        )
+    simulator = add_command(
+        "simulate",
+        help="Run only the simulated cloud, for other clients.",
+        description="The simulated cloud alone: sessions, users, IAM and the ECS metadata service at one address.",
     )
+    add_flags(doctor)
+    add_flags(demo)
+    add_simulator_flags(simulator)
     return parser
 
 
-def _load(flags: Mapping[str, str]) -> config.Settings:
-    """Return the settings, the SDK's credential chain giving a project id where one is left out. Raises ConfigError."""
+def _load(flags: Mapping[str, str]) -> Settings:
+    """Return the settings; the SDK's credential chain gives a missing project ID. Raises ConfigError."""
     try:
-        link, broken = chain.first_link(os.environ), None
+        link, broken = first_link(os.environ), None
     except (OSError, ValueError) as error:
         link, broken = None, error
-    settings = config.load(flags, os.environ, default_project_id=link.project_id if link else None)
-    if broken and any(project.auth == config.Auth() for project in settings.projects):
-        raise config.ConfigError([config.Mistake("the SDK's credentials", "", str(broken))])
+    settings = load(flags, os.environ, default_project_id=link.project_id if link else None)
+    if broken and any(project.auth == Auth() for project in settings.projects):
+        raise ConfigError([Mistake("the SDK's credentials", "", str(broken))])
     return settings
 
 
-def _summary(settings: config.Settings) -> str:
+def _summary(settings: Settings) -> str:
     valid = f"The configuration is valid: {_listed(settings.projects)}."
     if settings.shard.total == 1:
         return valid
@@ -124,40 +123,39 @@ def _summary(settings: config.Settings) -> str:
     return f"{valid}\nWith {shard} it watches {watched}."
 
 
-def _listed(projects: Sequence[config.Project]) -> str:
+def _listed(projects: Sequence[Project]) -> str:
     counts = [(project.name, len(project.users)) for project in projects]
     return ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
 
 
-async def _serve(load: Callable[[], config.Settings]) -> None:
+async def _serve(load: Callable[[], Settings]) -> None:
     settings = load()
-    logs.configure(settings.log)
+    configure(settings.log)
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     async with exporting(settings, load) as running:
         while True:
             await hangup.wait()
             hangup.clear()
-            with contextlib.suppress(config.ConfigError):  # which is in the log
+            with contextlib.suppress(ConfigError):  # it has been logged
                 await running.reload()
 
 
 async def _without_reload(work: Coroutine[None, None, None]) -> None:
-    """The work of a command that has no configuration file: SIGHUP does not end it, and is answered in the log."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _tell_nothing_to_reload)
+    """Run a command without a configuration file, and answer SIGHUP with a warning."""
+
+    def warn() -> None:
+        _logger.warning("nothing_to_reload", reason="this command reads no configuration file")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, warn)
     await work
 
 
-def _tell_nothing_to_reload() -> None:
-    _logger.warning("nothing_to_reload", reason="this command reads no configuration file")
-
-
 async def _until_signalled(work: Coroutine[None, None, T]) -> T | None:
-    """What the work comes to; on SIGTERM or SIGINT it ends its own way, and comes to None."""
+    """Return the result of the work, or None if SIGTERM or SIGINT cancelled it."""
     task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         return await task
     return None

@@ -1,42 +1,38 @@
-"""`workspace-exporter demo`: the exporter against the embedded simulator, with nothing to set up."""
-
-from __future__ import annotations
+"""`workspace-exporter demo`: the exporter against the embedded simulator, without any setup."""
 
 import asyncio
 import itertools
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from typing import TextIO
 
-from exporter import config, logs
 from exporter.app import exporting
+from exporter.config import Layer, Settings, build, flag_layer
 from exporter.fleet import DOCUMENTED_STATES
+from exporter.logs import configure
+from exporter.runner import Exporter
 from exporter.simulator import DEMO_PROJECT_ID, DEMO_TOKEN, Latency, Script, Simulator, SimulatorOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from exporter.app import Exporter
-    from exporter.status import OperationStatus, ProjectStatus
+from exporter.status import OperationStatus, ProjectStatus
 
 USERS = 60
-SPEED = 60.0  # a simulated minute a second
-_RATE_LIMIT = 1200.0  # calls a minute: every user within 3 seconds, where the real cloud would take 20
+SPEED = 60.0  # simulated seconds per second
+_RATE_LIMIT = 1200.0  # requests per minute: all users in 3 seconds, compared with 20 in the real cloud
 
 _INCIDENT = Script(at=2 * 3600.0, duration=1800.0)  # two minutes after the start, for half a minute
+# Messages by the number of the line that they precede.
 _EVENTS = {
-    120: "\n  -- log-ins at one server group begin to fail: see InitFail --\n\n",
-    150: "\n  -- log-ins work again; what has failed stays listed for a while --\n\n",
+    120: "\n  -- sessions of one server group begin to fail: see InitFail --\n\n",
+    150: "\n  -- sessions start again; failed ones remain listed for a while --\n\n",
 }
-"""What to say at which line."""
 _LINE_INTERVAL = 1.0  # seconds between two lines on the terminal
-_LINES_A_HEADER = 20
+_LINES_PER_HEADER = 20
 _BAR_WIDTH = 8
-_ROUND_WIDTH = _BAR_WIDTH + len(f" {USERS}/{USERS}")
+_CYCLE_WIDTH = _BAR_WIDTH + len(f" {USERS}/{USERS}")
 
 
-def settings(cloud: str, users: list[str], flags: Mapping[str, str]) -> config.Settings:
-    """The demo's settings, under the flags. Raises ConfigError."""
+def demo_settings(cloud: str, users: list[str], flags: Mapping[str, str]) -> Settings:
+    """Return the demo's settings, overridden by the flags. Raises ConfigError."""
     project = {
         "name": "demo",
         "project_id": DEMO_PROJECT_ID,
@@ -50,42 +46,34 @@ def settings(cloud: str, users: list[str], flags: Mapping[str, str]) -> config.S
         "web": {"listen_address": "127.0.0.1:10099"},
         "log": {"level": "warning", "format": "console"},
     }
-    return config.build(config.flag_layer(flags), config.Layer("demo", defaults))
-
-
-def simulator() -> Simulator:
-    """A cloud whose time flies, with an incident to come."""
-    latency = Latency(0.03, 0.02)
-    options = SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=int(_RATE_LIMIT), latency=latency)
-    return Simulator(options)
+    return build(flag_layer(flags), Layer("demo", defaults))
 
 
 async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
     """Simulate, poll and serve until cancelled, with the numbers on the terminal. Raises ConfigError and OSError."""
-    cloud = simulator()
+    latency = Latency(0.03, 0.02)
+    cloud = Simulator(
+        SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=int(_RATE_LIMIT), latency=latency)
+    )
     async with cloud.serve() as url:
-        demo_settings = settings(url, list(cloud.population.names()), flags)
-        logs.configure(demo_settings.log)
-        async with exporting(demo_settings) as running:
-            out.write(introduction(running.address, url))
+        settings = demo_settings(url, list(cloud.population.names()), flags)
+        configure(settings.log)
+        async with exporting(settings) as running:
+            out.write(_introduction(running.address, url))
             for line in itertools.count():
+                header = "" if line % _LINES_PER_HEADER else _header()
                 try:
-                    out.write(
-                        _EVENTS.get(line, "")
-                        + ("" if line % _LINES_A_HEADER else header())
-                        + progress(running.exporter)
-                    )
+                    out.write(_EVENTS.get(line, "") + header + _progress(running.exporter))
                     out.flush()
                 except BrokenPipeError:  # nobody reads any more
                     return
                 await asyncio.sleep(_LINE_INTERVAL)
 
 
-def introduction(address: str, cloud: str) -> str:
-    """What to open, and what the lines below mean."""
+def _introduction(address: str, cloud: str) -> str:
     return f"""
 The exporter watches {USERS} users of a simulated cloud at {cloud}, where a minute passes each second.
-Two minutes from now, log-ins at one server group begin to fail for half a minute.
+Two minutes from now, the sessions of one server group will fail to start for half a minute.
 
   the numbers   {address}/metrics
   a page        {address}/
@@ -93,13 +81,12 @@ Two minutes from now, log-ins at one server group begin to fail for half a minut
 """
 
 
-def header() -> str:
-    """The names of the columns that :func:`progress` fills."""
-    return f"\n  {'round':{_ROUND_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
+def _header() -> str:
+    return f"\n  {'cycle':{_CYCLE_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
 
 
-def progress(exporter: Exporter) -> str:
-    """A line for the terminal on how the round goes and what the numbers are."""
+def _progress(exporter: Exporter) -> str:
+    """Return a line with the progress of the polling cycle and the current numbers."""
     (status,) = exporter.statuses
     (sessions, *_) = status.operations.values()
     states = Counter[str]()
@@ -113,12 +100,11 @@ def progress(exporter: Exporter) -> str:
         ("expired", status.counts.expired if accounts_known else "-"),
     ]
     columns = " ".join(f"{number:>{len(name)}}" for name, number in numbers)
-    return f"  {_round(sessions, status):{_ROUND_WIDTH}} {columns}\n"
+    return f"  {_cycle(sessions, status):{_CYCLE_WIDTH}} {columns}\n"
 
 
-def _round(operation: OperationStatus, status: ProjectStatus) -> str:
-    rounds = operation.rounds
-    shown = rounds.current or rounds.last
-    asked = shown.asked if shown else 0
-    filled = _BAR_WIDTH * asked // max(status.configured, 1)
-    return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {asked}/{status.configured}"
+def _cycle(operation: OperationStatus, status: ProjectStatus) -> str:
+    shown = operation.cycles.current or operation.cycles.last
+    polled = shown.done if shown else 0
+    filled = _BAR_WIDTH * polled // max(status.configured, 1)
+    return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {polled}/{status.configured}"

@@ -1,24 +1,20 @@
-"""Logging: constant events with key-value pairs, on standard error."""
-
-from __future__ import annotations
+"""Logging to standard error: constant events with key-value pairs."""
 
 import logging
 import sys
-from typing import TYPE_CHECKING
 
 import structlog
 
-if TYPE_CHECKING:
-    from exporter import config
+from exporter.config import Log
 
 _KEY_ORDER = ["timestamp", "level", "event", "project", "operation"]
 
 # Tracebacks without the values of variables, which may be secrets or people's names.
-_PLAIN_DICT = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+_PLAIN_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
-def configure(settings: config.Log) -> None:
-    """Send all logging of the process, libraries' included, through one formatter."""
+def configure(settings: Log) -> None:
+    """Send all log records of the process, including those of libraries, through one formatter."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -38,7 +34,7 @@ def configure(settings: config.Log) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings.format)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.format)],
         )
     )
     root = logging.getLogger()
@@ -47,10 +43,10 @@ def configure(settings: config.Log) -> None:
     logging.getLogger("exporter").setLevel(settings.level.upper())
 
 
-def _rendering(log_format: str) -> list[structlog.typing.Processor]:
+def _renderers(log_format: str) -> list[structlog.typing.Processor]:
     match log_format:
         case "json":
-            return [structlog.processors.ExceptionRenderer(_PLAIN_DICT), structlog.processors.JSONRenderer()]
+            return [structlog.processors.ExceptionRenderer(_PLAIN_TRACEBACKS), structlog.processors.JSONRenderer()]
         case "console":
             plain = structlog.dev.plain_traceback
             return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

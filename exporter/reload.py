@@ -1,34 +1,29 @@
-"""Reads the configuration again, and puts it in force as a whole or not at all."""
-
-from __future__ import annotations
+"""Reads the configuration again, and applies it completely or not at all."""
 
 import asyncio
+import socket
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import structlog
 
-from exporter import config, logs
+from exporter.config import ConfigError, Mistake, Settings, Web
+from exporter.logs import configure
+from exporter.runner import Exporter
 from exporter.setup import prepared
 from exporter.threads import in_a_thread
 from exporter.web.current import CurrentWebFile
 from exporter.web.listener import listening_sockets
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
-
-    from exporter.app import Exporter
-    from exporter.web.server import Server
+from exporter.web.server import Server
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Reload:
-    """Reloads an exporter's configuration, one time after the other. ``load`` reads it, and raises ConfigError."""
+    """Reloads an exporter's configuration, one time after the other. ``load`` reads it."""
 
     def __init__(
-        self, exporter: Exporter, server: Server, load: Callable[[], config.Settings], now: Callable[[], float]
+        self, exporter: Exporter, server: Server, load: Callable[[], Settings], now: Callable[[], float]
     ) -> None:
         self._exporter = exporter
         self._server = server
@@ -40,46 +35,54 @@ class Reload:
         """Reload.
 
         Raises:
-            ConfigError: it was refused, and all goes on as before.
+            ConfigError: the new configuration was rejected, for whatever reason, and the old one stays.
         """
         async with self._one_at_a_time:
             try:
                 settings = await in_a_thread(self._load)
-                await self._take_over(settings)
-            except config.ConfigError as error:
-                await self._exporter.reloaded(successful=False)
-                _logger.error("reload_refused", mistakes=[str(mistake) for mistake in error.mistakes])  # noqa: TRY400 - nothing to trace
+                await self._apply(settings)
+            except ConfigError as error:
+                await self._reject(error)
                 raise
-            logs.configure(settings.log)
+            except Exception as error:
+                _logger.exception("reload_failed")
+                rejected = ConfigError([Mistake("configuration", "", f"cannot be applied: {type(error).__name__}")])
+                await self._reject(rejected)
+                raise rejected from error
+            configure(settings.log)
             await self._exporter.reloaded(successful=True)
             users = sum(len(project.users) for project in settings.watched)
             _logger.info("reloaded", projects=len(settings.watched), users=users, address=self._server.address)
 
-    async def _take_over(self, settings: config.Settings) -> None:
-        """First all that may fail, then the swap, during which nothing else runs."""
+    async def _reject(self, error: ConfigError) -> None:
+        await self._exporter.reloaded(successful=False)
+        _logger.error("reload_rejected", mistakes=[str(mistake) for mistake in error.mistakes])
+
+    async def _apply(self, settings: Settings) -> None:
+        """Do first what may fail, then what cannot."""
         with ExitStack() as undo:
             sockets = await self._new_sockets(settings.web)
             for each in sockets:
                 undo.callback(each.close)
             if self._exporter.stopping:
-                raise config.ConfigError([config.Mistake("exporter", "", "is stopping; nothing was reloaded")])
+                raise ConfigError([Mistake("exporter", "", "is stopping; nothing was reloaded")])
             web_file = self._web_file(settings.web)
-            setup = prepared(settings, self._now, self._exporter.setup)
+            setup, plans = prepared(settings, self._now, self._exporter.setup)
             undo.pop_all()
         self._server.web_file = web_file
         if sockets:
             self._server.listen(sockets)
-        self._exporter.adopt(setup)
+        await self._exporter.adopt(setup, plans)
 
-    async def _new_sockets(self, web: config.Web) -> list[socket.socket]:
-        """Sockets for another address; none where it stays the same."""
+    async def _new_sockets(self, web: Web) -> list[socket.socket]:
+        """Return sockets for another address; none if it stays the same."""
         if web.listen_address == self._exporter.setup.web.listen_address:
             return []
         try:
             return await listening_sockets(web)
         except OSError as error:
-            raise config.ConfigError([config.Mistake("configuration", "web.listen_address", str(error))]) from error
+            raise ConfigError([Mistake("configuration", "web.listen_address", str(error))]) from error
 
-    def _web_file(self, web: config.Web) -> CurrentWebFile:
+    def _web_file(self, web: Web) -> CurrentWebFile:
         present = self._server.web_file
         return present if present.path == web.config_file else CurrentWebFile(web.config_file)

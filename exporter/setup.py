@@ -1,57 +1,96 @@
-"""From settings to all that runs by them. Whatever may fail fails here, before anything in force has been touched."""
+"""From settings to everything that runs by them. What may fail fails here, before anything in effect is touched."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from exporter import config
-from exporter.cloud.connect import lockable
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS
+from exporter.cloud.connect import Connection, connect, endpoints_of, lockout_key
+from exporter.cloud.reading import ByteBudget
 from exporter.cloud.transport import tls_context
+from exporter.config import ConfigError, Mistake, Project, Settings, User, Web
 from exporter.metrics.labels import Labelling
-from exporter.polling.refusals import Standing
-from exporter.watch import Plan, Watch, watch
+from exporter.polling.gate import Access, KeyGate
+from exporter.polling.pace import Pace
+from exporter.watch import Watch, WatchSpec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+# Paces by operation, credentials and host: the cloud's quota is the account's.
+SharedPaces = dict[tuple[str, object, str], Pace]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A watch and what it is to continue with."""
+
+    watch: Watch
+    spec: WatchSpec
+    users: Sequence[User]
+    connection: Connection
+    access: Access
+    pace_of: Callable[[str], Pace]
+
+    async def apply(self) -> None:
+        """Let the watch continue with it."""
+        await self.watch.apply(self.spec, self.users, self.connection, self.access, self.pace_of)
 
 
 @dataclass(frozen=True)
 class Setup:
     """Everything that settings amount to. They themselves are let go of, since they may name many users."""
 
-    web: config.Web
-    watches: tuple[Watch, ...]
+    web: Web
     labelling: Labelling
-    standings: Mapping[object, Standing]
-    """How keys and accounts stand with the cloud."""
+    watches: tuple[Watch, ...]
+    gates: Mapping[object, KeyGate]  # by access key or account
+    paces: SharedPaces
+    byte_budget: ByteBudget
 
 
-def prepared(settings: config.Settings, now: Callable[[], float], before: Setup | None = None) -> Setup:
-    """The setup for settings, which goes on from the one ``before``: what has not changed is the same in both.
+def prepared(settings: Settings, now: Callable[[], float], before: Setup | None = None) -> tuple[Setup, Sequence[Plan]]:
+    """Return the setup for settings, and plans to apply. What has not changed since the one ``before`` is used again.
 
     Raises:
-        ConfigError: a file that the settings rely on is of no use.
+        ConfigError: a file that the settings rely on is unusable.
     """
     try:
         labelling = Labelling.of(settings.metrics)
         tls = tls_context(settings.http.ca_file)
-        plans = [Plan.of(project, settings, tls) for project in settings.watched]
-        accounts = [lockable(project.auth) for project in settings.watched]
+        specs = [WatchSpec.of(project, settings, tls) for project in settings.watched]
+        keys = [lockout_key(project.auth) for project in settings.watched]
     except (OSError, ValueError) as error:
-        raise config.ConfigError([config.Mistake("configuration", "", str(error))]) from error
-    remembered = before.standings if before else {}
-    standings = {account: remembered.get(account) or Standing() for account in accounts}
-    known = {_identity(watch.plan): watch for watch in (before.watches if before else ())}
-    watches = tuple(
-        watch(plan, standings[account], now, known.get(_identity(plan)))
-        for plan, account in zip(plans, accounts, strict=True)
-    )
-    # What has been refused a moment ago must not be forgotten, or taking it out and in again would lock it.
-    gone = {account: standing for account, standing in remembered.items() if standing.matters}
-    return Setup(settings.web, watches, labelling, gone | standings)
+        raise ConfigError([Mistake("configuration", "", str(error))]) from error
+    known = {_identity(watch.spec): watch for watch in (before.watches if before else ())}
+    # What was rejected a moment ago must be remembered, or removing and adding a project could lock its key.
+    gates = {key: gate for key, gate in (before.gates if before else {}).items() if key in keys or gate.must_be_kept}
+    gates |= {key: KeyGate() for key in keys if key not in gates}
+    paces: SharedPaces = dict(before.paces) if before else {}
+    budget = before.byte_budget if before else ByteBudget()
+
+    def plan(spec: WatchSpec, key: object, users: Sequence[User]) -> Plan:
+        def pace_of(operation: str) -> Pace:
+            return paces.setdefault((operation, key, _host(operation, spec.project)), Pace())
+
+        watch, gate = known.get(_identity(spec)), gates[key]
+        connection, access = (watch.connection, watch.poller.access) if watch else (None, None)
+        if connection is None or watch is None or spec.connection != watch.spec.connection:
+            connection = connect(
+                spec.connection, now, gate, budget, telemetry=connection.telemetry if connection else None
+            )
+        if access is None or access.gate is not gate:
+            access = Access(spec.project.name, connection.credentials.fingerprint, gate)
+        return Plan(watch or Watch(spec, connection, access, pace_of, now), spec, users, connection, access, pace_of)
+
+    users = (project.users for project in settings.watched)
+    plans = [plan(*each) for each in zip(specs, keys, users, strict=True)]
+    return Setup(settings.web, labelling, tuple(each.watch for each in plans), gates, paces, budget), plans
 
 
-def _identity(plan: Plan) -> tuple[str, str]:
-    """What makes a project the same one after a reload."""
-    return plan.project.name, plan.project.project_id
+def _identity(spec: WatchSpec) -> tuple[str, str]:
+    """Return what makes a project the same one after a reload."""
+    return spec.project.name, spec.project.project_id
+
+
+def _host(operation: str, project: Project) -> str:
+    endpoints = endpoints_of(project)
+    sessions = operation in {LIST_SESSION_BY_USER_NAME, LIST_SESSIONS}
+    return urlsplit(endpoints.sessions if sessions else endpoints.users).netloc

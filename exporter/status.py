@@ -1,75 +1,58 @@
-"""A project as it stands at one moment: all that the metrics and the page are made of. Plain data."""
+"""A project at one moment: everything that metrics and page are made of. Plain data."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from exporter.cloud.telemetry import Telemetry
-    from exporter.fleet import Counts, FreshUser, InitFailures
-    from exporter.polling.failure_log import Trouble
-    from exporter.polling.rounds import Rounds
-    from exporter.polling.source import Source
+from exporter.cloud.telemetry import Telemetry
+from exporter.fleet import Counts, FreshUser, InitFailures
+from exporter.polling.cycles import Cycles
+from exporter.polling.failure_log import Failure
+from exporter.polling.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class OperationStatus:
     """How the polling of one operation goes."""
 
-    rounds: Rounds
-    interval: float
-    """Seconds that a round takes at the present rate limit, or the configured interval if longer."""
-    calls: int
-    """How many calls a round takes."""
-    fresh: int
-    """Users with a fresh answer."""
-    troubles: tuple[Trouble, ...] = ()
-    """What fails at present."""
+    cycles: Cycles
+    interval: float  # seconds that a cycle takes: the configured interval, or longer if rate limit or cloud require it
+    requests: int  # requests that a cycle takes
+    fresh: int  # users with a fresh answer
+    failures: tuple[Failure, ...] = ()  # what fails at present
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectStatus:
-    """How one project stands."""
+    """One project."""
 
     project: str
-    taken_at: float
-    """Wall time in seconds since 1970."""
+    taken_at: float  # wall time in seconds since 1970
     counts: Counts
-    users: Sequence[FreshUser]
-    """Every configured user."""
+    users: Sequence[FreshUser]  # all watched users
     init_failures: InitFailures
-    account_locks: int
-    """Accounts seen to become locked."""
+    account_locks: int  # accounts that became locked
     operations: Mapping[str, OperationStatus]
-    source: Source
-    """Where sessions come from."""
-    up: bool
-    """Whether the cloud answers about sessions."""
-    ready: bool
-    """Whether a first round has told of sessions, and one of accounts."""
-    paused: bool
-    """Whether nothing is asked at present, because the cloud refuses the credentials."""
-    rate_limit: float
-    """Calls a minute and operation, as configured."""
+    source: Source  # where sessions come from
+    up: bool  # whether the cloud answers about sessions
+    ready: bool  # whether the first cycles about sessions and accounts have ended
+    paused: bool  # whether no request is sent because the credentials are rejected or cannot be had
+    rate_limit: float  # requests per minute and operation, as configured
     telemetry: Telemetry
     credentials_expire_at: float | None
 
     @property
     def configured(self) -> int:
-        """Configured users."""
+        """Watched users."""
         return self.counts.configured
 
     @property
     def sessions_known(self) -> bool:
-        """Whether there is anything to say of sessions: a fresh answer, or nobody to ask for one."""
+        """Whether there are numbers about sessions: a fresh answer, or no user to poll."""
         return self.counts.sessions_known
 
     @property
     def accounts_known(self) -> bool:
-        """The same of accounts."""
+        """Whether there are numbers about accounts."""
         return self.counts.accounts > 0 or self.configured == 0
 
 
@@ -81,5 +64,4 @@ class ProcessStatus:
     revision: str
     python_version: str
     reload_successful: bool
-    loaded_at: float
-    """Wall time, in seconds since 1970, at which the configuration in force was loaded."""
+    loaded_at: float  # wall time, in seconds since 1970, at which the configuration in effect was loaded

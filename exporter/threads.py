@@ -1,14 +1,10 @@
 """Waiting for what blocks, without keeping the process from ending."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import TypeVar
 
 T = TypeVar("T")
 

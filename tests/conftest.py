@@ -7,8 +7,11 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
+import aiohttp
+import aioresponses.core
 import pytest
 import structlog
 from support.figures import Figures
@@ -17,6 +20,16 @@ import exporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+class _MockedResponse(aiohttp.ClientResponse):
+    """A response as aioresponses 0.7.9 makes it, without the writer that aiohttp 3.14 expects."""
+
+    def __init__(self, *args: Any, **parts: Any) -> None:
+        super().__init__(*args, stream_writer=Mock(), **parts)
+
+
+aioresponses.core.ClientResponse = _MockedResponse  # type: ignore[attr-defined] # this is what has to be mended
 
 IN_CI = os.environ.get("CI") == "true"
 PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

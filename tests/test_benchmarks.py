@@ -13,7 +13,7 @@ from benchmarks.interleaved import medians
 from benchmarks.plan import Plan
 
 from exporter.simulator import Simulator, SimulatorOptions
-from exporter.simulator.population import all_entries, all_sessions
+from exporter.simulator.population import all_sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,11 +158,11 @@ def test_a_crowd_is_the_same_user_by_user_and_listed(users: int, sessions: int) 
     crowd = Crowd(users, sessions, 500.0, failures)
     for now, failed in ((600.0, 0), (985.0, 0), (1_000.0, 1), (2_000.0, 2)):
         one_by_one = {str(session.id): session for session in all_sessions(crowd, now)}
-        listed = {entry.id: entry.record() for entry in all_entries(crowd, now)}
+        listed = {entry.id: entry.record() for entry in crowd.entries(now)}
         assert one_by_one == listed
         assert sum(session.session_state == "InitFail" for session in listed.values()) == failed
         assert len([ident for ident in listed if not ident.startswith("f")]) == sessions
-    starts = [entry.start_time for entry in all_entries(crowd, 3_000.0)]
+    starts = [entry.start_time for entry in crowd.entries(3_000.0)]
     assert starts == sorted(starts, reverse=True)
     truth = Simulator(SimulatorOptions(), population=crowd).users()
     assert [(user.user_name, user.id) for user in truth] == [(user_name(n), user_id(n)) for n in range(users)]

@@ -15,7 +15,7 @@ from support.fake_cloud import cloud_of, refused
 from support.promises import Promise
 from support.simulated_cloud import SimulatedCloud
 from support.virtual_time import EPOCH, run_virtually, wall_clock
-from support.watches import after, by_state, polled, statuses, watch_of
+from support.watches import after, by_state, polled, status, statuses, watch_of
 
 from exporter import config
 from exporter.cloud.errors import Unreachable
@@ -24,8 +24,7 @@ from exporter.metrics.exposition import TEXT, Exposition
 from exporter.metrics.families import render
 from exporter.metrics.family import PREFIX
 from exporter.metrics.labels import Labelling
-from exporter.simulator import Simulator, SimulatorOptions
-from exporter.simulator.incidents import Script
+from exporter.simulator import Script, Simulator, SimulatorOptions
 from exporter.status import ProcessStatus
 
 if TYPE_CHECKING:
@@ -135,9 +134,7 @@ def test_users_that_fit_the_interval_are_asked_one_by_one_and_nothing_is_swept()
     assert status.source.name == "per_user"
     assert status.operations.keys() == {SESSIONS, DETAIL}
     assert not cloud.times(SWEEP)
-    assert events(logged, "source_decided") == [
-        ("per_user", "180 users fit the 180 calls that an interval has room for")
-    ]
+    assert events(logged, "source_chosen") == [("per_user", "180 requests per interval, 180 allowed")]
 
 
 def test_one_user_more_than_fits_the_interval_is_swept_with_all_others() -> None:
@@ -152,9 +149,7 @@ def test_one_user_more_than_fits_the_interval_is_swept_with_all_others() -> None
         SWEEP: 181,
         LISTING: 181,
     }
-    assert events(logged, "source_decided") == [
-        ("bulk", "181 users need more than the 180 calls that an interval has room for")
-    ]
+    assert events(logged, "source_chosen") == [("bulk", "181 requests per interval, 180 allowed")]
 
 
 def test_of_many_users_everybody_is_known_within_seconds_and_every_change_within_an_interval() -> None:
@@ -166,7 +161,7 @@ def test_of_many_users_everybody_is_known_within_seconds_and_every_change_within
         async with polled(watch):
             for _ in range(3):
                 await asyncio.sleep(70)
-                seen.append(by_state(watch.status()))
+                seen.append(by_state(status(watch)))
                 for name in names:
                     state = "InitFail" if name.endswith("7") else "Disconnected"
                     cloud.sessions[name] = (Session(id=f"of-{name}", session_state=state),)
@@ -203,9 +198,9 @@ def test_where_sweeps_are_not_allowed_it_goes_on_user_by_user_and_says_so_until_
     assert (early.ready, early.up) == (True, True)
     assert (early.counts.asked, early.counts.swept, late.counts.swept) == (400, 0, 400)
     assert by_state(early) == by_state(late) == {"Active": 400}
-    assert [source for source, _ in events(logged, "source_decided")] == ["bulk", "per_user", "bulk"]
-    assert events(logged, "source_decided")[1][1] == "ListSessions fails (403)"
-    (failing,) = [line for line in logged if line["event"] == "calls_failing"]
+    assert [source for source, _ in events(logged, "source_chosen")] == ["bulk", "per_user", "bulk"]
+    assert events(logged, "source_chosen")[1][1] == "ListSessions fails (403)"
+    (failing,) = [line for line in logged if line["event"] == "requests_failing"]
     assert failing["missing_iam_action"] == "workspace:session:listSessions"
 
 
@@ -230,10 +225,10 @@ def test_users_are_not_swept_for_among_so_many_others_that_asking_them_takes_few
     cloud, names = cloud_of(40_000)
     with capture_logs() as logged:
         (status,) = after(cloud, names[:200], 400)
-    assert status.source == ("per_user", "to sweep 40000 sessions takes as many calls as to ask for 200 users")
+    assert status.source == ("per_user", "200 requests for all users, 445 for a scan of all sessions")
     assert by_state(status) == {"Active": 200}
     assert len(cloud.times(SWEEP)) <= 8, "a page an interval, to see whether it has become worth it"
-    assert [source for source, _ in events(logged, "source_decided")] == ["bulk", "per_user"]
+    assert [source for source, _ in events(logged, "source_chosen")] == ["bulk", "per_user"]
 
 
 def test_sessions_older_than_sweeps_look_back_are_asked_for_in_turn() -> None:
@@ -265,8 +260,8 @@ def test_a_sweep_whose_pages_do_not_fit_together_ends_nothing_and_is_told() -> N
     (status,) = after(cloud, names, 200)
     assert by_state(status) == {"Active": 400}
     assert status.source.name == "per_user"
-    (trouble,) = status.operations[SWEEP].troubles
-    assert trouble.error.outcome == "invalid_response"
+    (failure,) = status.operations[SWEEP].failures
+    assert failure.error.outcome == "invalid_response"
 
 
 def test_a_cloud_that_allows_smaller_pages_only_is_asked_for_those() -> None:

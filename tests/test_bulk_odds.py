@@ -9,7 +9,7 @@ import pytest
 from support.fake_cloud import FakeCloud, cloud_of, refused
 from support.promises import Promise
 from support.virtual_time import EPOCH, run_virtually, until, wall_clock
-from support.watches import after, by_state, polled, reloaded, statuses, watch_of
+from support.watches import after, by_state, polled, reload, status, statuses, watch_of
 
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
 from exporter.cloud.errors import Unreachable
@@ -86,8 +86,8 @@ def test_a_reload_that_lets_sweeps_look_back_less_far_ends_no_session() -> None:
     async def main() -> list[ProjectStatus]:
         first = watch_of(cloud, *names, rate_limit=30.0)
         before = await statuses(first, 900)
-        second = reloaded(cloud, first, rate_limit=30.0, bulk_lookback=8 * HOUR)
-        return [*before, *await statuses(second, *range(905, 1400, 5))]
+        await reload(first, cloud, *names, rate_limit=30.0, bulk_lookback=8 * HOUR)
+        return [*before, *await statuses(first, *range(905, 1400, 5))]
 
     assert set(totals(run_virtually(main()))) == {200}
 
@@ -106,7 +106,7 @@ def test_what_the_first_pages_of_a_first_sweep_told_counts_to_its_end_though_it_
     cloud, names = crowded(150, 20)
     cloud.latency = 2.0
     seen = after(cloud, names, *range(1, 70), interval=20.0, rate_limit=30.0)
-    assert seen[60].operations[LIST_SESSIONS].rounds.last is None, "a second after three intervals"
+    assert seen[60].operations[LIST_SESSIONS].cycles.last is None, "a second after three intervals"
     assert totals(seen)[60] > 2500
     assert totals(seen) == sorted(totals(seen))
     assert totals(seen)[-1] == 3000
@@ -135,7 +135,7 @@ def test_one_failed_list_of_all_users_costs_no_call_a_user() -> None:
     cloud, names = cloud_of(400)
     cloud.fault = refusing(LIST_USERS, 290, 310, status=403)
     during, later = after(cloud, names, 350, 1000)
-    assert [len(status.operations[LIST_USERS].troubles) for status in (during, later)] == [1, 0]
+    assert [len(status.operations[LIST_USERS].failures) for status in (during, later)] == [1, 0]
     assert (during.counts.accounts, later.counts.accounts) == (400, 400)
     assert not cloud.times(LIST_USER_DETAIL)
 
@@ -174,9 +174,9 @@ def test_a_user_whom_sweeps_raise_a_question_about_is_asked_again_until_there_is
             await until(1300)
             cloud.sessions[names[7]] = (Session(id=f"of-{names[7]}", session_state="SignedOut"),)
             await until(1430)
-            unanswered = watch.status()
+            unanswered = status(watch)
             await until(1600)
-            return unanswered, watch.status()
+            return unanswered, status(watch)
 
     unanswered, answered = run_virtually(main())
     assert by_state(unanswered) == {"Active": 199}
@@ -197,9 +197,9 @@ def test_sweeps_that_name_users_otherwise_than_they_are_configured_are_told_to_f
     assert {status.source for status in seen} == {("per_user", "ListSessions fails (invalid_response)")}
     assert set(totals(seen)) == {200}
     assert seen[-1].operations[LIST_SESSIONS].fresh == 0
-    (trouble,) = seen[-1].operations[LIST_SESSIONS].troubles
+    (failure,) = seen[-1].operations[LIST_SESSIONS].failures
     assert (
-        trouble.error.detail == "none of 200 sessions is told to be a configured user's, though users have some of them"
+        failure.error.detail == "none of 200 sessions belongs to a configured user by name, but users have some of them"
     )
 
 
@@ -215,10 +215,10 @@ def test_sweeps_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_onl
     async def main() -> list[ProjectStatus]:
         async with polled(watch):
             await until(30)
-            before = watch.status()
+            before = status(watch)
             cloud.sessions[names[0]] = ()
             await until(70)
-            return [before, watch.status()]
+            return [before, status(watch)]
 
     before, later = run_virtually(main())
     assert (by_state(before), by_state(later)) == ({"Active": 1}, {})
@@ -234,8 +234,8 @@ def test_a_session_that_starts_in_the_future_by_the_cloud_s_clock_is_swept_at_on
             await until(401)
             cloud.sessions[names[-1]] += (Session(id="failed", session_state="InitFail"),)
             cloud.started["failed"] = wall_clock() + 300
-            before = watch.status()
+            before = status(watch)
             await until(470)
-            return [status.init_failures.total for status in (before, watch.status())]
+            return [status.init_failures.total for status in (before, status(watch))]
 
     assert run_virtually(main()) == [0, 1]

@@ -54,7 +54,7 @@ socket.getaddrinfo = getaddrinfo
 
 @asynccontextmanager
 async def command(*arguments: str, **environ: str) -> AsyncIterator[Process]:
-    """The exporter as a process, ended in any case."""
+    """Run the exporter as a process, and end it in any case."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKSPACE_", "HUAWEICLOUD_"))}
     clean["PYTHONPATH"] = str(Path(exporter.__file__).parents[1])  # the same exporter that is imported here
     process = await asyncio.create_subprocess_exec(
@@ -69,14 +69,14 @@ async def command(*arguments: str, **environ: str) -> AsyncIterator[Process]:
 
 
 async def outcome(*arguments: str, **environ: str) -> tuple[int | None, str, str]:
-    """Exit code, output and errors of a command that ends by itself."""
+    """Return exit code, output and errors of a command that ends by itself."""
     async with command(*arguments, **environ) as process:
         output, errors = await process.communicate()
         return process.returncode, output.decode(), errors.decode()
 
 
 async def line_with(stream: asyncio.StreamReader | None, pattern: str) -> re.Match[str]:
-    """The first line that matches."""
+    """Return the match in the first line that has one."""
     assert stream
     async with asyncio.timeout(20):
         while line := (await stream.readline()).decode():
@@ -96,11 +96,11 @@ def configuration(tmp_path: Path) -> Path:
     return file
 
 
-async def test_the_version_is_the_package_s() -> None:
+async def test_the_version_is_that_of_the_package() -> None:
     assert await outcome("--version") == (0, f"workspace-exporter {exporter.__version__}\n", "")
 
 
-async def test_the_garbage_collector_works_but_looks_at_nothing_that_was_imported() -> None:
+async def test_the_garbage_collector_is_enabled_and_ignores_imported_objects() -> None:
     told = "import gc, atexit; atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000))"
     sources = Path(exporter.__file__).parents[1]  # of the same exporter that is imported here
     run = f"import sys; sys.path.insert(0, '{sources}'); from exporter.__main__ import main; main()"
@@ -123,7 +123,7 @@ async def test_help_names_the_commands_and_every_flag() -> None:
         assert word in text
 
 
-async def test_a_valid_configuration_is_said_to_be_so(configuration: Path) -> None:
+async def test_a_valid_configuration_is_summarized(configuration: Path) -> None:
     code, text, errors = await outcome("--config.file", str(configuration), "--config.check")
     assert (code, text, errors) == (0, "The configuration is valid: berlin with 1 user.\n", "")
 
@@ -139,8 +139,8 @@ async def test_a_valid_configuration_is_said_to_be_so(configuration: Path) -> No
         ("2", "With shard.index 2 of shard.total 3 it watches 1 of 3 projects: paris with 1 user.\n"),
     ],
 )
-async def test_a_shard_s_check_says_which_projects_are_its_own(tmp_path: Path, index: str, told: str) -> None:
-    """The others are checked and told all the same: each shard has the whole configuration."""
+async def test_the_check_of_a_shard_lists_its_projects(tmp_path: Path, index: str, told: str) -> None:
+    """Each shard checks and summarizes the whole configuration."""
     everywhere = {"region": "eu-west-101", "auth": {"token": "t0ken"}}
     names = {"berlin": ("q", ["a"]), "paris": ("p", ["b"]), "rome": ("s", ["c", "d"])}
     projects = [{"name": name, "project_id": by_id, "users": users} for name, (by_id, users) in names.items()]
@@ -152,7 +152,7 @@ async def test_a_shard_s_check_says_which_projects_are_its_own(tmp_path: Path, i
     assert (code, text, errors) == (0, valid + told, "")
 
 
-async def test_every_mistake_is_told_with_file_path_and_reason(tmp_path: Path) -> None:
+async def test_every_mistake_is_printed_with_file_path_and_reason(tmp_path: Path) -> None:
     file = tmp_path / "workspace.yml"
     file.write_text("projects: [{project_id: p, users: [a]}]\npoll: {intervall: 1s}\n")
     code, text, errors = await outcome(
@@ -168,13 +168,13 @@ async def test_every_mistake_is_told_with_file_path_and_reason(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["demo", "simulate", "doctor"])
-async def test_the_check_that_asks_nobody_goes_with_no_command(name: str) -> None:
+async def test_the_check_cannot_be_combined_with_a_command(name: str) -> None:
     code, _, errors = await outcome("--config.check", name)
     assert code == 2
-    assert f"asks nobody, and does not go with {name}" in errors
+    assert f"sends no requests and cannot be combined with {name}" in errors
 
 
-async def test_without_a_configuration_it_says_what_is_missing() -> None:
+async def test_without_a_configuration_the_error_names_what_is_missing() -> None:
     code, _, errors = await outcome()
     assert code == 1
     assert "projects" in errors
@@ -189,7 +189,7 @@ async def test_the_sdk_s_environment_gives_project_id_and_keys(tmp_path: Path) -
     assert (code, text) == (0, "The configuration is valid: from-the-sdk with 1 user.\n")
 
 
-async def test_a_broken_credentials_file_of_the_sdk_is_a_mistake_where_it_is_needed(
+async def test_a_broken_sdk_credentials_file_is_a_mistake_if_a_project_needs_it(
     tmp_path: Path, configuration: Path
 ) -> None:
     credentials = tmp_path / "credentials"
@@ -224,7 +224,7 @@ async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
 
 @pytest.fixture
 def silent_dns(tmp_path: Path) -> dict[str, str]:
-    """The environment of a process in which no lookup of an unknown name ever ends; it says ``asked`` at the first."""
+    """Return the environment of a process whose DNS lookups never end; it prints `asked` at the first one."""
     (tmp_path / "sitecustomize.py").write_text(SILENT_DNS)
     return {"PYTHONPATH": f"{tmp_path}:{Path(exporter.__file__).parents[1]}"}
 
@@ -260,7 +260,7 @@ async def test_sighup_reloads_and_a_broken_file_changes_nothing(configuration: P
         found = await line_with(process.stderr, "event=listening address=(.*)")
         rewrite(configuration, CONFIGURATION + "shard: {index: one}\n")
         process.send_signal(signal.SIGHUP)
-        refused = await line_with(process.stderr, "event=reload_refused mistakes=(.*)")
+        refused = await line_with(process.stderr, "event=reload_rejected mistakes=(.*)")
         assert f"{configuration}: shard.index: must be a whole number" in refused[1]
         assert "last_reload_successful 0.0" in (await get(f"{found[1]}/metrics"))[1]
         rewrite(configuration, CONFIGURATION.replace("users: [", "users: [another, "))
@@ -270,7 +270,7 @@ async def test_sighup_reloads_and_a_broken_file_changes_nothing(configuration: P
         assert "_exporter_config_last_reload_success_timestamp_seconds" in text
 
 
-async def test_quit_ends_it_as_a_signal_does(configuration: Path) -> None:
+async def test_a_quit_request_ends_the_process(configuration: Path) -> None:
     async with command("--config.file", str(configuration), "--web.enable-lifecycle") as process:
         found = await line_with(process.stderr, "event=listening address=(.*)")
         async with aiohttp.ClientSession() as session, session.post(f"{found[1]}/-/quit") as response:
@@ -280,7 +280,7 @@ async def test_quit_ends_it_as_a_signal_does(configuration: Path) -> None:
     assert process.returncode == 0
 
 
-async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
+async def test_an_address_in_use_is_reported_without_a_traceback(configuration: Path) -> None:
     async with command("--config.file", str(configuration)) as process:
         found = await line_with(process.stderr, "event=listening address=http://(.*)")
         code, _, errors = await outcome("--config.file", str(configuration), "--web.listen-address", found[1])
@@ -289,8 +289,8 @@ async def test_an_address_in_use_is_told_plainly(configuration: Path) -> None:
     assert "Traceback" not in errors
 
 
-async def test_the_doctor_tells_by_its_exit_code_whether_all_works(tmp_path: Path) -> None:
-    """It reads the configuration as the exporter does, flags before the command included; errors stay empty."""
+async def test_the_doctor_s_exit_code_is_0_only_if_everything_works(tmp_path: Path) -> None:
+    """It reads the same configuration as the exporter, including flags before the command."""
     simulator = Simulator(SimulatorOptions(users=3))
     async with simulator.serve() as url:
         file = tmp_path / "workspace.yml"
@@ -309,7 +309,7 @@ async def test_the_doctor_tells_by_its_exit_code_whether_all_works(tmp_path: Pat
 
 
 async def test_the_doctor_ends_on_a_signal_with_exit_code_1() -> None:
-    """What it has found by then it has said already."""
+    """Findings are printed as they arrive."""
     async with answering(b"") as url:
         projects = json.dumps([{"project_id": "p", "endpoints": {"sessions": url, "users": url}, "users": ["anna"]}])
         environ = {"WORKSPACE_EXPORTER_PROJECTS": projects, "HUAWEICLOUD_SDK_AK": "a", "HUAWEICLOUD_SDK_SK": "s"}
@@ -320,7 +320,7 @@ async def test_the_doctor_ends_on_a_signal_with_exit_code_1() -> None:
     assert (process.returncode, errors) == (1, b"")
 
 
-async def test_the_demo_serves_right_numbers_and_shows_them() -> None:
+async def test_the_demo_serves_and_prints_correct_numbers() -> None:
     async with asyncio.timeout(60), command("demo", "--web.listen-address", "127.0.0.1:0") as process:
         found = await line_with(process.stdout, r"the numbers +(http://\S+)")
         text = await until(_covered, found[1])
@@ -337,8 +337,8 @@ def _covered(text: str) -> bool:
     return found == ["1.0", "1.0"]
 
 
-async def test_what_the_simulator_says_is_a_configuration_that_the_exporter_runs_on(tmp_path: Path) -> None:
-    """All of it, saved as it is: what is there for people is comments."""
+async def test_the_simulator_prints_a_configuration_for_the_exporter(tmp_path: Path) -> None:
+    """The output is valid as a whole; notes for people are comments."""
     async with command("simulate", "--listen-address", "127.0.0.1:0", "--users", "5", "--quota", "0") as process:
         assert process.stdout
         printed = ""
@@ -359,7 +359,7 @@ async def test_what_the_simulator_says_is_a_configuration_that_the_exporter_runs
     assert (rest, errors) == (b"", b"")
 
 
-async def test_the_simulator_tells_an_address_in_use_plainly() -> None:
+async def test_the_simulator_reports_an_address_in_use_without_a_traceback() -> None:
     async with command("simulate", "--listen-address", "127.0.0.1:0") as process:
         (address,) = (await line_with(process.stdout, "answers at http://(.*)")).groups()
         code, output, errors = await outcome("simulate", "--listen-address", address)
@@ -375,8 +375,8 @@ async def test_the_simulator_tells_an_address_in_use_plainly() -> None:
         (("simulate", "--listen-address", "127.0.0.1:0"), r"answers at (http://\S+)"),
     ],
 )
-async def test_sighup_does_not_end_what_has_nothing_to_reload(arguments: tuple[str, ...], serves: str) -> None:
-    """It says so in the log, and goes on."""
+async def test_sighup_does_not_end_a_command_without_a_configuration(arguments: tuple[str, ...], serves: str) -> None:
+    """A warning is logged, and the command continues."""
     async with asyncio.timeout(60), command(*arguments) as process:
         found = await line_with(process.stdout, serves)
         for _ in range(2):

@@ -14,8 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from support.exporters import get, project, running, settings, until
 from support.promises import Promise
 
-from exporter import app, config, logs
+from exporter import config, logs, runner
 from exporter.metrics.family import Description, Rendered
+from exporter.runner import Exporter
 from exporter.setup import prepared
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults
 
@@ -107,7 +108,7 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
             text = await until(complete, f"{address}/metrics")
             _, page, _ = await get(f"{address}/")
     log = capfd.readouterr().err
-    assert "calls_failing" in log
+    assert "requests_failing" in log
     told = text + page + log
     assert [mark for mark in PERSONAL_MARKS if mark in told] == []
     assert [name for name in simulator.population.names() if name in told] == []
@@ -131,7 +132,7 @@ async def test_without_credentials_nothing_is_counted_and_up_page_and_log_tell(
             text = await until(lambda text: values(text, "up") == {(): 0}, f"{address}/metrics")
             _, page, _ = await get(f"{address}/")
     assert {code for (code,) in values(text, "api_requests_total", "code")} == {"200"}
-    assert f"nothing was asked (unreadable, {token} is not UTF-8 text)" in page
+    assert f"no request was sent (unreadable, {token} is not UTF-8 text)" in page
     assert f'operation=credentials code=unreadable detail="{token} is not UTF-8 text"' in capfd.readouterr().err
 
 
@@ -158,7 +159,7 @@ async def test_a_mistake_of_our_own_while_publishing_leaves_nothing_published(
     simulator = frozen(users=3)
     async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
         await until(complete, f"{address}/metrics")
-        monkeypatch.setattr(app, "render", lambda *_: 1 // 0)
+        monkeypatch.setattr(runner, "render", lambda *_: 1 // 0)
         text = await until(lambda text: "huaweicloud" not in text, f"{address}/metrics")
         assert "process_cpu_seconds_total" in text
         assert (await get(f"{address}/-/healthy"))[0] == 200
@@ -179,7 +180,7 @@ async def test_a_scrape_is_answered_while_a_publish_is_under_way(monkeypatch: py
     simulator = frozen(users=3)
     async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
         await until(complete, f"{address}/metrics")
-        monkeypatch.setattr(app, "render", long_rendering)
+        monkeypatch.setattr(runner, "render", long_rendering)
         await begun.wait()
         for accept in ("text/plain", OPENMETRICS):
             status, text, _ = await get(f"{address}/metrics", Accept=accept)
@@ -206,7 +207,7 @@ async def test_what_others_do_amid_a_publish_is_not_put_down_to_it(monkeypatch: 
         return clock
 
     nowhere = settings(project(frozen(users=3), "http://127.0.0.1:1"))
-    exporter = app.Exporter(prepared(nowhere, lambda: NOW), lambda: NOW)
+    exporter = Exporter(prepared(nowhere, lambda: NOW)[0], lambda: NOW)
     monkeypatch.setattr(time, "perf_counter", perf_counter)
     other = asyncio.create_task(busy())
     assert 0 < await exporter.publish() < 10
@@ -222,7 +223,7 @@ async def test_ready_is_said_after_the_first_round_and_healthy_at_once() -> None
         async with running(slow) as address:
             assert (await get(f"{address}/-/healthy"))[0] == 200
             status, text, _ = await get(f"{address}/-/ready")
-            assert (status, text) == (503, "Waiting for the first round of: sim.\n")
+            assert (status, text) == (503, "Waiting for the first cycle of: sim.\n")
             assert await until(lambda text: text == "Ready.\n", f"{address}/-/ready")
 
 
@@ -246,7 +247,7 @@ async def test_the_page_tells_each_project_and_operation() -> None:
         status, page, headers = await get(f"{address}/")
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert page.count("5 of 5 users covered") == 2
+    assert page.count("Fresh answers for 5 of 5 users") == 2
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert 'href="/metrics"' in page

@@ -1,9 +1,9 @@
-"""What is known of the users, and the counts over them."""
-
-from __future__ import annotations
+"""A fleet of users: what users' own answers and account answers change, and the counts."""
 
 import gc
+import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -11,13 +11,24 @@ from hypothesis import strategies as st
 from support.promises import Promise
 
 from exporter.cloud.models import Session, UserDetail
-from exporter.fleet import MOST_VALUES, Fleet
+from exporter.fleet import MOST_VALUES, STEP, Counts, Fleet
 
-ALWAYS = {"sessions_since": 0.0, "accounts_since": 0.0}
+
+def run(steps: Iterator[None]) -> int:
+    """Run all steps; return how many there were."""
+    return sum(1 for _ in steps)
+
+
+def fresh_counts(fleet: Fleet, *, asked_since: float = 0.0, accounts_since: float = 0.0) -> Counts:
+    run(fleet.expire(asked_since=asked_since, accounts_since=accounts_since, scanned_since=0.0))
+    return fleet.counts()
 
 
 def failed(session_id: str, code: str = "WKS.1", group: str | None = None) -> Session:
     return Session(id=session_id, session_state="InitFail", failed_code=code, app_server_group_id=group)
+
+
+Work = Callable[[Fleet], Iterator[None]]
 
 
 def fleet_of(*names: str) -> Fleet:
@@ -30,11 +41,11 @@ def test_a_user_counts_once_with_the_last_answer() -> None:
     (a,) = fleet.members
     fleet.sessions_answered(a, (Session(id="1", session_state="Active"),), at=1)
     fleet.sessions_answered(a, (Session(id="1", session_state="SignedOut"),), at=2)
-    assert fleet.counts(**ALWAYS).sessions == {("SignedOut", "unknown", "unknown"): 1}
+    assert fleet.counts().sessions == {("SignedOut", "unknown", "unknown"): 1}
 
 
-def test_the_garbage_collector_has_no_more_to_look_at_the_more_users_there_are() -> None:
-    """It would hold up all else for as long as it looks."""
+def test_the_garbage_collector_tracks_no_more_objects_with_more_users() -> None:
+    """A collection blocks the event loop."""
     gc.collect()
     before = len(gc.get_objects())
     fleet = fleet_of(*(f"user{n}" for n in range(1000)))
@@ -48,7 +59,7 @@ def test_the_garbage_collector_has_no_more_to_look_at_the_more_users_there_are()
     assert len(users) == 1000
 
 
-def test_what_is_told_again_takes_no_further_memory() -> None:
+def test_a_repeated_answer_takes_no_further_memory() -> None:
     """A session stays the same object while nothing of it changes, and its id when something does."""
 
     def listed(state: str) -> tuple[Session, ...]:
@@ -63,10 +74,10 @@ def test_what_is_told_again_takes_no_further_memory() -> None:
     fleet.sessions_answered(a, listed("Disconnected"), at=3)
     assert a.fresh.listed == listed("Disconnected")
     assert a.fresh.listed[0].id is first[0].id
-    fleet.sessions_sighted([("a", listed("Active")[0])], at=4)
+    fleet.scan_page([("a", listed("Active")[0])], at=4)
     assert a.fresh.listed[0].session_state == "Active"
     assert a.fresh.listed[0].id is first[0].id
-    assert next(iter(fleet.swept.listed)) is first[0].id
+    assert a.records[0].session.id is first[0].id
 
 
 @pytest.mark.promise(Promise.STALE)
@@ -77,24 +88,24 @@ def test_a_stale_user_drops_out_of_every_count() -> None:
     fleet.account_answered(a, UserDetail(locked=True), at=1)
     fleet.sessions_answered(b, (Session(session_state="Active"),), at=2)
     fleet.account_answered(b, UserDetail(locked=True), at=2)
-    counts = fleet.counts(sessions_since=1.5, accounts_since=1.5)
+    counts = fresh_counts(fleet, asked_since=1.5, accounts_since=1.5)
     assert counts.sessions.total() == counts.locked == 1
     assert counts.asked == counts.accounts == 1
 
 
-def test_a_user_that_the_cloud_does_not_know_is_missing_and_has_no_sessions() -> None:
+def test_a_user_unknown_to_the_cloud_is_missing_and_has_no_sessions() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
     fleet.sessions_answered(a, None, at=1)
     fleet.account_answered(a, None, at=1)
     fleet.sessions_answered(b, (), at=1)
-    counts = fleet.counts(**ALWAYS)
+    counts = fleet.counts()
     assert counts.missing == 1
     assert counts.sessions.total() == 0
-    assert counts.asked == 2, "that the user is unknown is an answer"
+    assert counts.asked == 2, "a 404 is an answer, too"
 
 
-def test_what_stood_at_init_fail_at_the_first_look_does_not_count() -> None:
+def test_a_failure_of_before_the_first_look_does_not_count() -> None:
     fleet = fleet_of("a")
     fleet.sessions_answered(fleet.members[0], (failed("old"),), at=1)
     fleet.sessions_answered(fleet.members[0], (failed("old"),), at=2)
@@ -112,7 +123,7 @@ def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() 
     assert fleet.init_failures.by_server_group == {"group": 1, "unknown": 1}
 
 
-def test_each_user_has_its_failures_counted_and_keeps_the_number_over_a_reload() -> None:
+def test_each_user_s_failures_are_counted_and_survive_a_change_of_users() -> None:
     fleet = fleet_of("a", "b", "c")
     for member in fleet.members:
         fleet.sessions_answered(member, (), at=1)
@@ -121,8 +132,9 @@ def test_each_user_has_its_failures_counted_and_keeps_the_number_over_a_reload()
     fleet.sessions_answered(fleet.members[1], (failed("4"),), at=3)
     fleet.sessions_answered(fleet.members[1], (), at=4)
     assert [user.init_failures for user in fleet.users()] == [3, 1, 0]
-    later = Fleet([("c", None), ("d", None), ("a", "id")], fleet)
-    assert [user.init_failures for user in later.users()] == [0, 0, 3]
+    run(fleet.update([("c", None), ("d", None), ("a", "id")]))
+    assert [user.init_failures for user in fleet.users()] == [0, 0, 3]
+    assert fleet.init_failures.total == 4, "counters never fall when users leave"
 
 
 def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> None:
@@ -143,7 +155,7 @@ def test_a_failed_session_that_is_not_listed_for_a_while_counts_once() -> None:
     assert fleet.init_failures.total == 1
 
 
-def test_what_stood_at_init_fail_at_the_first_look_does_not_count_when_it_is_listed_again() -> None:
+def test_a_failure_of_before_the_first_look_does_not_count_when_it_is_listed_again() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
     for at, sessions in enumerate([(failed("1"),), None, (failed("1"),)]):
@@ -151,13 +163,12 @@ def test_what_stood_at_init_fail_at_the_first_look_does_not_count_when_it_is_lis
     assert fleet.init_failures.total == 0
 
 
-def test_failed_sessions_that_are_gone_are_forgotten_after_an_hour() -> None:
+def test_failed_sessions_are_forgotten_an_hour_after_they_were_last_listed() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
     for minute in range(24 * 60):
         fleet.sessions_answered(a, (failed(str(minute)),), at=60 * minute)
-    assert a.failed_sessions
-    assert len(a.failed_sessions) <= 61
+    assert 1 <= len(a.records) <= 61
     assert fleet.init_failures.total == 24 * 60 - 1
 
 
@@ -173,14 +184,14 @@ def test_a_flood_of_error_codes_costs_bounded_memory_and_loses_no_failure() -> N
         assert counts.total() == fleet.init_failures.total == 5000
 
 
-def test_a_session_without_an_id_is_never_counted_as_a_new_failure() -> None:
+def test_a_session_without_an_id_never_counts_as_a_new_failure() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
     fleet.sessions_answered(a, (), at=1)
     for at in (2, 3):
         fleet.sessions_answered(a, (Session(session_state="InitFail"),), at=at)
-    assert fleet.init_failures.total == 0, "it cannot be told from the one before"
-    assert fleet.counts(**ALWAYS).sessions["InitFail", "unknown", "unknown"] == 1
+    assert fleet.init_failures.total == 0, "it cannot be distinguished from the one before"
+    assert fleet.counts().sessions["InitFail", "unknown", "unknown"] == 1
 
 
 sessions = st.lists(
@@ -204,7 +215,7 @@ def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[S
         fleet.sessions_answered(fleet.members[index], None if found is None else tuple(found), at=at)
         last[index] = (at, found or [])
     fresh = [found for at, found in last.values() if at >= oldest]
-    counts = fleet.counts(sessions_since=oldest, accounts_since=0)
+    counts = fresh_counts(fleet, asked_since=oldest)
     assert counts.sessions == Counter(
         (s.session_state or "unknown", s.client_version or "unknown", "unknown") for found in fresh for s in found
     )
@@ -213,7 +224,7 @@ def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[S
 
 @given(st.lists(st.tuples(st.integers(0, 2), sessions | st.none()), max_size=30))
 def test_the_failures_equal_a_recount_from_scratch(answers: list[tuple[int, list[Session] | None]]) -> None:
-    """Distinct ids at InitFail by user, less those that stood there when the user was first looked at."""
+    """Distinct ids at InitFail by user, except those at InitFail at the first look."""
     fleet = fleet_of("a", "b", "c")
     looks: dict[int, list[set[str | None]]] = {}
     for at, (index, found) in enumerate(answers):
@@ -244,19 +255,21 @@ def test_a_lock_counts_once_and_not_at_the_first_look(looks: list[tuple[int, boo
     for at, locked in looks:
         fleet.account_answered(fleet.members[0], UserDetail(locked=locked), at=at)
         fleet.account_answered(fleet.members[0], None, at=at)
-        fleet.expire(asked_since=at, accounts_since=at + 1, swept_since=at)
+        run(fleet.expire(asked_since=at, accounts_since=at + 1, scanned_since=at))
     assert fleet.account_locks == locks
 
 
-def test_a_reload_brings_no_locks_and_forgets_none() -> None:
-    fleet = Fleet([("a", "id-of-a"), ("b", "id-of-b"), ("c", "id-of-c")])
+def test_locks_survive_a_change_of_users_and_new_users_bring_none() -> None:
+    fleet = Fleet([("a", "id-of-a"), ("b", "id-of-b"), ("c", "id-of-c"), ("e", "id-of-e")])
     for member in fleet.members:
         fleet.account_answered(member, UserDetail(locked=False), at=1)
-    fleet.account_answered(fleet.members[0], UserDetail(locked=True), at=2)
-    later = Fleet([("a", "id-of-a"), ("b", "another"), ("c", "id-of-c"), ("d", "id-of-d")], fleet)
-    for member in later.members:
-        later.account_answered(member, UserDetail(locked=True), at=3)
-    assert (fleet.account_locks, later.account_locks) == (1, 2), "of those who stay with their id, c is locked anew"
+    for member in (fleet.members[0], fleet.members[3]):
+        fleet.account_answered(member, UserDetail(locked=True), at=2)
+    run(fleet.update([("a", "id-of-a"), ("b", "another"), ("c", "id-of-c"), ("d", "id-of-d")]))
+    assert fleet.account_locks == 2
+    for member in fleet.members:
+        fleet.account_answered(member, UserDetail(locked=True), at=3)
+    assert fleet.account_locks == 3, "only c is newly locked: a was locked before, b and d are new accounts"
 
 
 flags = st.booleans() | st.none()
@@ -273,9 +286,268 @@ def test_flags_and_missing_users_equal_a_recount_from_scratch(
         fleet.account_answered(fleet.members[index], account, at=at)
         last[index] = (at, account)
     fresh = [account for at, account in last.values() if at >= oldest]
-    counts = fleet.counts(sessions_since=0, accounts_since=oldest)
+    counts = fresh_counts(fleet, accounts_since=oldest)
     assert counts.accounts == len(fresh)
     assert counts.missing == fresh.count(None)
     assert counts.locked == sum(account is not None and account.locked is True for account in fresh)
     assert counts.expired == sum(account is not None and account.user_expired is True for account in fresh)
     assert counts.disabled == sum(account is not None and account.disabled is True for account in fresh)
+
+
+def filled(users: int) -> Fleet:
+    """A fleet in which everything about every user is known."""
+    fleet = Fleet((f"user{number}", None) for number in range(users))
+    for member in fleet.members:
+        session = Session(f"of-{member.name}", "Active", started=1.0)
+        fleet.sessions_answered(member, (session,), at=1)
+        fleet.account_answered(member, UserDetail(locked=True), at=1)
+        fleet.scan_page([(member.name, session)], at=1)
+    run(fleet.scan_ended({f"of-user{number}" for number in range(users)}, began=1, oldest=0))
+    return fleet
+
+
+def recounted(fleet: Fleet) -> Counts:
+    """The counts, from the members alone."""
+    members = [member for member in fleet.members if not member.removed]
+    users = [member.fresh for member in members]
+    accounts = [user.account for user in users if user.account]
+    return Counts(
+        configured=len(fleet.members),
+        asked=sum(member.asked_at is not None for member in members),
+        swept=sum(member.joined_after < 1 for member in members) if fleet.scan_complete else 0,
+        accounts=sum(member.account_at is not None for member in members),
+        missing=sum(user.missing for user in users),
+        locked=sum(account.locked is True for account in accounts),
+        sessions=Counter((s.session_state or "", "unknown", "unknown") for user in users for s in user.listed),
+    )
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(lambda fleet: fleet.update((f"other{n}", None) for n in range(len(fleet.members))), id="update"),
+        pytest.param(lambda fleet: fleet.update(reversed([(m.name, None) for m in fleet.members])), id="reorder"),
+        pytest.param(lambda fleet: fleet.expire(asked_since=2, accounts_since=2, scanned_since=2), id="expire"),
+        pytest.param(lambda fleet: fleet.accounts_not_listed(began=2, at=3), id="accounts_not_listed"),
+        pytest.param(lambda fleet: fleet.scan_ended(set(), began=2, oldest=0), id="scan_ended"),
+    ],
+)
+def test_work_on_all_users_is_done_in_steps_with_a_consistent_fleet_after_each(work: Work) -> None:
+    few, many = filled(STEP), filled(4 * STEP)
+    steps = run(work(few))
+    assert steps >= 1
+    done = 0
+    for _ in work(many):
+        done += 1
+        assert many.counts() == recounted(many)
+    assert done >= max(4, 2 * steps)
+    assert many.counts() == recounted(many)
+
+
+def test_one_step_changes_no_more_than_its_share() -> None:
+    """Of one user with many sessions, and of many users with few."""
+    fleet = filled(4 * STEP)
+    before = fleet.counts().sessions.total()
+    for _ in fleet.scan_ended(set(), began=2, oldest=0):
+        now = fleet.counts().sessions.total()
+        assert before - now <= STEP
+        before = now
+    assert before == 0
+
+
+def test_expiry_has_nothing_to_do_while_nothing_is_stale() -> None:
+    fleet = filled(10)
+    assert run(fleet.expire(asked_since=1, accounts_since=1, scanned_since=1)) == 0
+    assert run(fleet.expire(asked_since=2, accounts_since=1, scanned_since=1)) > 0
+    assert run(fleet.expire(asked_since=9, accounts_since=1, scanned_since=1)) == 0
+
+
+def test_an_answer_that_arrives_between_two_steps_of_an_expiry_counts_and_expires_in_its_turn() -> None:
+    fleet = filled(2 * STEP)
+    steps = fleet.expire(asked_since=2, accounts_since=2, scanned_since=2)
+    next(steps)
+    for member in (fleet.members[0], fleet.members[-1]):
+        fleet.sessions_answered(member, (Session("1", "Disconnected"),), at=3)
+        fleet.account_answered(member, UserDetail(locked=True), at=3)
+        fleet.scan_page([(member.name, Session("2", "AppcInit"))], at=3)
+    run(steps)
+    counts = fleet.counts()
+    assert (counts.asked, counts.accounts, counts.locked) == (2, 2, 2)
+    assert {state: n for (state, _, _), n in counts.sessions.items()} == {"Disconnected": 2, "AppcInit": 2}
+    run(fleet.expire(asked_since=4, accounts_since=4, scanned_since=4))
+    assert fleet.counts() == Counts(configured=2 * STEP)
+
+
+def test_an_expiry_that_is_given_up_is_done_by_the_next_one() -> None:
+    fleet = filled(2 * STEP)
+    for _ in range(9):
+        steps = fleet.expire(asked_since=2, accounts_since=2, scanned_since=2)
+        next(steps, None)
+        del steps
+    for _ in range(3):
+        run(fleet.expire(asked_since=2, accounts_since=2, scanned_since=2))
+    assert fleet.counts() == Counts(configured=2 * STEP)
+
+
+def test_users_who_stay_keep_their_member_and_data_and_the_order_is_the_given_one() -> None:
+    fleet = fleet_of("a", "b", "c")
+    a, b, c = fleet.members
+    fleet.sessions_answered(c, (Session("1", "Active"),), at=1)
+    before = fleet.members
+    run(fleet.update([("d", None), ("c", None), ("a", None)]))
+    assert [member.name for member in fleet.members] == ["d", "c", "a"]
+    assert fleet.members is not before
+    assert (fleet.members[1], fleet.members[2]) == (c, a)
+    assert (a.removed, b.removed, c.removed) == (False, True, False)
+    assert fleet.counts().configured == 3
+    assert fleet.counts().sessions == {("Active", "unknown", "unknown"): 1}
+    same = fleet.members
+    run(fleet.update([("d", None), ("c", None), ("a", None)]))
+    assert fleet.members is same
+
+
+def test_an_update_that_is_given_up_leaves_a_consistent_fleet_and_the_next_one_completes_it() -> None:
+    users = [(f"user{number}", None) for number in range(2 * STEP)]
+    for steps_taken in (1, 4, 7, 9, 12):
+        fleet = filled(2 * STEP)
+        stays = fleet.members[0]
+        steps = fleet.update(users[:1] + [(f"other{number}", None) for number in range(2 * STEP)])
+        for _ in range(steps_taken):
+            next(steps, None)
+        del steps
+        assert fleet.counts() == recounted(fleet)
+        run(fleet.update(users))
+        assert [member.name for member in fleet.members] == [name for name, _ in users]
+        assert fleet.members[0] is stays
+        assert fleet.counts() == recounted(fleet)
+
+
+def test_names_that_differ_in_case_only_are_distinguished_in_the_middle_of_an_update() -> None:
+    others = [(f"user{number}", None) for number in range(STEP)]
+    fleet = Fleet([("bob", None), *others, ("BOB", None)])
+    steps = fleet.update([("bob", None), *others, ("BOB", None)])
+    next(steps)
+    fleet.scan_page([("BOB", Session("1", "Active")), ("bob", Session("2", "Active"))], at=1)
+    run(steps)
+    assert [[s.id for s in user.listed] for user in (fleet.users()[0], fleet.users()[-1])] == [["2"], ["1"]]
+
+
+def test_a_new_user_has_no_data_and_does_not_count_as_answered() -> None:
+    fleet = fleet_of("a")
+    fleet.sessions_answered(fleet.members[0], (), at=1)
+    run(fleet.update([("a", None), ("b", None)]))
+    assert not fleet.users()[1].known
+    assert fleet.counts().asked == 1
+
+
+def test_answers_about_a_removed_user_are_ignored() -> None:
+    fleet = fleet_of("a", "b")
+    a, b = fleet.members
+    fleet.sessions_answered(a, (), at=1)
+    fleet.sessions_answered(b, (Session("1", "Active"),), at=1)
+    fleet.scan_page([("b", Session("1", "Active"))], at=1)
+    run(fleet.update([("a", None)]))
+    fleet.sessions_answered(b, (failed("2"),), at=2)
+    fleet.account_answered(b, UserDetail(locked=True), at=2)
+    fleet.found(b, "id")
+    assert fleet.scan_page([("b", Session("1", "Active")), (None, Session("1", "Active"))], at=2) == 0
+    assert fleet.counts() == Counts(configured=1, asked=1)
+    assert fleet.init_failures.total == 0
+
+
+def test_nothing_refers_to_a_removed_user() -> None:
+    fleet = fleet_of("a", "b")
+    member = fleet.members[1]
+    fleet.scan_page([("b", Session("1", "Active", started=1.0))], at=1)
+    run(fleet.scan_ended({"1"}, began=1, oldest=0))
+    run(fleet.scan_ended(set(), began=2, oldest=0))
+    assert fleet.take_priority() is member
+    run(fleet.scan_ended(set(), began=3, oldest=0))
+    run(fleet.update([("a", None)]))
+    assert sys.getrefcount(member) == 2, "this function, and the one that counts"
+
+
+def test_a_user_who_comes_back_starts_without_data() -> None:
+    fleet = fleet_of("a")
+    fleet.sessions_answered(fleet.members[0], (Session("1", "Active"),), at=1)
+    run(fleet.update([]))
+    run(fleet.update([("a", None)]))
+    assert not fleet.users()[0].known
+    fleet.sessions_answered(fleet.members[0], (failed("1"),), at=2)
+    assert fleet.init_failures.total == 0
+
+
+def test_a_change_of_users_keeps_no_second_copy_of_their_names_and_ids() -> None:
+    """A member has the very name and id of the new settings, so that the old settings can be freed."""
+    fleet = Fleet([("anna", "7a")])
+    name, user_id = b"anna".decode(), b"7a".decode()
+    run(fleet.update([(name, user_id)]))
+    (member,) = fleet.members
+    assert member.name is name
+    assert member.id is member.given_id is user_id
+    references = sys.getrefcount(name)
+    run(fleet.update([("bert", None)]))
+    assert sys.getrefcount(name) < references
+
+
+def test_a_user_with_another_id_keeps_the_sessions_and_loses_the_account() -> None:
+    fleet = Fleet([("a", "id-1"), ("b", None)])
+    for member in fleet.members:
+        fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
+        fleet.account_answered(member, UserDetail(locked=True), at=1)
+    fleet.found(fleet.members[1], "id-b")
+    run(fleet.update([("a", "id-2"), ("b", "id-b")]))
+    counts = fleet.counts()
+    assert (counts.asked, counts.accounts, counts.locked) == (2, 1, 1)
+    assert [member.id for member in fleet.members] == ["id-2", "id-b"]
+
+
+def test_a_failure_counted_before_a_change_of_users_does_not_count_again() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+    fleet.sessions_answered(a, (), at=1)
+    fleet.sessions_answered(a, (failed("1"),), at=2)
+    run(fleet.update([("a", "id"), ("b", None)]))
+    a, b = fleet.members
+    fleet.sessions_answered(a, (failed("1"),), at=3)
+    fleet.sessions_answered(b, (failed("1-b"),), at=3)
+    assert fleet.init_failures.total == 1
+
+
+def test_a_user_who_joins_in_the_middle_of_a_listing_is_not_judged_by_it() -> None:
+    """The pages read before did not look for that user."""
+    fleet = fleet_of("a")
+    fleet.accounts_listed([], at=5)
+    run(fleet.update([("a", None), ("b", None)]))
+    run(fleet.accounts_not_listed(began=4, at=6))
+    assert [user.missing for user in fleet.users()] == [True, False]
+    run(fleet.accounts_not_listed(began=7, at=8))
+    assert [user.missing for user in fleet.users()] == [True, True]
+
+
+def test_an_account_answer_between_the_steps_of_a_listing_s_end_stands() -> None:
+    fleet = filled(2 * STEP)
+    steps = fleet.accounts_not_listed(began=2, at=3)
+    next(steps)
+    last = fleet.members[-1]
+    fleet.account_answered(last, UserDetail(locked=False), at=4)
+    run(steps)
+    assert last.fresh.account == UserDetail(locked=False)
+    assert (last.account_at, last.fresh.missing) == (4, False)
+
+
+def test_the_time_of_a_state_is_that_of_the_first_answer_with_it_and_unknown_at_the_first_look() -> None:
+    fleet = fleet_of("a")
+    (a,) = fleet.members
+
+    def since() -> list[tuple[str, float | None]]:
+        return sorted((record.session.id or "", record.state_since) for record in a.records)
+
+    fleet.sessions_answered(a, (Session("1", "Active"),), at=1)
+    assert since() == [], "nothing to remember"
+    fleet.sessions_answered(a, (Session("1", "Active"), Session("2", "AppcInit")), at=2)
+    assert since() == [("2", 2)]
+    fleet.sessions_answered(a, (Session("1", "Disconnected"), Session("2", "AppcInit")), at=3)
+    assert since() == [("1", 3), ("2", 2)]
+    fleet.scan_page([("a", Session("2", "Active"))], at=4)
+    assert since() == [("1", 3), ("2", 4)]

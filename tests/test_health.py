@@ -23,7 +23,7 @@ NOBODY = "http://127.0.0.1:1"
 
 @asynccontextmanager
 async def answering(answer: bytes | None) -> AsyncIterator[str]:
-    """The address of a server that says this to everybody, or nothing at all."""
+    """Yield the address of a server with this answer, or none."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -39,7 +39,7 @@ async def answering(answer: bytes | None) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def behind(web_file: Path) -> AsyncIterator[str]:
-    """The address of an exporter with this web file."""
+    """Yield the address of an exporter with this web file."""
     project = {
         "project_id": "p",
         "endpoints": {"sessions": NOBODY, "users": NOBODY},
@@ -55,12 +55,12 @@ async def behind(web_file: Path) -> AsyncIterator[str]:
     ("status", "expected"),
     [("200 OK", True), ("401 Unauthorized", True), ("404 Not Found", False), ("503 Service Unavailable", False)],
 )
-async def test_an_answer_or_a_question_for_a_password_is_a_sign_of_life(status: str, expected: bool) -> None:
+async def test_status_200_or_401_means_healthy(status: str, expected: bool) -> None:
     async with answering(http(status)) as address:
         assert await asyncio.to_thread(health.healthy, address) is expected
 
 
-async def test_silence_and_nonsense_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_and_invalid_http_mean_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT", 0.1)
     assert not health.healthy(NOBODY)
     for answer in (None, b"", b"nonsense\r\n\r\n"):
@@ -69,7 +69,7 @@ async def test_silence_and_nonsense_are_none(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("policy", ["", "client_auth_type: RequireAndVerifyClientCert, client_ca_file: other.crt"])
-async def test_tls_with_whatever_certificate_and_a_wish_for_ours_are_signs_too(
+async def test_any_server_certificate_and_a_required_client_certificate_mean_healthy(
     policy: str, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     certificate(tool("openssl"), tmp_path, "other")
@@ -79,12 +79,12 @@ async def test_tls_with_whatever_certificate_and_a_wish_for_ours_are_signs_too(
         assert await asyncio.to_thread(health.healthy, address)
 
 
-async def test_an_exporter_that_wants_a_password_lives(tmp_path: Path) -> None:
+async def test_an_exporter_that_requires_a_password_is_healthy(tmp_path: Path) -> None:
     async with behind(write(tmp_path / "web.yml", f"basic_auth_users: {{prometheus: {hashed()}}}\n")) as address:
         assert await asyncio.to_thread(health.healthy, address)
 
 
-async def test_as_a_command_it_ends_with_0_or_1_and_asks_no_proxy() -> None:
+async def test_the_command_exits_with_0_or_1_and_uses_no_proxy() -> None:
     async with answering(http()) as address:
         alive = await asyncio.to_thread(python, "-m", "exporter.health", address, HTTP_PROXY=NOBODY, http_proxy=NOBODY)
     assert alive == (0, "", "")

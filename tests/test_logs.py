@@ -1,4 +1,4 @@
-"""The log's three formats."""
+"""The three formats of the log."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from support.promises import Promise
 
 from exporter import config, logs
 from exporter.cloud.errors import CloudError, refusal
+from exporter.polling.cycles import Cycle
 from exporter.polling.failure_log import FailureLog
-from exporter.polling.rounds import Round
 
 
 def logged(capsys: pytest.CaptureFixture[str], **settings: str) -> list[str]:
-    """What a line of ours, one too quiet to be heard and a library's look like."""
+    """Return the lines for an event of the exporter, one below the level, and one of a library."""
     logs.configure(config.Log.model_validate(settings))
-    structlog.get_logger("exporter.test").info("round_finished", project="a b", seconds=1.5)
+    structlog.get_logger("exporter.test").info("cycle_finished", project="a b", seconds=1.5)
     structlog.get_logger("exporter.test").debug("unheard")
     logging.getLogger("some.library").warning("careful with %s", "this")
     return capsys.readouterr().err.splitlines()
@@ -27,19 +27,19 @@ def logged(capsys: pytest.CaptureFixture[str], **settings: str) -> list[str]:
 
 def test_logfmt_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     ours, library = logged(capsys)
-    assert 'level=info event=round_finished project="a b" seconds=1.5' in ours
+    assert 'level=info event=cycle_finished project="a b" seconds=1.5' in ours
     assert 'level=warning event="careful with this"' in library
 
 
-def test_json_has_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_one_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:
     ours, library = map(json.loads, logged(capsys, format="json"))
-    assert (ours["event"], ours["project"], ours["seconds"]) == ("round_finished", "a b", 1.5)
+    assert (ours["event"], ours["project"], ours["seconds"]) == ("cycle_finished", "a b", 1.5)
     assert library["event"] == "careful with this"
 
 
-def test_console_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_shows_the_event(capsys: pytest.CaptureFixture[str]) -> None:
     ours, _ = logged(capsys, format="console")
-    assert "round_finished" in ours
+    assert "cycle_finished" in ours
 
 
 @pytest.mark.parametrize("log_format", ["logfmt", "json", "console"])
@@ -71,15 +71,15 @@ def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytes
     logs.configure(config.Log.model_validate({}))
     log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)
     for _ in range(3):
-        round_ = Round(total=100, started=0)
+        round_ = Cycle(total=100, started=0)
         for status in [500] * 60 + [503] * 40:
             log.failed(refusal("ListSessionByUserName", status, "WKS.1", f"request-{status}"))
             round_.failed[str(status)] += 1
         log.finished(round_, 1.0)
     for _ in range(3):
-        log.finished(Round(total=100, started=0, answered=100), 1.0)
+        log.finished(Cycle(total=100, started=0, answered=100), 1.0)
     told = [line.partition("event=")[2] for line in capsys.readouterr().err.splitlines()]
-    assert [line.partition(" ")[0] for line in told] == ["calls_failing"] * 2 + ["calls_recovered"] * 2
+    assert [line.partition(" ")[0] for line in told] == ["requests_failing"] * 2 + ["requests_recovered"] * 2
     assert "code=500 error_code=WKS.1 request_id=request-500" in told[0]
 
 
@@ -89,11 +89,11 @@ def test_a_refusal_is_not_over_while_nobody_is_asked_because_of_it(capsys: pytes
     log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)
     log.failed(refusal("ListSessionByUserName", 401, None, None))
     for _ in range(2):
-        log.finished(Round(total=3, started=0, failed=Counter({"401": 3})), 1.0)
-        assert len(log.troubles) == 1
-    assert "calls_recovered" not in capsys.readouterr().err
-    log.finished(Round(total=3, started=0, answered=3), 1.0)
-    assert "event=calls_recovered" in capsys.readouterr().err
+        log.finished(Cycle(total=3, started=0, failed=Counter({"401": 3})), 1.0)
+        assert len(log.failures) == 1
+    assert "requests_recovered" not in capsys.readouterr().err
+    log.finished(Cycle(total=3, started=0, answered=3), 1.0)
+    assert "event=requests_recovered" in capsys.readouterr().err
 
 
 @pytest.mark.promise(Promise.NAMED)
@@ -110,8 +110,8 @@ def test_what_fails_is_remembered_without_what_it_came_from() -> None:
     with pytest.raises(CloudError) as raised:
         raise error from ValueError("the answer")
     log.failed(raised.value)
-    [trouble] = log.troubles
-    assert (trouble.error, trouble.since) == (error, 7.0)
-    assert trouble.error.__traceback__ is None
-    assert trouble.error.__cause__ is None
+    [failure] = log.failures
+    assert (failure.error, failure.since) == (error, 7.0)
+    assert failure.error.__traceback__ is None
+    assert failure.error.__cause__ is None
     assert error.__traceback__ is not None

@@ -26,9 +26,8 @@ from exporter.fleet import Fleet, FreshUser
 from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
 from exporter.metrics.families import DESCRIPTIONS, render
 from exporter.metrics.family import PREFIX
-from exporter.metrics.labels import Labelling
-from exporter.metrics.samples import USERS_A_PART
-from exporter.polling.rounds import Round, Rounds
+from exporter.metrics.labels import USERS_A_PART, Labelling
+from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.source import Source
 from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
 
@@ -42,7 +41,7 @@ PROCESS = ProcessStatus("1.2.3", "abc", "3.11.7", reload_successful=True, loaded
 
 
 def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
-    counts = fleet.counts(sessions_since=0, accounts_since=0)
+    counts = fleet.counts()
     fresh = {SESSIONS: counts.asked, DETAIL: counts.accounts}
     status = ProjectStatus(
         project="berlin",
@@ -51,7 +50,7 @@ def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
         users=fleet.users(),
         init_failures=fleet.init_failures,
         account_locks=fleet.account_locks,
-        operations={name: OperationStatus(Rounds(), 60.0, 2, n) for name, n in fresh.items()},
+        operations={name: OperationStatus(Cycles(), 60.0, 2, n) for name, n in fresh.items()},
         source=Source("per_user", "few users"),
         up=True,
         ready=True,
@@ -167,6 +166,14 @@ def test_it_is_told_how_many_values_of_a_label_are_not_told_apart() -> None:
     }
 
 
+def test_folding_ten_thousand_versions_goes_in_short_steps() -> None:
+    sessions = tuple(Session(session_state="Active", client_version=str(n), agent_version="1") for n in range(10_000))
+    few, many = (status_of(fleet_with(("a", some, None))) for some in (sessions[:1], sessions))
+    few_parts, many_parts = (list(render([each], Labelling.of(config.Metrics()), PROCESS)) for each in (few, many))
+    assert len(many_parts) - len(few_parts) >= 5
+    assert max(part.lines.count("\n") for part in many_parts) <= 1000
+
+
 def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> None:
     fleet = fleet_with(("a", (), None))
     (a,) = fleet.members
@@ -184,7 +191,7 @@ def test_who_had_failures_is_told_from_the_first_one_on_for_as_long_as_they_are_
     fleet = fleet_with(("anna", (), UserDetail()), ("bert", (), UserDetail()))
     fleet.sessions_answered(fleet.members[0], (Session(id="1", session_state="InitFail"),), at=2)
     fleet.sessions_answered(fleet.members[0], (), at=3)
-    fleet.expire(asked_since=9, accounts_since=9, swept_since=9)
+    assert list(fleet.expire(asked_since=9, accounts_since=9, scanned_since=9))
     for per_user, expected in {"all": {("anna",): 1}, "flagged": {("anna",): 1}, "none": {}}.items():
         text = exposition(status_of(fleet), per_user=per_user)
         assert samples(text, "session_init_failures_by_user_total") == expected
@@ -301,11 +308,11 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
     telemetry = Telemetry(Counter({(SESSIONS, "200"): 7, (SESSIONS, "timeout"): 1}), clock_skew=-2.5)
     for seconds in (0.01, 0.03, 100.0):
         telemetry.answered(SESSIONS, seconds)
-    rounds = Rounds(Round(1, NOW), Round(1, NOW, answered=1), last_duration=12.5, last_success=NOW)
+    cycles = Cycles(Cycle(1, NOW), Cycle(1, NOW, answered=1), last_duration=12.5, last_success=NOW)
     text = exposition(
         status_of(
             Fleet([("a", None)]),
-            operations={SESSIONS: OperationStatus(rounds, 66.7, calls=1, fresh=1)},
+            operations={SESSIONS: OperationStatus(cycles, 66.7, requests=1, fresh=1)},
             rate_limit=90.0,
             telemetry=telemetry,
             credentials_expire_at=NOW + 3600,

@@ -9,19 +9,21 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.fake_cloud import FakeCloud, refused, unjudged
+from support.fake_cloud import FakeCloud, refused, unverified
 from support.promises import Promise
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config
 from exporter.cloud.errors import Unreachable
-from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.models import Session, User, UserDetail, UserPage
 from exporter.fleet import Counts, Fleet
+from exporter.polling.lane import ATTEMPTS
 from exporter.polling.poller import Poller
-from exporter.polling.retries import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from exporter.polling.loop import CycleLoop
 
 SESSIONS = "ListSessionByUserName"
 DETAIL = "ListUserDetail"
@@ -36,10 +38,12 @@ class Polled:
 
     def __init__(self, cloud: FakeCloud, names: Sequence[str], settings: dict[str, Any]) -> None:
         self.fleet = Fleet((name, None) for name in names)
-        self.poller = Poller(self.fleet, cloud, config.Poll(**settings), wall_clock, unjudged("berlin"))
+        self.poller = Poller(self.fleet, cloud, config.Poll(**settings), wall_clock, unverified("berlin"))
 
     def counts(self) -> Counts:
-        return self.poller.counts()
+        for _ in self.poller.expire():
+            pass
+        return self.fleet.counts()
 
 
 @asynccontextmanager
@@ -90,7 +94,7 @@ def test_the_first_round_runs_at_the_rate_limit_and_later_ones_take_the_interval
     run_virtually(main())
     times = cloud.times(SESSIONS)
     assert times[29] == pytest.approx(29 / 3, abs=0.02), "the second waits for the verdict on the first"
-    assert {round(later - earlier, 3) for earlier, later in pairwise(times[30:60])} == {2.0}
+    assert {round(later - earlier, 3) for earlier, later in pairwise(times[31:60])} == {2.0}
 
 
 def test_more_users_than_the_interval_holds_stretch_it() -> None:
@@ -105,7 +109,7 @@ def test_more_users_than_the_interval_holds_stretch_it() -> None:
     assert busiest(cloud.times(SESSIONS), A_MINUTE) <= 180
 
 
-def test_never_more_calls_in_flight_than_the_concurrency() -> None:
+def test_each_operation_has_as_many_requests_in_flight_as_the_concurrency_allows() -> None:
     cloud, names = cloud_of(100)
     cloud.latency = 30
 
@@ -114,7 +118,7 @@ def test_never_more_calls_in_flight_than_the_concurrency() -> None:
             await asyncio.sleep(300)
 
     run_virtually(main())
-    assert cloud.most_in_flight == 4
+    assert cloud.most_in_flight == 4 * len((SESSIONS, DETAIL))
 
 
 def test_with_a_single_call_in_flight_no_operation_waits_for_the_other_s_turn() -> None:
@@ -136,7 +140,7 @@ def test_an_answer_counts_while_its_round_goes_on() -> None:
     async def main() -> int:
         async with polling(cloud, names) as polled:
             await asyncio.sleep(10.1)
-            assert polled.poller.sessions.rounds.last is None
+            assert polled.poller.sessions.cycles.last is None
             return polled.counts().sessions.total()
 
     assert run_virtually(main()) == 31
@@ -157,7 +161,7 @@ def test_the_last_good_answer_counts_until_it_is_stale_and_returns_with_the_clou
             for _ in range(5):
                 seen.append((polled.counts().asked, polled.counts().sessions.total()))
                 await asyncio.sleep(60)
-            assert not polled.poller.sessions.rounds.up
+            assert not polled.poller.sessions.cycles.up
             cloud.fault = healthy
             await asyncio.sleep(60)
             seen.append((polled.counts().asked, polled.counts().sessions.total()))
@@ -216,18 +220,35 @@ def test_ids_are_looked_up_by_name_once_a_few_names_a_call() -> None:
 def test_a_user_that_the_cloud_does_not_know_is_missing_and_fails_no_round() -> None:
     cloud, names = cloud_of(3)
 
-    async def main() -> tuple[Counts, Polled]:
+    async def main() -> tuple[Counts, list[CycleLoop]]:
         async with polling(cloud, [*names, "nobody"]) as polled:
             await asyncio.sleep(60)
-            return polled.counts(), polled
+            return polled.counts(), list(polled.poller.operations.values())
 
-    counts, polled = run_virtually(main())
+    counts, operations = run_virtually(main())
     assert counts.missing == 1
-    for operation in polled.poller.operations:
-        assert operation.rounds.last
-        assert not operation.rounds.last.failed
-        assert operation.rounds.last.answered == 4
-        assert operation.rounds.last_success
+    for operation in operations:
+        assert operation.cycles.last
+        assert not operation.cycles.last.failed
+        assert operation.cycles.last.answered == 4
+        assert operation.cycles.last_success
+
+
+def test_a_listing_of_ids_whose_pages_do_not_fit_together_makes_nobody_unknown() -> None:
+    cloud, names = cloud_of(3)
+
+    async def torn(user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:  # noqa: ARG001 - any page
+        return UserPage(users=[User("7", "max")], total_count=5)
+
+    cloud.list_users = torn  # type: ignore[method-assign] # for this one instance
+
+    async def main() -> tuple[int, Counter[str]]:
+        async with polling(cloud, names) as polled:
+            await asyncio.sleep(60)
+            assert polled.poller.accounts.cycles.last
+            return polled.counts().missing, polled.poller.accounts.cycles.last.failed
+
+    assert run_virtually(main()) == (0, Counter(invalid_response=3))
 
 
 def test_an_account_that_got_another_id_is_found_again() -> None:
@@ -257,11 +278,11 @@ def test_one_failing_user_fails_alone() -> None:
     async def main() -> tuple[int, Counter[str], float | None]:
         async with polling(cloud, names) as polled:
             await asyncio.sleep(200)
-            assert polled.poller.sessions.rounds.last
+            assert polled.poller.sessions.cycles.last
             return (
                 polled.counts().asked,
-                polled.poller.sessions.rounds.last.failed,
-                polled.poller.sessions.rounds.last_success,
+                polled.poller.sessions.cycles.last.failed,
+                polled.poller.sessions.cycles.last_success,
             )
 
     assert run_virtually(main()) == (9, Counter({"500": 1}), None)
@@ -326,13 +347,13 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
 
 def test_a_call_that_was_under_way_does_not_prove_what_has_been_refused_since() -> None:
     async def main() -> tuple[bool, bool]:
-        refusals = unjudged("berlin")
-        refusals.refused("the key")
-        refusals.accepted("the key")
-        during = refusals.proven
-        await refusals.wait()
-        refusals.accepted("the key")
-        return during, refusals.proven
+        access = unverified("berlin")
+        access.reject(refused(SESSIONS, 401), "the key")
+        access.accept("the key")
+        during = access.verified
+        await access.wait()
+        access.accept("the key")
+        return during, access.verified
 
     assert run_virtually(main()) == (False, True)
 
@@ -366,9 +387,9 @@ def test_up_says_whether_the_cloud_answers_for_anybody() -> None:
 
     async def main() -> tuple[bool, bool]:
         async with polling(cloud, names) as polled:
-            before = polled.poller.sessions.rounds.up
+            before = polled.poller.sessions.cycles.up
             await asyncio.sleep(30)
-            return before, polled.poller.sessions.rounds.up
+            return before, polled.poller.sessions.cycles.up
 
     assert run_virtually(main()) == (False, True)
 
@@ -379,7 +400,7 @@ def test_nobody_to_ask_asks_nobody_and_is_up() -> None:
     async def main() -> bool:
         async with polling(cloud, []) as polled:
             await asyncio.sleep(300)
-            return polled.poller.sessions.rounds.up
+            return polled.poller.sessions.cycles.up
 
     assert run_virtually(main())
     assert cloud.calls == []
@@ -391,8 +412,8 @@ def test_the_last_success_is_wall_time_and_the_duration_is_the_round_s() -> None
     async def main() -> tuple[float | None, float | None]:
         async with polling(cloud, names) as polled:
             await asyncio.sleep(20)
-            rounds = polled.poller.sessions.rounds
-            return rounds.last_success, rounds.last_duration
+            cycles = polled.poller.sessions.cycles
+            return cycles.last_success, cycles.last_duration
 
     success, duration = run_virtually(main())
     assert success == pytest.approx(EPOCH + 29 / 3, abs=0.1)
@@ -470,9 +491,9 @@ def test_a_refusal_ends_the_round_for_all_users_and_the_next_one_waits_for_the_p
         async with polling(cloud, names) as polled:
             await asyncio.sleep(30)
             return [
-                (op.rounds.last.failed["401"], op.rounds.last_duration)
-                for op in polled.poller.operations
-                if op.rounds.last
+                (op.cycles.last.failed["401"], op.cycles.last_duration)
+                for op in polled.poller.operations.values()
+                if op.cycles.last
             ]
 
     for failed, duration in run_virtually(main()):

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from support.fake_cloud import unjudged
+from support.fake_cloud import unverified
 from support.simulated_cloud import SimulatedCloud
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
@@ -16,7 +16,7 @@ from exporter.polling.poller import Poller
 from exporter.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
-    from exporter.simulator.calls import Calls
+    from exporter.simulator import Calls
 
 MINUTES = 30
 
@@ -28,7 +28,7 @@ def poll(users: int, **settings: float) -> Calls:
         simulator = Simulator(SimulatorOptions(users=users, quota=200), clock=wall_clock)
         fleet = Fleet((name, None) for name in simulator.population.names())
         poller = Poller(
-            fleet, SimulatedCloud(simulator), config.Poll.model_validate(settings), wall_clock, unjudged("sim")
+            fleet, SimulatedCloud(simulator), config.Poll.model_validate(settings), wall_clock, unverified("sim")
         )
         running = asyncio.create_task(poller.run())
         await asyncio.sleep(MINUTES * 60)

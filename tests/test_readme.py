@@ -1,4 +1,4 @@
-"""The README says what the code does."""
+"""The README matches the code."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from support.readme import with_tables
 from exporter import config
 from exporter.cloud.client import IAM_ACTIONS, SESSIONS_A_PAGE
 from exporter.metrics.families import DESCRIPTIONS
+from exporter.polling.listings import USERS_A_PAGE
 from exporter.polling.paging import OVERLAP
-from exporter.polling.source import fitting
-from exporter.polling.sweeps import USERS_A_PAGE
+from exporter.polling.source import fits
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_its_tables_are_those_of_the_code() -> None:
-    """Run `make readme` where this fails."""
+    """Run `make readme` if this fails."""
     assert with_tables(README) == README
 
 
@@ -60,7 +60,7 @@ def test_its_broken_configuration_has_the_mistakes_that_it_shows(
     assert f"{error.value}\n" == shown
 
 
-def test_its_policy_allows_exactly_what_is_asked() -> None:
+def test_its_policy_allows_exactly_the_actions_in_use() -> None:
     (found,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     (statement,) = json.loads(found)["Statement"]
     assert set(statement["Action"]) == set(IAM_ACTIONS.values())
@@ -75,7 +75,7 @@ def test_its_costs_are_those_of_the_code() -> None:
         users = int(number.replace(",", ""))
         sweep = pages(users * 3 // 10, SESSIONS_A_PAGE)
         in_turn = users * 60 / poll.rate_limit
-        if fitting(poll, users):
+        if fits(poll, users, poll.rate_limit):
             assert (sessions, accounts) == (f"{users}, 0", f"{users / 5:g}, 0")
             assert age == alone == "60 s"
         else:

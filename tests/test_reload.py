@@ -15,18 +15,19 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.exporters import get, project, settings, until
-from support.fake_cloud import FakeCloud, unjudged
-from support.virtual_time import run_virtually, wall_clock
+from support.fake_cloud import FakeCloud
+from support.promises import Promise
+from support.virtual_time import EPOCH, run_virtually
+from support.watches import polled, reload, watch_of
 
-from exporter import app, config
+from exporter import config, runner
 from exporter.app import exporting
 from exporter.cloud.models import Session, UserDetail
 from exporter.fleet import Fleet, Member
-from exporter.polling.poller import Poller
 from exporter.simulator import DEMO_ACCESS_KEY, DEMO_SECRET_KEY, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from exporter.app import Running
@@ -87,7 +88,7 @@ def counters(text: str) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture(autouse=True)
 def _news_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "PUBLISH_INTERVAL", 0.05)
+    monkeypatch.setattr(runner, "PUBLISH_INTERVAL", 0.05)
 
 
 async def test_users_come_and_go_and_who_stays_keeps_the_numbers() -> None:
@@ -135,9 +136,11 @@ def remembered(member: Member) -> bool:
 
 def test_a_reload_keeps_no_second_copy_of_the_users() -> None:
     """What is known of a user has the name and the id that the settings have, not those of the settings before."""
-    before = Fleet([("anna", "7a")])
+    fleet = Fleet([("anna", "7a")])
     name, user_id = b"anna".decode(), b"7a".decode()
-    (member,) = Fleet([(name, user_id)], before).members
+    for _ in fleet.update([(name, user_id)]):
+        pass
+    (member,) = fleet.members
     assert member.name is name
     assert member.id is member.given_id is user_id
 
@@ -147,12 +150,12 @@ async def test_where_the_users_stay_the_same_they_are_kept_as_they_were() -> Non
     async with simulator.serve() as url:
         wanted = project(simulator, url)
         async with Configured(settings(wanted)).at_work() as exporter:
-            (before,) = exporter.running.exporter.setup.watches
+            (watch,) = exporter.running.exporter.setup.watches
+            before = watch.fleet.members
             await exporter.reload(settings(wanted, poll={"interval": 3600}))
-            (after,) = exporter.running.exporter.setup.watches
-    assert after is not before
-    assert after.plan.poll.interval == 3600
-    assert after.plan.project.users is before.plan.project.users
+            assert exporter.running.exporter.setup.watches == (watch,)
+            assert watch.spec.poll.interval == 3600
+            assert watch.fleet.members is before
 
 
 async def test_a_project_that_has_not_changed_is_not_disturbed() -> None:
@@ -193,8 +196,28 @@ async def test_a_refused_configuration_changes_nothing_and_says_why() -> None:
                 exporter.running.reload._load = lambda: good  # noqa: SLF001 - mended
                 assert (await post(f"{exporter.address}/-/reload"))[0] == 200
                 assert "huaweicloud_workspace_exporter_config_last_reload_successful 1.0" in await exporter.scraped()
-    [refused] = [event for event in log if event["event"] == "reload_refused"]
+    [refused] = [event for event in log if event["event"] == "reload_rejected"]
     assert refused["mistakes"] == ["workspace.yml: poll.interval: must be a duration"]
+
+
+@pytest.mark.promise(Promise.RELOAD)
+@pytest.mark.parametrize("error", [ValueError("\\U99999999"), RecursionError(), MemoryError(), KeyError("x")], ids=repr)
+async def test_whatever_fails_during_a_reload_is_a_rejected_reload(error: Exception) -> None:
+    simulator = frozen(users=3)
+    async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
+        await exporter.until(covered("sim"))
+        before = exporter.running.exporter.setup
+
+        def broken() -> config.Settings:
+            raise error
+
+        exporter.running.reload._load = broken  # noqa: SLF001 - the file is broken from here on
+        with pytest.raises(config.ConfigError, match=f"cannot be applied: {type(error).__name__}"):
+            await exporter.running.reload()
+        assert exporter.running.exporter.setup is before
+        text = await exporter.scraped()
+        assert "huaweicloud_workspace_exporter_config_last_reload_successful 0.0" in text
+        assert covered("sim") in text
 
 
 async def post(url: str) -> tuple[int, str]:
@@ -297,7 +320,7 @@ async def test_a_wrong_key_goes_on_pausing_over_reloads_and_a_new_one_is_tried_a
 
 async def paused(log: list[Any]) -> None:
     async with asyncio.timeout(20):
-        while not any(event["event"] == "calls_paused" for event in log):  # noqa: ASYNC110 - the log tells nobody
+        while not any(event["event"] == "requests_paused" for event in log):  # noqa: ASYNC110 - the log tells nobody
             await asyncio.sleep(0.02)
 
 
@@ -354,49 +377,55 @@ async def test_reload_in_a_loop_under_load_loses_no_scrape() -> None:
                     await asyncio.sleep(0.05)
 
 
-class Restarted:
-    """A poller that is replaced by one which goes on from it, as a reload does."""
-
-    def __init__(self, cloud: FakeCloud) -> None:
-        self._cloud = cloud
-        self.fleet = Fleet([])
-        self._poller: Poller | None = None
-        self._running: asyncio.Task[None] | None = None
-
-    def restart(self, names: Iterable[str], poll: Mapping[str, float]) -> None:
-        self.fleet = Fleet(((name, None) for name in names), self.fleet)
-        poller = Poller(self.fleet, self._cloud, config.Poll.model_validate(poll), wall_clock, unjudged("berlin"))
-        if self._poller:
-            poller.go_on_from(self._poller)
-        self.stop()
-        self._poller, self._running = poller, asyncio.create_task(poller.run())
-
-    def stop(self) -> None:
-        if self._running:
-            self._running.cancel()
-
-
-def test_reloads_neither_break_the_rate_limit_nor_let_anybody_starve() -> None:
-    """With a change every two seconds, rounds never end, and yet everybody is asked in turn."""
+@pytest.mark.parametrize("every", [2.0, 20.0, 300.0])
+def test_reloads_neither_break_the_rate_limit_nor_keep_a_cycle_from_ending(every: float) -> None:
+    """A user comes and another goes with each reload, and the interval changes: everybody is polled in turn."""
     cloud = FakeCloud()
-    names = [f"user{n:03}" for n in range(100)]
+    names = [f"user{n:04}" for n in range(700)]
     for name in names:
         cloud.add(name, Session(id=name, session_state="Active"))
 
-    async def main() -> list[float]:
-        restarted = Restarted(cloud)
-        for number in range(300):
-            restarted.restart(names, {"interval": 60.0 + number % 2})
-            await asyncio.sleep(2)
-        now = asyncio.get_running_loop().time()
-        restarted.stop()
-        return [now - member.asked_at for member in restarted.fleet.members if member.asked_at is not None]
+    async def main() -> tuple[float, float | None]:
+        watch = watch_of(cloud, *names[:100])
+        async with polled(watch):
+            for number in range(int(1200 / every)):
+                at = number % 600
+                await reload(watch, cloud, *names[at : at + 100], interval=60.0 + number % 2)
+                await asyncio.sleep(every)
+            now = asyncio.get_running_loop().time()
+            ages = [now - member.asked_at for member in watch.fleet.members if member.asked_at is not None]
+            assert len(ages) >= 99
+            return max(ages), watch.poller.sessions.cycles.last_success
 
-    ages = run_virtually(main())
-    assert len(ages) == 100
-    assert max(ages) < 90
+    oldest, last_success = run_virtually(main())
+    assert oldest < 130
+    assert last_success is not None
+    assert last_success > EPOCH + 1000
     times = cloud.times(SESSIONS)
     assert max(sum(start <= time < start + 59.9 for time in times) for start in times) <= 181
+
+
+def test_a_cycle_longer_than_the_time_between_reloads_ends_and_reaches_newcomers_at_once() -> None:
+    """The user list changes every 5 minutes, and a cycle takes 5.6 minutes."""
+    cloud = FakeCloud()
+    names = [f"user{n:04}" for n in range(1100)]
+    for name in names:
+        cloud.add(name, Session(id=name, session_state="Active"))
+
+    async def main() -> list[float | None]:
+        seen = []
+        watch = watch_of(cloud, *names[:1008], source="per_user")
+        async with polled(watch):
+            for number in range(1, 9):
+                await asyncio.sleep(300)
+                await reload(watch, cloud, *names[number : 1008 + number], source="per_user")
+                await asyncio.sleep(2)
+                assert watch.fleet.members[-1].asked_at is not None
+                seen.append(watch.poller.sessions.cycles.last_success)
+        return seen
+
+    successes = [success for success in run_virtually(main()) if success]
+    assert len(set(successes)) >= 5
 
 
 @pytest.mark.parametrize(("rate_limit", "every"), [(6.0, 3.0), (6.0, 1.0), (180.0, 0.15), (180.0, 0.1)])
@@ -407,11 +436,11 @@ def test_reloads_that_come_faster_than_turns_do_not_break_the_rate_limit(rate_li
         cloud.add(name)
 
     async def main() -> None:
-        restarted = Restarted(cloud)
-        for number in range(int(150 / every)):
-            restarted.restart(names, {"interval": 60.0 + number % 2, "rate_limit": rate_limit})
-            await asyncio.sleep(every)
-        restarted.stop()
+        watch = watch_of(cloud, *names, rate_limit=rate_limit)
+        async with polled(watch):
+            for number in range(int(150 / every)):
+                await reload(watch, cloud, *names, interval=60.0 + number % 2, rate_limit=rate_limit)
+                await asyncio.sleep(every)
 
     run_virtually(main())
     times = cloud.times(SESSIONS)
@@ -430,15 +459,20 @@ async def test_a_reload_that_meets_the_end_changes_nothing_and_leaves_nothing_op
 
 
 def test_an_answer_of_before_a_reload_is_not_counted_again_after_it() -> None:
-    """It may arrive in the very moment of the swap, through the poller that ends."""
-    before = Fleet([("a", None)])
-    (a,) = before.members
+    fleet = Fleet([("a", None)])
+    (a,) = fleet.members
     failed = Session(id="1", session_state="InitFail")
-    before.sessions_answered(a, (), at=1)
-    after = Fleet([("a", "id")], before)
-    before.sessions_answered(a, (failed,), at=2)
-    after.sessions_answered(after.members[0], (failed,), at=3)
-    assert after.init_failures.total == 1
+    fleet.sessions_answered(a, (), at=1)
+    updated(fleet, ("a", "id"))
+    for at in (2, 3):
+        fleet.sessions_answered(a, (failed,), at=at)
+    assert fleet.init_failures.total == 1
+
+
+def updated(fleet: Fleet, *users: tuple[str, str | None]) -> Fleet:
+    for _ in fleet.update(users):
+        pass
+    return fleet
 
 
 def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_again() -> None:
@@ -447,8 +481,8 @@ def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_
         fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
     fleet.found(fleet.members[1], "id-b")
-    later = Fleet([("a", "id-2"), ("b", "id-b")], fleet)
-    counts = later.counts(sessions_since=0, accounts_since=0)
+    later = updated(fleet, ("a", "id-2"), ("b", "id-b"))
+    counts = later.counts()
     assert (counts.asked, counts.accounts, counts.locked) == (2, 1, 1)
     assert [member.id for member in later.members] == ["id-2", "id-b"]
 
@@ -459,7 +493,7 @@ def test_a_failed_log_in_that_was_counted_before_a_reload_is_not_counted_again()
     failed = Session(id="1", session_state="InitFail")
     fleet.sessions_answered(a, (), at=1)
     fleet.sessions_answered(a, (failed,), at=2)
-    later = Fleet([("a", "id"), ("b", None)], fleet)
+    later = updated(fleet, ("a", "id"), ("b", None))
     a, b = later.members
     later.sessions_answered(a, (failed,), at=3)
     later.sessions_answered(b, (replace_id(failed),), at=3)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fake_cloud import FakeCloud, refused, unjudged
+from support.fake_cloud import FakeCloud, refused, unverified
 from support.promises import Promise
 from support.virtual_time import run_virtually, wall_clock
 
@@ -16,9 +16,8 @@ from exporter import config
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable
 from exporter.cloud.models import Session
 from exporter.fleet import Fleet
+from exporter.polling.lane import ATTEMPTS
 from exporter.polling.poller import Poller
-from exporter.polling.rate import Rate
-from exporter.polling.retries import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +45,7 @@ def poll(cloud: FakeCloud, users: int, seconds: float, **settings: float) -> Pol
 
     async def main() -> Poller:
         poll = config.Poll.model_validate(settings)
-        poller = Poller(Fleet((name, None) for name in names), cloud, poll, wall_clock, unjudged("berlin"))
+        poller = Poller(Fleet((name, None) for name in names), cloud, poll, wall_clock, unverified("berlin"))
         running = asyncio.create_task(poller.run())
         await asyncio.sleep(seconds)
         running.cancel()
@@ -78,8 +77,8 @@ def test_what_passes_is_tried_again_and_fails_no_round(error: CloudError) -> Non
     cloud = FakeCloud(fault=failing(error, error))
     poller = poll(cloud, users=1, seconds=20)
     assert len(cloud.times(SESSIONS)) >= 3
-    assert poller.sessions.rounds.last
-    assert not poller.sessions.rounds.last.failed
+    assert poller.sessions.cycles.last
+    assert not poller.sessions.cycles.last.failed
 
 
 @pytest.mark.promise(Promise.FORBIDDEN)
@@ -88,8 +87,8 @@ def test_what_lasts_is_not_tried_again_in_its_round(error: CloudError) -> None:
     cloud = FakeCloud(fault=failing(*[error] * 99))
     poller = poll(cloud, users=1, seconds=50)
     assert len(cloud.times(SESSIONS)) == 1
-    assert poller.sessions.rounds.last
-    assert poller.sessions.rounds.last.failed == {error.outcome: 1}
+    assert poller.sessions.cycles.last
+    assert poller.sessions.cycles.last.failed == {error.outcome: 1}
 
 
 @pytest.mark.promise(Promise.JITTERED)
@@ -131,8 +130,8 @@ def test_nothing_is_tried_again_after_the_end_of_the_round() -> None:
     cloud = FakeCloud(fault=failing(error))
     poller = poll(cloud, users=1, seconds=4, interval=5.0)
     assert len(cloud.times(SESSIONS)) == 1
-    assert poller.sessions.rounds.last
-    assert poller.sessions.rounds.last.failed == {"503": 1}
+    assert poller.sessions.cycles.last
+    assert poller.sessions.cycles.last.failed == {"503": 1}
 
 
 @pytest.mark.promise(Promise.RETRY_AFTER)
@@ -154,6 +153,7 @@ def test_one_user_s_retry_after_does_not_hold_up_the_others() -> None:
     assert len(cloud.times(SESSIONS)) >= 9
 
 
+@pytest.mark.promise(Promise.PACED)
 def test_retries_count_against_the_rate_limit() -> None:
     cloud = FakeCloud()
     dice = Counter[str]()
@@ -169,51 +169,15 @@ def test_retries_count_against_the_rate_limit() -> None:
     assert max(sum(start <= time < start + 59.999 for time in times[i:]) for i, start in enumerate(times)) <= 180
 
 
-def test_a_429_slows_its_operation_down_and_successes_speed_it_up_again() -> None:
-    async def main() -> list[float]:
-        rate = Rate(180)
-        seen = [60 / rate.spacing]
-        rate.throttled(None)
-        seen.append(60 / rate.spacing)
-        for _ in range(1000):
-            rate.succeeded()
-        seen.append(60 / rate.spacing)
-        return seen
-
-    assert run_virtually(main()) == pytest.approx([180, 126, 180])
-
-
 @pytest.mark.promise(Promise.SLOWED)
-def test_a_429_slows_down_the_calls_of_its_operation() -> None:
-    """And of no other, for the minute that follows."""
-    throttled = FakeCloud(fault=failing(*[None] * 20, refused(SESSIONS, 429)))
+def test_a_series_of_429_slows_down_the_requests_of_its_operation_and_of_no_other() -> None:
+    throttled = FakeCloud(fault=failing(*[None] * 20, *[refused(SESSIONS, 429)] * 20))
     untroubled = FakeCloud()
     for cloud in (throttled, untroubled):
         poll(cloud, users=500, seconds=67, user_interval=300.0)
     slow, usual = (len(cloud.times(SESSIONS)) for cloud in (throttled, untroubled))
     assert 0.6 * usual < slow < 0.9 * usual
     assert len(throttled.times("ListUserDetail")) == len(untroubled.times("ListUserDetail"))
-
-
-def test_calls_that_were_under_way_together_slow_down_once() -> None:
-    async def main() -> float:
-        rate = Rate(180)
-        for _ in range(16):
-            rate.throttled(None)
-        return 60 / rate.spacing
-
-    assert run_virtually(main()) == pytest.approx(126)
-
-
-def test_a_quota_that_the_cloud_names_is_taken_at_its_word() -> None:
-    async def main() -> float:
-        rate = Rate(1000)
-        rate.throttled(200.0)
-        for _ in range(5000):
-            rate.succeeded()
-        return 60 / rate.spacing
-
-    assert run_virtually(main()) == pytest.approx(0.97 * 200)
 
 
 def test_no_retry_goes_out_while_the_credentials_are_refused() -> None:

@@ -16,22 +16,22 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
-from exporter import app, config, watch
-from exporter.app import Exporter
+from exporter import config, runner, setup
 from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection
-from exporter.cloud.credentials import Kept
+from exporter.cloud.credentials import StaticCredentials
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unauthorized, Unreachable, refusal
 from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
 from exporter.cloud.telemetry import Telemetry
 from exporter.metrics.exposition import OPENMETRICS, TEXT
+from exporter.runner import Exporter
 from exporter.setup import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from exporter.cloud.client import Client
-    from exporter.cloud.connect import Terms
+
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
@@ -179,7 +179,7 @@ async def soak(world: World, exporter: Exporter, days: int) -> list[int]:
     await asyncio.sleep(0)
     while loop.time() < days * DAY:
         settings = configured(loop.time())
-        exporter.adopt(prepared(settings, wall_clock, exporter.setup))
+        await exporter.adopt(*prepared(settings, wall_clock, exporter.setup))
         await asyncio.sleep(HOUR - 1 * MINUTE - loop.time() % HOUR)  # in the last, quiet quarter
         await exporter.publish()
         text = exporter.exposition.get(TEXT).body.decode()
@@ -212,12 +212,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     async def nothing_to_close() -> None:
         pass
 
-    def connect(_: Terms, __: object, telemetry: Telemetry | None = None) -> Connection:
-        credentials = Kept(lambda: Token("t"))
-        return Connection(cast("Client", world), credentials, telemetry or Telemetry(), nothing_to_close)
+    def connect(*_: object, telemetry: Telemetry | None = None) -> Connection:
+        credentials = StaticCredentials(lambda: Token("t"))
+        return Connection(cast("Client", world), credentials, telemetry or Telemetry(), 10.0, nothing_to_close)
 
-    monkeypatch.setattr(watch, "connect", connect)
-    monkeypatch.setattr(app, "PUBLISH_INTERVAL", 10 * MINUTE)
+    monkeypatch.setattr(setup, "connect", connect)
+    monkeypatch.setattr(runner, "PUBLISH_INTERVAL", 10 * MINUTE)
     return world
 
 
@@ -225,7 +225,8 @@ def lived(world: World, days: int, *, debug: bool = False) -> list[int]:
     """The interpreter's blocks of memory at the end of each day."""
 
     async def main() -> list[int]:
-        return await soak(world, Exporter(prepared(configured(0.0), wall_clock), wall_clock), days)
+        first, _ = prepared(configured(0.0), wall_clock)
+        return await soak(world, Exporter(first, wall_clock), days)
 
     return run_virtually(main(), debug=debug)
 

@@ -51,7 +51,7 @@ def test_a_project_is_not_up_when_no_answer_is_fresh_though_the_round_has_had_on
     slow = watch_of(cloud_of_two(), "anna", "bert", interval=600.0, stale_after=30.0)
     early, late = run_virtually(statuses(slow, 10, 250))
     assert early.up
-    assert late.operations["ListSessionByUserName"].rounds.up
+    assert late.operations["ListSessionByUserName"].cycles.up
     assert not late.up
     assert not late.sessions_known
 

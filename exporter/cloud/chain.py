@@ -1,22 +1,28 @@
-"""The official SDK's credential chain: environment, then credentials file, then (elsewhere) the ECS's metadata."""
-
-from __future__ import annotations
+"""The official SDK's credential chain: environment, then credentials file, then the ECS's metadata service."""
 
 import configparser
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from exporter.cloud.auth import AccessKey
+from exporter.cloud.bodies import ErrorBody
+from exporter.cloud.credentials import TemporaryCredentials
+from exporter.cloud.errors import CloudError, NoCredentials
+from exporter.cloud.iam import seconds
+from exporter.cloud.models import security_key
+from exporter.cloud.transport import Answer, Request, Transport
 from exporter.secrets import ChangingFile
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+METADATA_OPERATION = "GetSecurityKey"
+
+_TOKEN_HEADER = "X-Metadata-Token"  # noqa: S105 - a header's name
+_TOKEN_SECONDS = 60  # a token serves the one request that follows it
 
 
 @dataclass(frozen=True)
 class Link:
-    """What one link of the chain offers: a way to read the keys, and a project id where it names one."""
+    """A link of the chain that has keys, and perhaps a project id."""
 
     source: str
     read: Callable[[], AccessKey] = field(repr=False, compare=False)
@@ -24,10 +30,10 @@ class Link:
 
 
 def first_link(environ: Mapping[str, str]) -> Link | None:
-    """The first link that has keys; None where only the metadata service is left.
+    """Return the first link that has keys; None if only the metadata service is left.
 
     Raises:
-        ValueError: the credentials file has no ``ak`` and ``sk`` in its section ``[basic]``, or is no ini file.
+        ValueError: the credentials file has no ``ak`` and ``sk`` in its section ``[basic]``, or is not an ini file.
         OSError: the credentials file cannot be read.
     """
     if environ.get("HUAWEICLOUD_SDK_AK") and environ.get("HUAWEICLOUD_SDK_SK"):
@@ -41,7 +47,7 @@ def first_link(environ: Mapping[str, str]) -> Link | None:
     def read() -> AccessKey:
         return _profile_key(_profile(file, path), path)
 
-    read()  # says at once what is wrong
+    read()  # raises at once what is wrong
     return Link(str(path), read, _profile(file, path).get("project_id"))
 
 
@@ -63,7 +69,7 @@ def _profile(file: ChangingFile, path: Path) -> Mapping[str, str]:
     try:
         parser.read_string(file.read())
     except configparser.Error as error:
-        # configparser's own message quotes the line, which may be a secret
+        # configparser's own message quotes the line, which may hold a secret
         raise ValueError(f"{path} is not an ini file: {type(error).__name__}") from None
     if not parser.has_section("basic"):
         raise ValueError(f"{path} has no section [basic]")
@@ -74,3 +80,42 @@ def _profile_key(profile: Mapping[str, str], path: Path) -> AccessKey:
     if not (profile.get("ak") and profile.get("sk")):
         raise ValueError(f"{path} lacks ak or sk in its section [basic]")
     return AccessKey(profile["ak"], profile["sk"], profile.get("security_token"))
+
+
+async def keys_from_metadata(endpoint: str, transport: Transport) -> TemporaryCredentials:
+    """Return the temporary keys of an ECS with an agency, requested as the SDK does: with a token if there is one.
+
+    Raises:
+        NoCredentials: the service is unreachable, or the ECS has no agency. This is the end of the chain.
+    """
+    try:
+        headers = await _token_header(endpoint, transport)
+        return await transport.send(_metadata_request("GET", "/openstack/latest/securitykey", endpoint, headers), _keys)
+    except CloudError as error:
+        detail = f"auth is not set, the SDK's environment and file have no keys, and no ECS offers any ({error})"
+        raise NoCredentials(error.operation, "no_credentials", detail=detail) from error
+
+
+async def _token_header(endpoint: str, transport: Transport) -> dict[str, str]:
+    ttl = {f"{_TOKEN_HEADER}-Ttl-Seconds": str(_TOKEN_SECONDS)}
+    try:
+        token = await transport.send(_metadata_request("PUT", "/meta-data/latest/api/token", endpoint, ttl), _token)
+    except CloudError:  # older ECS know only the request without a token
+        return {}
+    return {_TOKEN_HEADER: token}
+
+
+def _metadata_request(method: str, path: str, endpoint: str, headers: Mapping[str, str]) -> Request:
+    return Request(METADATA_OPERATION, method, endpoint, path, headers=headers)
+
+
+def _token(answer: Answer) -> str:
+    token = answer.body.decode("ascii").strip()
+    if not (token and token.isprintable()):  # a portal that answers everything with a page
+        raise ErrorBody(None)
+    return token
+
+
+def _keys(answer: Answer) -> TemporaryCredentials:
+    key = security_key(answer.body)
+    return TemporaryCredentials(AccessKey(key.access, key.secret, key.securitytoken), seconds(key.expires_at))

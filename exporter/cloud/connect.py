@@ -1,36 +1,32 @@
-"""From settings to a client: which hosts, which credentials, which proxy."""
+"""From settings to a client: hosts, credentials and proxy."""
 
 from __future__ import annotations
 
 import os
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from exporter import config
-from exporter.cloud import chain, metadata, regions
 from exporter.cloud.auth import AccessKey, Token
+from exporter.cloud.chain import Link, first_link, keys_from_metadata
 from exporter.cloud.client import Client, Endpoints
-from exporter.cloud.credentials import Credentials, Kept, Lease, Leased
-from exporter.cloud.errors import CloudError, NoCredentials
+from exporter.cloud.credentials import Credentials, Lockout, RenewedCredentials, StaticCredentials
 from exporter.cloud.iam import IamUser
-from exporter.cloud.renewal_log import RenewalLog
+from exporter.cloud.reading import ByteBudget
+from exporter.cloud.regions import iam_endpoint, sessions_endpoint, users_endpoint
+from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Transport, proxy_from_environment
+from exporter.config import Auth, Http, Project, Settings
 from exporter.secrets import secret
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from exporter.cloud.telemetry import Telemetry
-
-
-def lockable(auth: config.Auth) -> object:
-    """What the cloud would lock after too many refusals: a key or an account, which projects may share.
+def lockout_key(auth: Auth) -> object:
+    """Return what the cloud would lock after too many rejections: a key or an account. Projects may share it.
 
     Raises:
         OSError: a file with the access key's id cannot be read.
-        ValueError: it is no text.
+        ValueError: it is not text.
     """
     if access_key := secret(auth.access_key, auth.access_key_file):
         return "access key", access_key()
@@ -40,125 +36,115 @@ def lockable(auth: config.Auth) -> object:
 
 
 @dataclass(frozen=True)
-class Terms:
-    """All that a connection follows from: where they are equal, a connection may stay as it is."""
+class ConnectionSpec:
+    """Everything a connection follows from. Equal specs mean that a connection can be kept."""
 
-    project: config.Project
-    """Without its users."""
-    http: config.Http
+    project: Project  # without its users
+    http: Http
     timeout: float
-    concurrency: int
     tls: ssl.SSLContext
-    link: chain.Link | None
-    """Where the keys come from when the project names none; None where that is left to the ECS."""
+    link: Link | None  # where the keys come from if the project names none; None if that is left to the ECS
 
     @classmethod
-    def of(cls, project: config.Project, settings: config.Settings, tls: ssl.SSLContext) -> Terms:
-        """The terms for a project. Raises ValueError and OSError where the SDK's credentials file is of no use."""
+    def of(cls, project: Project, settings: Settings, tls: ssl.SSLContext) -> ConnectionSpec:
+        """Return the spec of a project. Raises ValueError and OSError for an unusable SDK credentials file."""
         return cls(
             project=project.model_copy(update={"users": (), "users_file": None}),
             http=settings.http,
             timeout=settings.poll.timeout,
-            concurrency=settings.poll.concurrency,
             tls=tls,
-            link=chain.first_link(os.environ) if project.auth == config.Auth() else None,
+            link=first_link(os.environ) if project.auth == Auth() else None,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """A project's line to the cloud, with what there is to know about it."""
+    """A project's connection to the cloud."""
 
     client: Client
     credentials: Credentials
     telemetry: Telemetry
+    timeout: float  # seconds after which a request has ended
     close: Callable[[], Awaitable[None]]
 
 
-def connect(terms: Terms, now: Callable[[], float], telemetry: Telemetry | None = None) -> Connection:
-    """A connection, which its owner has to close. Nothing is asked before the first call.
+def connect(
+    spec: ConnectionSpec,
+    now: Callable[[], float],
+    lockout: Lockout,
+    budget: ByteBudget,
+    telemetry: Telemetry | None = None,
+) -> Connection:
+    """Return a connection, which its owner has to close. No request is sent before the first operation.
 
-    ``telemetry`` is counted on; a new one where there is none.
+    ``telemetry`` counts the requests; a new one if there is none.
     """
-    transport = Transport(
-        timeout=terms.timeout,
-        connections=terms.concurrency,
-        proxy_for=proxy_for(terms.http, terms.project),
-        tls=terms.tls,
-        now=now,
-    )
+    proxy = proxy_for(spec.http, spec.project)
+    transport = Transport(timeout=spec.timeout, proxy_for=proxy, tls=spec.tls, now=now, budget=budget)
     if telemetry:
         transport.telemetry = telemetry
-    credentials = _credentials(terms, transport)
-    client = Client(terms.project.project_id, _endpoints(terms.project), credentials, transport)
-    return Connection(client, credentials, transport.telemetry, transport.close)
+    credentials = _credentials(spec, transport, lockout)
+    client = Client(spec.project.project_id, endpoints_of(spec.project), credentials, transport)
+    return Connection(client, credentials, transport.telemetry, spec.timeout, transport.close)
 
 
 @asynccontextmanager
 async def connected(
-    project: config.Project, settings: config.Settings, tls: ssl.SSLContext, now: Callable[[], float]
+    project: Project, settings: Settings, tls: ssl.SSLContext, now: Callable[[], float], lockout: Lockout
 ) -> AsyncIterator[Connection]:
-    """A connection for as long as the context lasts. Raises ValueError and OSError as :meth:`Terms.of` does."""
-    connection = connect(Terms.of(project, settings, tls), now)
+    """Provide a connection for as long as the context lasts. Raises what :meth:`ConnectionSpec.of` does."""
+    connection = connect(ConnectionSpec.of(project, settings, tls), now, lockout, ByteBudget())
     try:
         yield connection
     finally:
         await connection.close()
 
 
-def _endpoints(project: config.Project) -> Endpoints:
-    given, region = project.endpoints, project.region
+def endpoints_of(project: Project) -> Endpoints:
+    """Return the base addresses of a project's services."""
+    configured, region = project.endpoints, project.region or ""
     return Endpoints(
-        sessions=given.sessions or regions.sessions_endpoint(region or ""),
-        users=given.users or regions.users_endpoint(region or ""),
+        sessions=configured.sessions or sessions_endpoint(region), users=configured.users or users_endpoint(region)
     )
 
 
-def proxy_for(http: config.Http, project: config.Project) -> Callable[[str], str | None]:
-    """The proxy to an endpoint, with its password if it has one; None where there is none."""
-    given = http.proxy.get_secret_value() if http.proxy else None
+def proxy_for(http: Http, project: Project) -> Callable[[str], str | None]:
+    """Return a function from an endpoint to its proxy, with its password if it has one; None without a proxy."""
+    configured = http.proxy.get_secret_value() if http.proxy else None
 
     def proxy_to(endpoint: str) -> str | None:
-        if endpoint == project.endpoints.metadata:  # link-local: nothing but the ECS itself reaches it
+        if endpoint == project.endpoints.metadata:  # link-local: only the ECS itself reaches it
             return None
-        return given or proxy_from_environment(endpoint)
+        return configured or proxy_from_environment(endpoint)
 
     return proxy_to
 
 
-def _credentials(terms: Terms, transport: Transport) -> Credentials:
-    project, auth = terms.project, terms.project.auth
-    log = RenewalLog(str(project.name))
+def _credentials(spec: ConnectionSpec, transport: Transport, lockout: Lockout) -> Credentials:
+    project, auth = spec.project, spec.project.auth
+    name = str(project.name)
     if token := secret(auth.token, auth.token_file):
-        return Kept(lambda: Token(token()))
+        return StaticCredentials(lambda: Token(token()))
     if user := _iam_user(project):
-        return Leased(lambda: user.lend(transport), transport.now, log, user.password)
+        return RenewedCredentials(lambda: user.token(transport), transport.now, name, lockout, user.password)
     if key := _access_key(auth):
-        return Kept(key)
-    if terms.link:
-        return Kept(terms.link.read)
-    return Leased(lambda: _last_resort(project, transport), transport.now, log)
+        return StaticCredentials(key)
+    if spec.link:
+        return StaticCredentials(spec.link.read)
+    metadata = project.endpoints.metadata
+    return RenewedCredentials(lambda: keys_from_metadata(metadata, transport), transport.now, name, lockout)
 
 
-async def _last_resort(project: config.Project, transport: Transport) -> Lease:
-    """Keys from the ECS's metadata service; where that fails, what most likely is wrong is said in so many words."""
-    try:
-        return await metadata.lend(project.endpoints.metadata, transport)
-    except CloudError as error:
-        detail = f"no auth is configured, the SDK's environment and file have no keys, and no ECS gives any ({error})"
-        raise NoCredentials(error.operation, "no_credentials", detail=detail) from error
-
-
-def _iam_user(project: config.Project) -> IamUser | None:
+def _iam_user(project: Project) -> IamUser | None:
     auth = project.auth
     password = secret(auth.password, auth.password_file)
     if not (auth.username and auth.domain and password):
         return None
-    endpoint = project.endpoints.iam or regions.iam_endpoint(project.region or "")
+    endpoint = project.endpoints.iam or iam_endpoint(project.region or "")
     return IamUser(endpoint, auth.domain, auth.username, password, project.project_id)
 
 
-def _access_key(auth: config.Auth) -> Callable[[], AccessKey] | None:
+def _access_key(auth: Auth) -> Callable[[], AccessKey] | None:
     access_key = secret(auth.access_key, auth.access_key_file)
     secret_key = secret(auth.secret_key, auth.secret_key_file)
     if not (access_key and secret_key):

@@ -1,29 +1,23 @@
-"""Where authentication comes from, and how it is kept alive."""
-
-from __future__ import annotations
+"""Where authentication comes from, and how temporary credentials are renewed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from exporter.cloud.errors import CloudError, NoCredentials, Refused
+import structlog
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from exporter.cloud.auth import Auth
+from exporter.cloud.errors import CloudError, NoCredentials, Unauthorized
 
-    from exporter.cloud.auth import Auth
-    from exporter.cloud.renewal_log import RenewalLog
-
+# Seconds before their end that credentials are renewed, as in the official SDK; half their life if that is less.
 RENEW_AHEAD = 40 * 60.0
-"""Seconds before its end that a lease is renewed, as the official SDK does; half its life where that is less."""
+# Seconds between attempts to renew credentials that are still valid: IAM locks after a few wrong passwords.
+RETRY_AHEAD = 5 * 60.0
+_SHORTEST_USE = 30.0  # seconds; by a clock that is far ahead all credentials have expired already
 
-# Seconds until a failed renewal is tried again: the first pause, doubled with every further failure.
-_PAUSE_UNREACHABLE = 5.0
-_PAUSE_REFUSED = 60.0  # IAM locks an account after a few wrong passwords within 15 minutes
-_LONGEST_PAUSE = 15 * 60.0
-
-_SHORTEST_USE = 30.0  # seconds; by a clock that is far ahead every lease has ended already
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Credentials(Protocol):
@@ -31,25 +25,36 @@ class Credentials(Protocol):
 
     @property
     def expires_at(self) -> float | None:
-        """When the present authentication ends, in seconds since 1970; None where unknown."""
+        """When the present authentication expires, in seconds since 1970; None if unknown."""
 
     def fingerprint(self) -> object:
-        """What tells these credentials from others, as they stand now: something else once they have been replaced."""
+        """Return something that changes when the configured credentials are replaced."""
 
     async def current(self) -> Auth:
-        """What to authenticate with now. Raises CloudError where it cannot be had."""
+        """Return what to authenticate with now. Raises CloudError."""
 
-    async def renewed(self, refused: Auth) -> Auth:
-        """What to authenticate with after a 401 to ``refused``; the same where nothing else can be had.
+    async def renewed(self, rejected: Auth) -> Auth:
+        """Return what to authenticate with after a 401; the rejected one if there is nothing else.
 
         Raises:
             CloudError: the renewal failed.
         """
 
 
+class Lockout(Protocol):
+    """Knows when further rejections would lock the key or account."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether no request must be sent."""
+
+    def note_rejection(self) -> None:
+        """Note that the cloud rejected a request."""
+
+
 @dataclass(frozen=True)
-class Kept:
-    """Authentication that somebody else keeps up to date: values in the configuration, or files read as they change."""
+class StaticCredentials:
+    """Authentication that somebody else keeps up to date: configured values, or files that are read as they change."""
 
     read: Callable[[], Auth]
     expires_at: None = None
@@ -67,56 +72,57 @@ class Kept:
         except (OSError, ValueError) as error:
             raise NoCredentials("credentials", "unreadable", detail=str(error)) from error
 
-    async def renewed(self, refused: Auth) -> Auth:  # noqa: ARG002 - whatever was refused, this is all there is
+    async def renewed(self, rejected: Auth) -> Auth:  # noqa: ARG002 - there is nothing else
         """See Credentials."""
         return await self.current()
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """Authentication that ends at ``expires_at``, in seconds since 1970."""
+class TemporaryCredentials:
+    """Authentication that expires at ``expires_at``, in seconds since 1970."""
 
     auth: Auth
     expires_at: float
 
 
 class _Moment(NamedTuple):
-    """A time to come, by two clocks: the one stands still while the machine sleeps, the other may be set back."""
+    """A future time by two clocks: one stands still while the machine sleeps, the other may be set back."""
 
-    steady: float
+    monotonic: float
     wall: float
 
 
-class Leased:
-    """Authentication that the cloud lends for a while: renewed ahead of its end, and when it is refused.
+class RenewedCredentials:
+    """Temporary credentials, renewed ahead of their end and after a 401.
 
-    A renewal that failed is not tried again for a while, ever longer, so that no account gets locked; unless what it
-    is lent for has been replaced, which ``secret`` reads.
+    However many requests need a renewal at once, one attempt serves them all. ``secret`` reads what the cloud grants
+    the credentials for. Failures while the present ones are still valid are logged, once per kind.
     """
 
     def __init__(
         self,
-        lend: Callable[[], Awaitable[Lease]],
+        obtain: Callable[[], Awaitable[TemporaryCredentials]],
         now: Callable[[], float],
-        log: RenewalLog,
+        project: str,
+        lockout: Lockout,
         secret: Callable[[], object] = lambda: None,
     ) -> None:
-        self._lend = lend
+        self._obtain = obtain
         self._now = now
-        self._log = log
+        self._log = _logger.bind(project=project)
+        self._lockout = lockout
         self._secret = secret
-        self._lease: Lease | None = None
+        self._present: TemporaryCredentials | None = None
         self._renew_at = _Moment(0.0, 0.0)
         self._renewing = asyncio.Lock()
+        self._failures = 0
         self._failure: CloudError | None = None
-        self._failed_with: object = None
-        self._pause = 0.0
-        self._retry_at = _Moment(0.0, 0.0)
+        self._logged: set[tuple[str, str]] = set()
 
     @property
     def expires_at(self) -> float | None:
         """See Credentials."""
-        return self._lease.expires_at if self._lease else None
+        return self._present.expires_at if self._present else None
 
     def fingerprint(self) -> object:
         """See Credentials."""
@@ -126,48 +132,59 @@ class Leased:
 
     async def current(self) -> Auth:
         """See Credentials."""
-        lease = self._lease
-        if lease is None:
+        present = self._present
+        if present is None:
             return await self.renewed(None)
-        being_renewed = self._renewing.locked() and self._now() < lease.expires_at
+        being_renewed = self._renewing.locked() and self._now() < present.expires_at
         if being_renewed or not self._reached(self._renew_at):
-            return lease.auth
+            return present.auth
+        left = present.expires_at - self._now()
+        if left > 0 and self._lockout.closed:
+            return present.auth
         try:
-            return await self.renewed(lease.auth)
+            return await self.renewed(present.auth)
         except CloudError as error:
-            rest = lease.expires_at - self._now()
-            if rest <= 0:
+            left = present.expires_at - self._now()
+            if left <= 0:
                 raise
-            self._log.failed(error, expires_in=rest)
-            return lease.auth
+            if isinstance(error, Unauthorized):
+                self._lockout.note_rejection()
+            self._renew_at = self._in(min(RETRY_AHEAD, left))
+            self._log_failure(error, left)
+            return present.auth
 
-    async def renewed(self, refused: Auth | None) -> Auth:
-        """See Credentials. However many calls find the same lease refused, one renewal serves them all."""
+    async def renewed(self, rejected: Auth | None) -> Auth:
+        """See Credentials."""
+        failures = self._failures
         async with self._renewing:
-            if self._lease is None or self._lease.auth == refused:
-                self._lease = await self._renew()
-            return self._lease.auth
+            if self._present is None or self._present.auth == rejected:
+                if self._failures > failures and self._failure:  # an attempt failed while this one waited
+                    raise self._failure.bare()
+                self._present = await self._renew()
+            return self._present.auth
 
-    async def _renew(self) -> Lease:
-        secret = self.fingerprint()
-        if self._failure and not self._reached(self._retry_at) and secret == self._failed_with:
-            raise self._failure.bare()
+    async def _renew(self) -> TemporaryCredentials:
         try:
-            lease = await self._lend()
+            obtained = await self._obtain()
         except CloudError as error:
-            first_pause = _PAUSE_REFUSED if isinstance(error, Refused) else _PAUSE_UNREACHABLE
-            self._pause = min(max(self._pause * 2, first_pause), _LONGEST_PAUSE)
-            self._retry_at = self._in(self._pause)
-            self._failure, self._failed_with = error.bare(), secret
+            self._failures += 1
+            self._failure = error.bare()
             raise
-        life = lease.expires_at - self._now()
+        life = obtained.expires_at - self._now()
         self._renew_at = self._in(max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE))
-        self._failure, self._pause = None, 0.0
-        self._log.succeeded()
-        return lease
+        for operation in {operation for operation, _ in self._logged}:
+            self._log.info("renewal_recovered", operation=operation)
+        self._logged.clear()
+        return obtained
+
+    def _log_failure(self, error: CloudError, left: float) -> None:
+        kind = (error.operation, error.outcome)
+        if kind not in self._logged:
+            self._logged.add(kind)
+            self._log.warning("renewal_failing", **error.facts(), expires_in_seconds=round(left))
 
     def _in(self, seconds: float) -> _Moment:
         return _Moment(asyncio.get_running_loop().time() + seconds, self._now() + seconds)
 
     def _reached(self, moment: _Moment) -> bool:
-        return asyncio.get_running_loop().time() >= moment.steady or self._now() >= moment.wall
+        return asyncio.get_running_loop().time() >= moment.monotonic or self._now() >= moment.wall

@@ -1,27 +1,25 @@
-"""The one family of errors that a call to the cloud can end in."""
-
-from __future__ import annotations
+"""The errors that a request to the cloud can end in."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def _token(text: str | None) -> str | None:
-    """The text if it is a code or an id; what else somebody writes in its place may name a person, and is left out."""
+    """Return a code or an id as it is. Any other text may name a person and is left out."""
     return text if text is None or _TOKEN.fullmatch(text) else "unreadable"
 
 
 class CloudError(Exception):
-    """A call that brought no usable answer.
+    """A request without a usable answer.
 
     ``outcome`` is the value of the metric label ``code``: the HTTP status, or ``timeout``, ``connection_error``,
-    ``tls_error``, ``invalid_response``. The cloud's own message is left out on purpose: it may name a person.
+    ``tls_error``, ``invalid_response``. The cloud's own message is left out because it may name a person.
     """
 
-    retry_after: float | None = None
-    """Seconds that the cloud asks to wait before the call is repeated; None where it does not say."""
+    retry_after: float | None = None  # seconds to wait before the request is repeated, if the cloud named them
 
     def __init__(
         self,
@@ -46,72 +44,64 @@ class CloudError(Exception):
         return hash(tuple(self.facts().values()))
 
     def bare(self) -> Self:
-        """The same facts without the traceback and causes, which keep whole answers in memory."""
-        return type(self)(
-            self.operation,
-            self.outcome,
-            error_code=self.error_code,
-            request_id=self.request_id,
-            detail=self.detail,
-        )
+        """Return the same error without the traceback and causes, which keep whole answers in memory."""
+        return type(self)(self.operation, self.outcome, **self._details(), detail=self.detail)
+
+    def _details(self) -> dict[str, str | None]:
+        return {"error_code": self.error_code, "request_id": self.request_id}
 
     def facts(self) -> dict[str, str]:
-        """What there is to tell of it in the log, by key; what is not known is left out."""
-        facts = {
-            "operation": self.operation,
-            "code": self.outcome,
-            "error_code": self.error_code,
-            "request_id": self.request_id,
-            "detail": self.detail or None,
-        }
-        return {name: value for name, value in facts.items() if value is not None}
+        """Return the key-value pairs for the log. Unknown values are left out."""
+        facts = {"operation": self.operation, "code": self.outcome, **self._details(), "detail": self.detail}
+        return {name: value for name, value in facts.items() if value}
 
     @property
     def passing(self) -> bool:
-        """Whether the same call may well succeed a little later."""
+        """Whether the same request may succeed a little later."""
         return False
 
     @property
     def status(self) -> int | None:
-        """The HTTP status; None where there was no whole HTTP answer."""
+        """The HTTP status; None without a complete answer."""
         return int(self.outcome) if self.outcome.isdecimal() else None
 
     def __str__(self) -> str:
-        facts = [f"{self.operation}: {self.outcome}"]
-        facts += [self.detail] if self.detail else []
-        facts += [f"error_code {self.error_code}"] if self.error_code else []
-        facts += [f"request_id {self.request_id}"] if self.request_id else []
-        return ", ".join(facts)
+        facts = [f"{self.operation}: {self.outcome}", self.detail]
+        facts += [f"{name} {value}" for name, value in self._details().items() if value]
+        return ", ".join(filter(None, facts))
 
 
 class Unreachable(CloudError):
-    """No whole answer arrived: timeout, connection or TLS trouble."""
+    """No complete answer arrived: a timeout, a connection error or a TLS error."""
 
     @property
     def passing(self) -> bool:
-        """Timeouts and broken connections pass; certificates stay as they are."""
+        """True for timeouts and broken connections, but not for certificates."""
         return self.outcome != "tls_error"
 
 
 class NoCredentials(CloudError):
-    """Nothing was asked, because there is nothing to authenticate with; no attempt, so no ``code`` of any metric."""
+    """Nothing was sent because there are no credentials. This is not counted as a request."""
 
 
 class InvalidResponse(CloudError):
-    """An answer arrived that is not what the reference says."""
+    """An answer that does not match the reference."""
 
 
 class Refused(CloudError):
-    """The cloud answered with an error: any status or error code not told apart below."""
+    """The cloud answered with an error. The subclasses are the statuses that need a reaction of their own."""
 
     @property
     def passing(self) -> bool:
-        """What is wrong on the cloud's side passes; what it finds wrong with the call does not."""
-        return self.status is not None and self.status >= _SERVER_ERRORS
+        """Whether the error is the server's: errors of the request do not pass."""
+        return self.status is not None and self.status >= SERVER_ERRORS
 
 
 class Unauthorized(Refused):
     """401: the credentials are not accepted."""
+
+    renew: Callable[[], Awaitable[bool]] | None = None
+    """Renews the credentials and returns whether others than the rejected ones are at hand; raises CloudError."""
 
 
 class Forbidden(Refused):
@@ -119,31 +109,30 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """404 by the service itself: it does not know the user that was asked for."""
+    """404 from the service itself: it does not know the requested user."""
 
 
 class Throttled(Refused):
     """429: the operation's quota is used up."""
 
-    quota: float | None = None
-    """The calls a minute that the cloud says it allows; None where it does not say."""
+    quota: float | None = None  # the allowed requests per minute, if the cloud named them
 
     @property
     def passing(self) -> bool:
-        """The quota is there again within a minute."""
+        """True, because the quota is restored within a minute."""
         return True
 
 
-_SERVER_ERRORS = 500
+SERVER_ERRORS = 500  # from this HTTP status on, the error is on the server's side
 _BY_STATUS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: Throttled}
 
-# A 404 with one of these is the gateway's: it knows no such API, which says nothing about a user.
-_GATEWAY_CODES = ("APIG.", "APIGW.")
+GATEWAY_CODES = ("APIG.", "APIGW.")
+"""Prefixes of the API gateway's error codes: its 404 is about an API, not about a user."""
 
 
 def refusal(operation: str, status: int, error_code: str | None, request_id: str | None) -> Refused:
-    """The error for an answer with this status and error code (None where the body names none)."""
+    """Return the error for an answer with this status, and the error code of its body, if any."""
     kind = _BY_STATUS.get(status, Refused)
-    if kind is NotFound and (error_code is None or error_code.startswith(_GATEWAY_CODES)):
+    if kind is NotFound and (error_code is None or error_code.startswith(GATEWAY_CODES)):
         kind = Refused
     return kind(operation, str(status), error_code=error_code, request_id=request_id)

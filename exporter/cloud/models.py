@@ -1,81 +1,72 @@
-"""The fields used of the cloud's answers, and their decoding.
+"""The fields that the exporter uses of the cloud's answers, and their decoding.
 
-Any field may be absent or null, and new ones appear without notice; what is not named here is skipped unread,
-personal data above all.
+Any field may be absent, null or of another type. Fields that are not named here are skipped unread, above all
+personal data. Decoding stays below 50 ms for any body within its limit, because nothing is built from what is skipped.
 """
 
-from __future__ import annotations
-
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from sys import intern
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import msgspec
+import structlog
 
-from exporter.cloud.bodies import Body, ErrorBody, decoder, error_code, present
+from exporter.cloud.bodies import Body, ErrorBody, check_empty, decoder, present
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
+MAX_CHARACTERS = 128  # kept of each text of a session. Real ones have a quarter of that.
+MAX_SESSIONS = 1_000
+"""In one answer. A user has a few, and a page of ListSessions at most 100. An answer with more is invalid."""
 
-MOST_CHARACTERS = 128
-"""What is kept of each text of a session: real ones have a quarter of that, hostile ones must not fill the memory."""
+MAX_USERS = 2_000  # in one answer. The exporter requests at most 1,000. An answer with more is invalid.
+_MAX_OBJECTS = 20_000  # in one answer; one with more is not even decoded
+_MAX_NAME = 256  # characters; a longer name is dropped, because a part of it would be another name
 
+_NULL = msgspec.Raw(b"null")
+_TOTAL = re.compile(rb'-?\d{1,99}|"\d{1,99}"').fullmatch
 
-MOST_SESSIONS = 10_000
-"""Of one user, or on a page; real ones have a few. An answer with more is not believed, and not decoded."""
+Text = str | None
+Name = Annotated[str, msgspec.Meta(max_length=_MAX_NAME)] | None
 
 
 class _SessionTexts(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a session as the cloud tells it (AppSession in the reference of ListSessionByUserName)."""
+    """The texts of a session (AppSession in the reference of ListSessionByUserName)."""
 
-    id: str | None = None
-    session_state: str | None = None
-    client_version: str | None = None
-    agent_version: str | None = None
-    failed_code: str | None = None
-    app_server_group_id: str | None = None
+    id: Text = None
+    session_state: Text = None
+    client_version: Text = None
+    agent_version: Text = None
+    failed_code: Text = None
+    app_server_group_id: Text = None
 
 
 _TEXTS = len(_SessionTexts.__struct_fields__)
 
 
 class Session(_SessionTexts, frozen=True, gc=False):
-    """A session of a user, as it is kept."""
+    """A session as the exporter keeps it."""
 
     started: float | None = None
-    """Seconds since 1970, down to a minute's begin, its time being read as UTC, since it carries no zone.
+    """Seconds since 1970, rounded down to the minute. The time carries no zone and is read as UTC.
 
-    None where it cannot be read.
+    None if it cannot be read.
     """
 
 
 class AppSession(_SessionTexts, frozen=True, gc=False):
-    """A session of ListSessionByUserName."""
+    """A session of ListSessionByUserName or ListSessions."""
 
-    start_time: Any = None
-
-    @property
-    def texts(self) -> tuple[str | None, ...]:
-        """Those that are kept, in the order in which a session has them."""
-        return msgspec.structs.astuple(self)[:_TEXTS]
+    start_time: Annotated[str, msgspec.Meta(max_length=64)] | None = None  # no Text: a number would be ambiguous
+    login_user: Name = None  # `user@domain`; personal, and not kept
 
     @property
     def started(self) -> float | None:
-        """As a session has it."""
-        try:
-            time = datetime.fromisoformat(self.start_time)
-        except (TypeError, ValueError):
-            return None
-        return _shared_time(time.replace(tzinfo=time.tzinfo or UTC, second=0, microsecond=0).timestamp())
-
-
-class SessionInfo(AppSession, frozen=True, gc=False):
-    """An item of ListSessions: a session with whose it is."""
-
-    login_user: str | None = None
-    """``user@domain``; personal, and not kept."""
+        """The start as in Session."""
+        return _minute(self.start_time or "")
 
     @property
     def user_name(self) -> str | None:
@@ -84,20 +75,20 @@ class SessionInfo(AppSession, frozen=True, gc=False):
 
 
 class UserDetail(msgspec.Struct, frozen=True, gc=False):
-    """An account's flags (UserDetail in the reference of ListUserDetail)."""
+    """The flags of an account (UserDetail in the reference of ListUserDetail). None means unknown."""
 
     locked: bool | None = None
     user_expired: bool | None = None
     disabled: bool | None = None
     account_expires: int | None = None
-    """End of the account's validity in milliseconds since 1970, UTC; 0 where it never ends."""
+    """End of the account's validity in milliseconds since 1970, UTC; 0 if it never ends."""
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
-    """An entry of ListUsers, which names and types some of an account's flags otherwise than ListUserDetail."""
+    """An entry of ListUsers. Some flags have another name or type than in ListUserDetail."""
 
-    id: str | None = None
-    user_name: str | None = None
+    id: Name = None
+    user_name: Name = None
     locked: bool | None = None
     account_expired: bool | None = None
     disabled: bool | None = None
@@ -105,7 +96,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def detail(self) -> UserDetail:
-        """The account's flags; an end of the account that cannot be read is none."""
+        """The account's flags. An end of the account that cannot be read is None."""
         try:
             expires = None if self.account_expires is None else int(self.account_expires)
         except ValueError:
@@ -113,29 +104,39 @@ class User(msgspec.Struct, frozen=True, gc=False):
         return _shared_detail(self.locked, self.account_expired, self.disabled, expires)
 
 
-_shared_detail = lru_cache(maxsize=1024)(UserDetail)  # most accounts are in no way special
-_shared_time = lru_cache(maxsize=4096)(float)  # of sessions of the last days
+_shared_detail = lru_cache(maxsize=1024)(UserDetail)  # most accounts have the same flags
+_shared_time = lru_cache(maxsize=4096)(float)  # sessions of the last days share their minutes
 
 
-class _SessionList(Body, frozen=True):
-    session_info_list: list[AppSession] | None = None
+@lru_cache(maxsize=4096)  # the same sessions come with every poll
+def _minute(time: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return _shared_time(moment.replace(tzinfo=moment.tzinfo or UTC, second=0, microsecond=0).timestamp())
 
 
-class _UserDetailAnswer(Body, frozen=True):
-    user_detail: UserDetail | None = None
+class SessionList(NamedTuple):
+    """An answer of ListSessionByUserName."""
+
+    sessions: tuple[Session, ...]
+    cut: int  # number of texts that were longer than MAX_CHARACTERS
 
 
-class _SessionPage(Body, frozen=True):
-    items: list[SessionInfo] | None = None
-    count: int | None = None
+class SessionPage(NamedTuple):
+    """An answer of ListSessions."""
+
+    sessions: tuple[tuple[str | None, Session], ...]  # each with the name of its user, if known
+    total: int | None  # number of sessions on all pages; None if unknown
+    cut: int  # number of texts that were longer than MAX_CHARACTERS
 
 
-class UserPage(Body, frozen=True):
-    """One page of ListUsers."""
+class UserPage(NamedTuple):
+    """An answer of ListUsers."""
 
-    users: list[User] | None = None
-    total_count: int | None = None
-    """Users on all pages together."""
+    users: list[User]
+    total_count: int | None = None  # number of users on all pages; None if unknown
 
 
 class SecurityKey(msgspec.Struct, frozen=True):
@@ -151,6 +152,28 @@ class SecurityKey(msgspec.Struct, frozen=True):
         return f"SecurityKey(expires_at={self.expires_at!r})"
 
 
+E = TypeVar("E", bound=msgspec.Struct)
+B = TypeVar("B", bound=Body)
+
+
+class _SessionList(Body, Generic[E], frozen=True):
+    session_info_list: list[E] | None = None
+
+
+class _SessionPage(Body, Generic[E], frozen=True):
+    items: list[E] | None = None
+    count: msgspec.Raw = _NULL
+
+
+class _UserPage(Body, Generic[E], frozen=True):
+    users: list[E] | None = None
+    total_count: msgspec.Raw = _NULL
+
+
+class _UserDetailAnswer(Body, Generic[E], frozen=True):
+    user_detail: E | None = None
+
+
 class _SecurityKeyAnswer(Body, frozen=True):
     credential: SecurityKey | None = None
 
@@ -163,96 +186,125 @@ class _TokenAnswer(Body, frozen=True):
     token: _TokenFields | None = None
 
 
-_session_list = decoder(_SessionList)
-_user_detail = decoder(_UserDetailAnswer)
-_security_key = decoder(_SecurityKeyAnswer)
-_token = decoder(_TokenAnswer)
-_user_page = decoder(UserPage)
-_session_page = decoder(_SessionPage)
-
-
-class SessionList(NamedTuple):
-    """An answer of ListSessionByUserName."""
-
-    sessions: tuple[Session, ...]
-    cut: int
-    """Texts that were longer than what is kept of them."""
-
-
-class SessionPage(NamedTuple):
-    """An answer of ListSessions."""
-
-    sessions: tuple[tuple[str | None, Session], ...]
-    """Each with the name of its user, as far as it is told."""
-    total: int | None
-    """Sessions on all pages together; None where the cloud does not say."""
-    cut: int
-    """Texts that were longer than what is kept of them."""
-
-
 def session_list(body: bytes) -> SessionList:
-    """The sessions in an answer of ListSessionByUserName; an absent list is an empty one."""
-    _check_size(body)
+    """Decode an answer of ListSessionByUserName. A list may be null or absent, if there is nothing else."""
     found = _session_list(body).session_info_list
-    if found is None and (code := error_code(body)):
-        raise ErrorBody(code)
-    return _kept(found or [])
+    if found is None:
+        check_empty(body)
+    return _kept(_typed(AppSession, found or [], MAX_SESSIONS))
 
 
 def session_page(body: bytes) -> SessionPage:
-    """A page of ListSessions."""
-    _check_size(body)
+    """Decode a page of ListSessions."""
     page = _session_page(body)
-    items = present(page.items, body)
+    items = _typed(AppSession, present(page.items, body), MAX_SESSIONS)
     sessions, cut = _kept(items)
     names = (item.user_name for item in items)
-    return SessionPage(tuple(zip(names, sessions, strict=True)), page.count, cut)
+    return SessionPage(tuple(zip(names, sessions, strict=True)), _total(page.count), cut)
 
 
-def _check_size(body: bytes) -> None:
-    """Raise ErrorBody for a list of more than anybody has: each entry has a brace, and few texts have any."""
-    if body.count(b"{") > 2 * MOST_SESSIONS:
-        raise ErrorBody(None)
+def user_detail(body: bytes) -> UserDetail:
+    """Decode an answer of ListUserDetail."""
+    (detail,) = _typed(UserDetail, [present(_user_detail(body).user_detail, body)], 1)
+    return _shared_detail(detail.locked, detail.user_expired, detail.disabled, detail.account_expires)
+
+
+def user_page(body: bytes) -> UserPage:
+    """Decode a page of ListUsers."""
+    page = _user_page(body)
+    return UserPage(_typed(User, present(page.users, body), MAX_USERS), _total(page.total_count))
+
+
+def security_key(body: bytes) -> SecurityKey:
+    """Decode temporary keys of the metadata service."""
+    return present(_security_key(body).credential, body)
+
+
+def token_expiry(body: bytes) -> str:
+    """Decode the expiry of a token of KeystoneCreateUserTokenByPassword."""
+    return present(_token(body).token, body).expires_at
 
 
 def _kept(sessions: Sequence[AppSession]) -> SessionList:
-    """The sessions as they are kept: in bounded texts, of which the same ones share their memory.
-
-    ErrorBody where they are more than anybody has.
-    """
-    if len(sessions) > MOST_SESSIONS:
-        raise ErrorBody(None)
+    """Return the sessions with bounded texts. Equal texts share their memory."""
     kept, cut = [], 0
     for session in sessions:
-        texts = session.texts
-        if too_long := [text for text in texts if text and len(text) > MOST_CHARACTERS]:
+        texts = msgspec.structs.astuple(session)[:_TEXTS]
+        if too_long := [text for text in texts if text and len(text) > MAX_CHARACTERS]:
             cut += len(too_long)
-            texts = tuple(text and text[:MOST_CHARACTERS] for text in texts)
+            texts = tuple(text and text[:MAX_CHARACTERS] for text in texts)
         session_id, *others = texts
         state, client, agent, code, group = [text and intern(text) for text in others]
         kept.append(Session(session_id, state, client, agent, code, group, session.started))
     return SessionList(tuple(kept), cut)
 
 
-def user_detail(body: bytes) -> UserDetail:
-    """The account in an answer of ListUserDetail."""
-    detail = present(_user_detail(body).user_detail, body)
-    return _shared_detail(detail.locked, detail.user_expired, detail.disabled, detail.account_expires)
+def _lenient(envelope: type[B], kind: type[msgspec.Struct]) -> Callable[[bytes], B]:
+    """Return a decoder of answers with entries of this kind, or with raw ones if a field has another type."""
+    raw_fields = [(name, msgspec.Raw, _NULL) for name in kind.__struct_fields__]
+    raw_kind = msgspec.defstruct(f"Raw{kind.__name__}", raw_fields, gc=False)
+    typed: Callable[[bytes], B] = decoder(envelope[kind])  # type: ignore[index] # it is generic in its entries
+    raw: Callable[[bytes], B] = decoder(envelope[raw_kind])  # type: ignore[index] # the same
+
+    def decode(body: bytes) -> B:
+        if body.count(b"{") > _MAX_OBJECTS:  # few texts have braces
+            raise ErrorBody(None)
+        try:
+            return typed(body)
+        except msgspec.ValidationError:
+            return raw(body)
+
+    return decode
 
 
-def user_page(body: bytes) -> UserPage:
-    """A page of ListUsers; its list is never None."""
-    _check_size(body)
-    page = _user_page(body)
-    present(page.users, body)
-    return page
+def _typed(kind: type[E], entries: list[msgspec.Struct], most: int) -> list[E]:
+    """Return entries as this kind. Raises ErrorBody for too many.
+
+    A raw number is read as a text where a text is expected. Other fields of another type are dropped.
+    """
+    if len(entries) > most:
+        raise ErrorBody(None)
+    return [entry if isinstance(entry, kind) else kind(*_fields(kind, entry)) for entry in entries]
 
 
-def security_key(body: bytes) -> SecurityKey:
-    """The temporary keys in an answer of the metadata service."""
-    return present(_security_key(body).credential, body)
+def _fields(kind: type[msgspec.Struct], entry: msgspec.Struct) -> Iterator[object]:
+    for (name, decode, is_text), raw in zip(_readers(kind), msgspec.structs.astuple(entry), strict=True):
+        value = None
+        try:
+            value = decode(raw)
+        except msgspec.ValidationError:
+            if is_text and len(memoryview(raw)) <= _MAX_NAME and memoryview(raw)[0] in b"-0123456789":
+                value = bytes(raw).decode()
+            else:
+                _report_dropped(kind.__name__, name)
+        yield value
 
 
-def token_expiry(body: bytes) -> str:
-    """When the token ends that an answer of KeystoneCreateUserTokenByPassword is about."""
-    return present(_token(body).token, body).expires_at
+@lru_cache
+def _readers(kind: type[msgspec.Struct]) -> list[tuple[str, Callable[[msgspec.Raw], object], bool]]:
+    """Return each field's name and decoder, and whether it is a text that may be written as a number."""
+    fields = msgspec.structs.fields(kind)
+    return [(field.name, msgspec.json.Decoder(field.type).decode, field.type in (Text, Name)) for field in fields]
+
+
+def _total(raw: msgspec.Raw) -> int | None:
+    """Return the number of all entries, None if the cloud does not say. Without it, no listing is known to be whole."""
+    text = bytes(raw)
+    if text == b"null":
+        return None
+    if not _TOTAL(text):
+        raise ErrorBody(None)
+    return int(text.strip(b'"'))
+
+
+@lru_cache(maxsize=64)  # once for each field
+def _report_dropped(entry: str, field: str) -> None:
+    _logger.warning("field_dropped", entry=entry, field=field)
+
+
+_session_list = _lenient(_SessionList, AppSession)
+_session_page = _lenient(_SessionPage, AppSession)
+_user_page = _lenient(_UserPage, User)
+_user_detail = _lenient(_UserDetailAnswer, UserDetail)
+_security_key = decoder(_SecurityKeyAnswer)
+_token = decoder(_TokenAnswer)

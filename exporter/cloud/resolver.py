@@ -1,6 +1,4 @@
-"""The addresses of a name, asked for so that a DNS server that keeps silent cannot hold up the end of the process."""
-
-from __future__ import annotations
+"""Name resolution that cannot delay the end of the process."""
 
 import socket
 from functools import partial
@@ -13,16 +11,16 @@ _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 
 class Resolver(AbstractResolver):
-    """Asks the system, in threads that nobody waits for at the end. Keeps nothing: the connector does."""
+    """The system's resolver, in threads that are not joined at exit. The connector caches the results."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses, with the preferred one first. Raises OSError."""
+        """Return the addresses, the preferred one first. Raises OSError."""
         return await in_a_thread(partial(_resolved, host, port, family))
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
 
 def _resolved(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
@@ -30,7 +28,7 @@ def _resolved(host: str, port: int, family: socket.AddressFamily) -> list[Resolv
     return [
         ResolveResult(
             hostname=host,
-            host=socket.getnameinfo(address, _NUMERIC)[0],  # which names the interface where an address needs one
+            host=socket.getnameinfo(address, _NUMERIC)[0],  # includes the interface if an address needs one
             port=port,
             family=kind,
             proto=proto,

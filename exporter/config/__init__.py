@@ -1,12 +1,9 @@
 """The configuration: one declaration of settings for flags, environment, YAML file and reference."""
 
-from exporter.config.durations import Duration, format_duration, parse_duration
-from exporter.config.environment import environment_layer, flag_layer
-from exporter.config.flags import add_flags, given_flags
-from exporter.config.layers import Layer
-from exporter.config.load import build, file_layer, load
-from exporter.config.mistakes import ConfigError, Mistake
-from exporter.config.reference import reference_table
+from exporter.config.catalog import add_flags, given_flags, reference_table
+from exporter.config.errors import ConfigError, Mistake
+from exporter.config.layers import Layer, flag_layer
+from exporter.config.load import build, load
 from exporter.config.settings import (
     Auth,
     Endpoints,
@@ -20,11 +17,11 @@ from exporter.config.settings import (
     User,
     Web,
 )
+from exporter.config.values import format_duration, parse_duration
 
 __all__ = [
     "Auth",
     "ConfigError",
-    "Duration",
     "Endpoints",
     "Http",
     "Layer",
@@ -39,8 +36,6 @@ __all__ = [
     "Web",
     "add_flags",
     "build",
-    "environment_layer",
-    "file_layer",
     "flag_layer",
     "format_duration",
     "given_flags",

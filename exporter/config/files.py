@@ -1,84 +1,155 @@
-"""The files that the configuration names: found by the name `…_file`, read once, before anything uses them."""
+"""Reading the files of a configuration: UTF-8 text, strict YAML 1.2, PEM certificates and `…_file` settings."""
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from exporter.config.mistakes import Loc
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.events import (
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    NodeEvent,
+    ScalarEvent,
+)
+from ruamel.yaml.parser import Parser
 
-_SUFFIX = "_file"
+from exporter.config.errors import Loc, UnusableError
+from exporter.files import read_bytes
 
-
-class UnreadableError(ValueError):
-    """A file cannot be used, and why."""
-
-
-def with_absolute_files(values: Mapping[str, object], directory: Path) -> dict[str, object]:
-    """Return the same nested values with every `…_file` made absolute, relative ones starting at the directory."""
-
-    def absolute(value: object) -> object:
-        match value:
-            case Mapping():
-                return {key: named(key, inner) for key, inner in value.items()}
-            case list() | tuple():
-                return [absolute(each) for each in value]
-            case _:
-                return value
-
-    def named(key: object, value: object) -> object:
-        return directory / value if _names_file(key) and isinstance(value, str | Path) else absolute(value)
-
-    return {key: named(key, value) for key, value in values.items()}
+_SYNTAX = (
+    "is not valid YAML; look here and above for an open bracket or quote, a tab, wrong indentation, "
+    "or special characters without quotes"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DEEPEST = 20  # nested collections; more than the settings have, and too few to exhaust the stack
 
 
-def named_files(values: object, loc: Loc = ()) -> Iterator[tuple[Loc, Path, dict[str, object]]]:
-    """Yield the location of every `…_file` in nested values, its path and the section that it stands in."""
-    match values:
-        case dict():
-            for key, value in values.items():
-                if _names_file(key) and isinstance(value, Path):
-                    yield (*loc, key), value, values
-                else:
-                    yield from named_files(value, (*loc, key))
-        case list():
-            for index, value in enumerate(values):
-                yield from named_files(value, (*loc, index))
+class _StrictParser(Parser):
+    """A YAML parser that rejects whatever could change the meaning of text elsewhere or grow without bounds."""
+
+    _documents = _depth = 0
+
+    def get_event(self) -> Event:
+        event: Event = super().get_event()
+        self._documents += isinstance(event, DocumentStartEvent)
+        self._depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        reason = None
+        if self._depth > _DEEPEST:
+            reason = "is nested too deeply"
+        elif self._documents > 1:
+            reason = "begins a second document; keep one"
+        elif isinstance(event, DocumentStartEvent) and (event.version or event.tags):
+            reason = "follows a % directive; remove it"
+        elif isinstance(event, NodeEvent) and (event.anchor or getattr(event, "tag", None)):
+            reason = "has an anchor (&), alias (*) or tag (!); write the value out"
+        elif isinstance(event, ScalarEvent) and not event.value.isascii() and _SURROGATE.search(event.value):
+            reason = "has an escape for half a character; write the whole character"
+        if reason:
+            raise UnusableError(_at(event.start_mark, reason))
+        return event
+
+
+def parse_yaml(text: str) -> object:
+    """Return the data of one YAML document, or None if it is empty.
+
+    Raise UnusableError, with line and column, for invalid YAML and for what could change its meaning or size: duplicate
+    keys, further documents, anchors, aliases, tags and directives.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Parser = _StrictParser
+    try:
+        return yaml.load(text)
+    except UnusableError:
+        raise
+    except DuplicateKeyError as error:
+        raise UnusableError(_at(error.problem_mark, "repeats a key of the same mapping; keep one of them")) from None
+    except MarkedYAMLError as error:
+        raise UnusableError(_at(error.problem_mark or error.context_mark, _SYNTAX)) from None
+    except YAMLError:  # characters that YAML does not allow
+        raise UnusableError(_SYNTAX) from None
+    except Exception:  # noqa: BLE001 - ruamel.yaml raises many types: for a month 13, a list as a key, "\U99999999"
+        raise UnusableError("has a key or value that YAML cannot read; put dates and long numbers in quotes") from None
+
+
+def _at(mark: StringMark | None, reason: str) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}: {reason}" if mark else reason
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text.
-
-    Raises:
-        UnreadableError: when it cannot be read, is no UTF-8, or holds nothing but space.
-    """
+    """Return a file's text; raise UnusableError if it cannot be read, is not UTF-8, or holds nothing but space."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UnreadableError("is not UTF-8 text; save it so") from None
-    except OSError as error:
-        raise UnreadableError(f"cannot be read ({error.strerror}); name a file that the exporter may read") from None
-    except ValueError:  # a path with a null byte
-        raise UnreadableError("is no possible path of a file") from None
+        text = read_bytes(path).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise _unusable(error) from None
     if not text.strip():
-        raise UnreadableError("is empty")
+        raise UnusableError("is empty")
     return text
 
 
-def check_authorities(path: Path) -> None:
-    """Check that a PEM file of trusted authorities can be loaded.
+def read_mapping(path: Path, content: str) -> dict[str, object]:
+    """Return the data of a YAML file; raise UnusableError if it is not a mapping, `content` saying of what."""
+    values = parse_yaml(read_text(path))
+    if not isinstance(values, dict):
+        raise UnusableError(f"must be a mapping{content}")
+    return values
 
-    Raises:
-        UnreadableError: when it cannot.
-    """
+
+def check_certificates(path: Path) -> None:
+    """Raise UnusableError if OpenSSL cannot load a PEM file of certificates."""
+    if path.exists() and not path.is_file():  # OpenSSL would wait for a pipe
+        raise UnusableError("is not a regular file")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError:
-        raise UnreadableError("holds no PEM certificates; name a file that does") from None
-    except OSError as error:
-        raise UnreadableError(f"cannot be read ({error.strerror}); name a file that the exporter may read") from None
-    except ValueError:  # a path with a null byte
-        raise UnreadableError("is no possible path of a file") from None
+    except (OSError, ValueError) as error:
+        raise _unusable(error) from None
+
+
+def _unusable(error: OSError | ValueError) -> UnusableError:
+    match error:
+        case UnicodeDecodeError():
+            return UnusableError("is not UTF-8 text; save it as UTF-8")
+        case ssl.SSLError():
+            return UnusableError("holds no PEM certificates; name a file that does")
+        case OSError():
+            return UnusableError(f"cannot be read ({error.strerror}); name a file that the exporter may read")
+        case _:  # a null byte or a surrogate
+            return UnusableError("is not a possible path of a file")
+
+
+def with_absolute_files(values: Mapping[str, object], directory: Path) -> dict[str, object]:
+    """Return a copy of nested values with absolute `…_file` paths; raise OSError if the working directory is gone."""
+
+    def copied(value: object, key: object) -> object:
+        match value:
+            case Mapping():
+                return {key: copied(inner, key) for key, inner in value.items()}
+            case list() | tuple():
+                return [copied(each, None) for each in value]
+            case str() | Path() if _names_file(key):
+                return (directory / value).absolute()
+            case _:
+                return value
+
+    return {key: copied(value, key) for key, value in values.items()}
+
+
+def named_files(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, Path]]:
+    """Yield location and path of each `…_file` in nested values that `with_absolute_files` returned."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from named_files(inner, (*loc, key))
+        case list():
+            for index, inner in enumerate(value):
+                yield from named_files(inner, (*loc, index))
+        case Path() if _names_file(loc[-1]):
+            yield loc, value
 
 
 def _names_file(key: object) -> bool:
-    return isinstance(key, str) and key.endswith(_SUFFIX)
+    return isinstance(key, str) and key.endswith("_file")

@@ -1,20 +1,21 @@
-"""The settings: the one declaration that flags, environment, YAML and the reference are made from.
+"""The declaration of all settings, from which flags, variables, YAML keys and the reference are made.
 
-What must be right over several settings is in `rules`.
+`checks` has the rules over several settings.
 """
 
+import hashlib
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exporter.config.durations import Duration
-from exporter.config.shards import shard_of
 from exporter.config.values import (
+    Duration,
     Endpoint,
     File,
     Line,
     ListenAddress,
+    LogLevel,
     Number,
     ProjectId,
     Proxy,
@@ -25,13 +26,14 @@ from exporter.config.values import (
     UserName,
     Whole,
     WrittenAs,
-    not_empty,
+    between,
+    require,
     split_address,
 )
 
 
 class Section(BaseModel):
-    """Strict and frozen: no unknown keys, no guessing of types, no change after loading."""
+    """A strict and frozen group of settings: unknown keys and values of another type are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -39,41 +41,43 @@ class Section(BaseModel):
 class Endpoints(Section):
     """Base URLs of the cloud's services."""
 
-    sessions: Endpoint | None = Field(None, description="Base URL for sessions; derived from the region if left out.")
-    users: Endpoint | None = Field(None, description="Base URL for users; derived from the region if left out.")
-    iam: Endpoint | None = Field(None, description="Base URL of IAM; derived from the region if left out.")
-    metadata: Endpoint = Field("http://169.254.169.254", description="Base URL of an ECS's metadata service.")
+    sessions: Endpoint | None = Field(None, description="Base URL for sessions. Default: derived from the region.")
+    users: Endpoint | None = Field(None, description="Base URL for users. Default: derived from the region.")
+    iam: Endpoint | None = Field(None, description="Base URL of IAM. Default: derived from the region.")
+    metadata: Endpoint = Field("http://169.254.169.254", description="Base URL of the ECS metadata service.")
 
 
 class Auth(Section):
-    """One way to authenticate: a token, an access key, a user's password, or nothing for the SDK's chain."""
+    """One way to authenticate: a token, an access key or a password; without any, the SDK's credential chain."""
 
-    token: Secret | None = Field(None, description="An IAM token. Without any credentials, the SDK's chain is used.")
-    token_file: File | None = Field(None, description="File that holds the token.")
-    access_key: Line | None = Field(None, description="Access key id (AK); together with the secret key.")
-    access_key_file: File | None = Field(None, description="File that holds the access key id.")
+    token: Secret | None = Field(
+        None, description="IAM token. Without credentials, the SDK's credential chain is used."
+    )
+    token_file: File | None = Field(None, description="File with the token.")
+    access_key: Line | None = Field(None, description="Access key ID (AK). Requires the secret access key.")
+    access_key_file: File | None = Field(None, description="File with the access key ID.")
     secret_key: Secret | None = Field(None, description="Secret access key (SK).")
-    secret_key_file: File | None = Field(None, description="File that holds the secret access key.")
+    secret_key_file: File | None = Field(None, description="File with the secret access key.")
     security_token: Secret | None = Field(None, description="Security token of a temporary access key.")
-    security_token_file: File | None = Field(None, description="File that holds the security token.")
-    username: Line | None = Field(None, description="IAM user, whose tokens are renewed before they end.")
-    domain: Line | None = Field(None, description="Account that the IAM user belongs to.")
+    security_token_file: File | None = Field(None, description="File with the security token.")
+    username: Line | None = Field(None, description="IAM user. The exporter renews its tokens before they expire.")
+    domain: Line | None = Field(None, description="Account of the IAM user.")
     password: Secret | None = Field(None, description="Password of the IAM user.")
-    password_file: File | None = Field(None, description="File that holds the password.")
+    password_file: File | None = Field(None, description="File with the password.")
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
-    """A user to watch: of these there are so many that a model for each would take most of the memory."""
+    """A user to watch. There may be 100,000: a pydantic model for each would take most of the memory."""
 
     name: str
     id: str | None = None
 
 
 class WrittenUser(Section):
-    """A user to watch as it is written; in YAML a plain name will do."""
+    """A user as the configuration writes it: a mapping, or just the name."""
 
-    name: UserName = Field(description="The user's name.")
-    id: UserName | None = Field(None, description="The user's id; looked up once with ListUsers if left out.")
+    name: UserName = Field(description="Name of the user.")
+    id: UserName | None = Field(None, description="ID of the user. Default: looked up once with ListUsers.")
 
     @model_validator(mode="before")
     @classmethod
@@ -90,82 +94,91 @@ class WrittenUser(Section):
 
 
 class Project(Section):
-    """One project of the cloud, with the users to watch in it."""
+    """A cloud project and the users to watch in it."""
 
-    project_id: ProjectId = Field(description="The project's id; the SDK's environment may give it.")
+    project_id: ProjectId = Field(description="ID of the project. Default: the project ID of the SDK's environment.")
     name: Line = Field(
         default_factory=lambda validated: validated["project_id"],
-        description="Value of the label `project`, unique; the project_id if left out.",
+        description="Value of the label `project`, unique. Default: the project ID.",
     )
-    region: Region | None = Field(None, description="Region such as `eu-west-101`; may be left out with all endpoints.")
+    region: Region | None = Field(None, description="Region such as `eu-west-101`. Optional with all endpoints in use.")
     endpoints: Endpoints = Endpoints()
     auth: Auth = Auth()
     users: Annotated[tuple[Annotated[User, WrittenAs(WrittenUser)], ...], Field(strict=False)] = Field(
-        (), description="The users to watch: names or `{name: …, id: …}`.", repr=False
+        (), description="Users to watch: names or `{name: …, id: …}`.", repr=False
     )
-    users_file: File | None = Field(
-        None, description="File of further users, one `name` or `name,id` a line, with `#` comments."
-    )
+    users_file: File | None = Field(None, description="More users: a `name` or `name,id` per line; `#` for comments.")
 
 
 class Http(Section):
-    """How the cloud is reached."""
+    """The connection to the cloud."""
 
     proxy: Proxy | None = Field(
-        None, description="Proxy URL, may hold a password; HTTPS_PROXY, HTTP_PROXY and NO_PROXY count if left out."
+        None, description="Proxy URL, optionally with a password. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
     )
-    ca_file: File | None = Field(None, description="PEM file of trusted authorities; the system's if left out.")
+    ca_file: File | None = Field(None, description="PEM file of trusted authorities. Default: the system's.")
+
+
+Interval = Annotated[Duration, between("1ms", "30d")]
+Timeout = Annotated[Duration, between("100ms", "1h")]
+Window = Annotated[Duration, between("1m", "1y")]
+MaximumAge = Annotated[Duration, between("1s", "1y")]
 
 
 class Poll(Section):
-    """When and how fast the cloud is asked."""
+    """When and how fast the cloud is polled."""
 
-    interval: Duration = Field(60.0, description="How often each user's sessions are asked for.")
-    user_interval: Duration = Field(300.0, description="How often each user's flags are asked for.")
-    timeout: Duration = Field(10.0, description="Of one call, all of it.")
-    concurrency: Whole = Field(16, ge=1, description="Calls in flight, per project.")
+    interval: Interval = Field(60.0, description="How often each user's sessions are polled.")
+    user_interval: Interval = Field(300.0, description="How often each user's account is polled.")
+    timeout: Timeout = Field(10.0, description="Time limit for one API request, including reading the response.")
+    concurrency: Whole = Field(16, ge=1, le=1000, description="API requests in flight, per operation.")
     rate_limit: Number = Field(
-        180.0, gt=0, allow_inf_nan=False, description="Calls a minute, per operation and project; spread evenly."
+        180.0,
+        ge=0.1,
+        le=1e9,
+        allow_inf_nan=False,
+        description="API requests per minute and operation, evenly spread. "
+        "Projects with equal credentials and host share it.",
     )
     source: Literal["auto", "per_user", "bulk"] = Field(
         "auto",
-        description="Where sessions come from: asked for user by user (`per_user`), swept for all at once as well "
-        "(`bulk`), or `auto`: swept once the users no longer fit the interval at this rate limit.",
+        description="Where sessions come from: `per_user` (a query for each user), `bulk` (scans of all sessions as "
+        "well) or `auto` (`bulk` when the users no longer fit the interval at this rate limit).",
     )
-    bulk_lookback: Duration = Field(
-        86_400.0, description="Sweeps see sessions that started within this time; older ones are asked for in turn."
+    bulk_lookback: Window = Field(
+        86_400.0,
+        description="Bulk scans list sessions that started within this time. Per-user queries find older sessions.",
     )
-    stale_after: Duration | None = Field(
-        None, description="How long a user's last answer counts; three times what the interval really is if left out."
+    stale_after: MaximumAge | None = Field(
+        None, description="How long a user's last answer counts. Default: three times the actual interval."
     )
 
 
 class Metrics(Section):
-    """What is exposed about single users and versions."""
+    """What the metrics show of users and versions."""
 
     per_user: Literal["all", "flagged", "none"] = Field(
-        "all", description="Series for single users: `all`, `flagged` (only users with something to report) or `none`."
+        "all", description="Users with series of their own: `all`, `flagged` (with something to report) or `none`."
     )
     user_label: Literal["name", "id", "hash"] = Field(
-        "name", description="What the label `user_name` holds: `name`, `id` or `hash` (keyed, for anonymity)."
+        "name", description="Content of the label `user_name`: `name`, `id` or `hash` (keyed, for anonymity)."
     )
-    hash_key: Secret | None = Field(None, description="Key of the hashes; required for `hash`, here or in a file.")
-    hash_key_file: File | None = Field(None, description="File that holds the key of the hashes.")
+    hash_key: Secret | None = Field(None, description="Key for `hash`, which requires it here or in a file.")
+    hash_key_file: File | None = Field(None, description="File with the key for `hash`.")
     max_label_values: Whole = Field(
-        100, ge=1, description="Values per version label; the rarest beyond it are folded into `other`."
+        100, ge=1, le=100_000, description="Values per label from the cloud. Further values are combined into `other`."
     )
 
 
 class Web(Section):
-    """The exporter's own pages."""
+    """The exporter's own HTTP server."""
 
-    listen_address: ListenAddress = Field(":10099", description="`[host]:port` to serve at; all interfaces if no host.")
+    listen_address: ListenAddress = Field(":10099", description="`[host]:port`; without a host: all interfaces.")
     telemetry_path: TelemetryPath = Field("/metrics", description="Path of the metrics.")
     config_file: File | None = Field(
-        None,
-        description="File for TLS, client certificates, basic auth and headers, as Prometheus's exporters have it.",
+        None, description="File for TLS, client certificates, basic auth and headers, as for Prometheus's exporters."
     )
-    enable_lifecycle: Switch = Field(False, description="Whether POST /-/reload and POST /-/quit are answered.")
+    enable_lifecycle: Switch = Field(False, description="Enable POST /-/reload and POST /-/quit.")
 
     @property
     def host(self) -> str | None:
@@ -179,26 +192,24 @@ class Web(Section):
 
 
 class Shard(Section):
-    """Which share of the projects is this process's."""
+    """This process's share of the projects."""
 
-    index: Whole = Field(0, ge=0, description="Which of the equal exporters this is, from 0 on.")
-    total: Whole = Field(1, ge=1, description="How many equal exporters share the projects.")
+    index: Whole = Field(0, ge=0, description="Number of this exporter among equal exporters, from 0.")
+    total: Whole = Field(1, ge=1, le=1000, description="Number of equal exporters that share the projects.")
 
 
 class Log(Section):
-    """What the process says of itself."""
+    """The log on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least severe events told: `debug`, `info`, `warning` or `error`."
-    )
+    level: LogLevel = Field("info", description="Lowest level to log: `debug`, `info`, `warning` (`warn`) or `error`.")
     format: Literal["logfmt", "json", "console"] = Field("logfmt", description="`logfmt`, `json` or `console`.")
 
 
 class Settings(Section):
-    """Everything that can be set."""
+    """All settings."""
 
-    projects: Annotated[tuple[Project, ...], Field(strict=False), AfterValidator(not_empty)] = Field(
-        description="The projects to watch; in the environment as one YAML or JSON text."
+    projects: Annotated[tuple[Project, ...], Field(strict=False), require(len, "needs at least one entry")] = Field(
+        description="Projects to watch. In the environment: all of them as one YAML or JSON text."
     )
     http: Http = Http()
     poll: Poll = Poll()
@@ -209,6 +220,15 @@ class Settings(Section):
 
     @property
     def watched(self) -> tuple[Project, ...]:
-        """The projects that are this shard's."""
+        """The projects of this shard."""
         index, total = self.shard.index, self.shard.total
         return tuple(project for project in self.projects if shard_of(project.project_id, total) == index)
+
+
+def shard_of(project_id: str, total: int) -> int:
+    """Return the shard, from 0 to `total` - 1, that watches a project; the same in every process and version.
+
+    Rendezvous hashing: each shard draws a number for the project, and the highest wins. An additional shard takes
+    about 1 / `total` of the projects and moves no other.
+    """
+    return max(range(total), key=lambda shard: hashlib.sha256(f"{shard}/{project_id}".encode()).digest())

@@ -1,42 +1,110 @@
-"""The kinds of value that settings have, each with its check.
+"""The types of settings, each with its check.
 
-Every check raises ValueError with a reason that fits after the setting's name, and never repeats the value.
+Every check raises ValueError with a reason that fits after the setting's name and never repeats the value.
 """
 
 import ipaddress
+import math
 import re
+import sys
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+_DAY = 86_400_000
+_MILLISECONDS = {"y": 365 * _DAY, "w": 7 * _DAY, "d": _DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+# As in Prometheus, each unit at most once and in this order; 15 digits exceed any clock.
+_COMPOUND = re.compile("".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in _MILLISECONDS))
+_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
+_LARGEST_FLOAT = sys.float_info.max
+_EXACT_BELOW = 1e12  # seconds; floats above cannot represent every millisecond
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
+_ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1]:10099, with a port up to 65535"
+_URL_EXPECTED = "must be an http:// or https:// URL with a host"
+_NO_TEXT = {"Cc", "Cs"}  # control characters, and halves of surrogate pairs, which cannot be encoded
+
 
 class Text(str):
-    """Text from where everything is text, the environment and flags: converted to what a setting needs.
+    """Text from the environment or a flag, to be converted to the type of its setting.
 
-    Other text is not: a number in quotes is a mistake in YAML.
+    Text in YAML is not converted: a number in quotes is a mistake there.
     """
 
     __slots__ = ()
 
 
-Items = TypeVar("Items", bound=tuple[object, ...])
+def parse_duration(value: object) -> float:
+    """Return the seconds of a Prometheus duration or a number; raise ValueError if not greater than zero and finite."""
+    seconds = 0.0
+    match value:
+        case str() if _PLAIN.fullmatch(value):
+            seconds = float(value)
+        case str() if match := _COMPOUND.fullmatch(value):
+            # Whole milliseconds add up exactly; fractions of seconds would not.
+            counts = zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)
+            seconds = sum(int(count) * size for count, size in counts) / 1000
+        case int() | float() if not isinstance(value, bool) and value < _LARGEST_FLOAT:
+            seconds = float(value)
+    if not 0 < seconds < math.inf:
+        raise ValueError("must be a duration greater than zero such as 30s, 5m or 1h30m, or a number of seconds")
+    return seconds
 
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
-_ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1]:10099, with a port up to 65535"
-_NO_TEXT = {"Cc", "Cs"}  # control characters, and halves of a surrogate pair, which no encoding takes
-_HIGHEST_PORT = 65535
-_URL_EXPECTED = "must be an http:// or https:// URL with a host"
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest text that `parse_duration` turns into exactly these seconds."""
+    rest = round(seconds * 1000) if seconds < _EXACT_BELOW else 0
+    if rest == 0 or rest / 1000 != seconds:
+        return repr(seconds)
+    text = ""
+    for unit, size in _MILLISECONDS.items():
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text
+
+
+_SECONDS = BeforeValidator(parse_duration)
+Duration = Annotated[float, _SECONDS]  # Seconds, written as a Prometheus duration or a plain number
+
+
+def require(test: Callable[[Any], object], reason: str) -> AfterValidator:
+    """Return a check that the test holds for a value."""
+
+    def check(value: object) -> object:
+        if not test(value):
+            raise ValueError(reason)
+        return value
+
+    return AfterValidator(check)
+
+
+def matching(pattern: str, reason: str) -> AfterValidator:
+    """Return a check that the whole text matches."""
+    return require(re.compile(pattern).fullmatch, reason)
+
+
+def between(shortest: str, longest: str) -> AfterValidator:
+    """Return a check that a Duration lies within limits, themselves included."""
+    low, high = parse_duration(shortest), parse_duration(longest)
+    return require(lambda seconds: low <= seconds <= high, f"must be a duration from {shortest} to {longest}")
+
+
+def is_duration(field: FieldInfo) -> bool:
+    """Return whether a model's field is a Duration, optional or not."""
+    options = get_args(field.annotation)
+    return _SECONDS in field.metadata or any(_SECONDS in getattr(each, "__metadata__", ()) for each in options)
 
 
 def one_line(text: str) -> str:
-    """Return the text without the space around it; refuse what is then empty or has control characters."""
+    """Return the text without surrounding space; reject empty text and control characters."""
     stripped = text.strip()
     if not stripped:
         raise ValueError("must not be empty")
@@ -45,42 +113,8 @@ def one_line(text: str) -> str:
     return stripped
 
 
-def not_empty(items: Items) -> Items:
-    """Return the items, of which there must be one."""
-    if not items:
-        raise ValueError("needs at least one entry")
-    return items
-
-
-def split_address(address: str) -> tuple[str | None, int]:
-    """Return host (None: all interfaces) and port of a listen address."""
-    match = _ADDRESS.fullmatch(address)
-    if match is None or int(match["port"]) > _HIGHEST_PORT:
-        raise ValueError(_ADDRESS_EXPECTED)
-    try:
-        if match["v6"]:
-            ipaddress.IPv6Address(match["v6"])
-        else:
-            match["name"].encode("idna")  # as the socket does: it refuses empty and overlong labels
-    except ValueError:
-        raise ValueError(_ADDRESS_EXPECTED) from None
-    return match["v6"] or match["name"] or None, int(match["port"])
-
-
-def matching(pattern: str, reason: str) -> AfterValidator:
-    """Return a check that the whole text matches."""
-    compiled = re.compile(pattern)
-
-    def check(text: str) -> str:
-        if compiled.fullmatch(text) is None:
-            raise ValueError(reason)
-        return text
-
-    return AfterValidator(check)
-
-
 def _written_as(pattern: str, convert: Callable[[str], object]) -> BeforeValidator:
-    """Return a check that converts Text of the pattern, and leaves to pydantic what is not of it."""
+    """Return a check that converts Text of this pattern, and leaves everything else to pydantic."""
     compiled = re.compile(pattern)
 
     def check(value: object) -> object:
@@ -93,11 +127,26 @@ def _written_as(pattern: str, convert: Callable[[str], object]) -> BeforeValidat
     return BeforeValidator(check)
 
 
+def split_address(address: str) -> tuple[str | None, int]:
+    """Return host and port of a listen address; the host is None for all interfaces."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > 65535:  # noqa: PLR2004 - the highest port
+        raise ValueError(_ADDRESS_EXPECTED)
+    try:
+        if match["v6"]:
+            ipaddress.IPv6Address(match["v6"])
+        else:
+            match["name"].encode("idna")  # as the socket does, which rejects empty and overlong labels
+    except ValueError:
+        raise ValueError(_ADDRESS_EXPECTED) from None
+    return match["v6"] or match["name"] or None, int(match["port"])
+
+
 def _split_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(one_line(url))
-        port = parts.port  # parsed only when asked for
-        (parts.hostname or "").encode("idna")  # as the socket does: it refuses empty and overlong labels
+        port = parts.port  # parsed on access
+        (parts.hostname or "").encode("idna")  # as the socket does, which rejects empty and overlong labels
     except ValueError:
         raise ValueError(_URL_EXPECTED) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or re.search(r"\s", url.strip()):
@@ -112,52 +161,40 @@ def _endpoint(url: str) -> str:
     return parts.geturl().rstrip("/")  # so that paths can be appended
 
 
-def _proxy(url: SecretStr) -> SecretStr:
-    return SecretStr(_split_url(url.get_secret_value()).geturl())
-
-
-def _listen_address(address: str) -> str:
-    split_address(address)
-    return address
-
-
-def _secret(secret: SecretStr) -> SecretStr:
-    return SecretStr(one_line(secret.get_secret_value()))
+def _log_level(value: object) -> object:
+    level = value.lower() if isinstance(value, str) else value
+    return "warning" if level == "warn" else level
 
 
 @dataclass(frozen=True)
 class WrittenAs:
-    """For a setting that is kept in a class of its own: the model by which it is written, and checked."""
+    """The model that checks a value which is then kept in a smaller class."""
 
     model: type[BaseModel]
 
     def __get_pydantic_core_schema__(self, kept: type, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make the class from the fields of the model."""
+        """Make the smaller class from the fields of the model."""
         return no_info_after_validator_function(lambda written: kept(**dict(written)), handler(self.model))
 
 
 Whole = Annotated[int, _written_as(r"-?[0-9]{1,18}", int)]
 Number = Annotated[float, _written_as(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", float)]
 Switch = Annotated[bool, _written_as(r"true|false", lambda text: text == "true")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_log_level)]
 Line = Annotated[str, AfterValidator(one_line)]
 UserName = Annotated[
     Line,
-    matching(r"[^,]+", "must not contain a comma: users_file separates name and id with it"),
+    matching(r"[^,]+", "must not contain a comma, which separates name and id in users_file"),
     matching(r".{1,128}", "must not be longer than 128 characters"),
 ]
 ProjectId = Annotated[str, matching(r"[A-Za-z0-9_-]+", "must be letters, digits, hyphens and underscores")]
 Region = Annotated[str, matching(r"[a-z0-9-]+", "must be lowercase letters, digits and hyphens such as eu-west-101")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
-Secret = Annotated[SecretStr, AfterValidator(_secret)]
-ListenAddress = Annotated[str, AfterValidator(_listen_address)]
-# The page owns `/` and the exporter's own paths begin with `/-/`; other characters would be a pattern to the router.
-TelemetryPath = Annotated[
-    str,
-    matching(
-        r"/(?!-/)[A-Za-z0-9._~/-]+",
-        "must begin with / and go on with letters, digits and ._~/- only; / and /-/… are taken",
-    ),
-]
-File = Annotated[Path, Field(strict=False)]  # strict would refuse text
-"""A file's path. Settings of this type are named `…_file`: relative ones are found and resolved by that name."""
+Proxy = Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_split_url(url.get_secret_value()).geturl()))]
+Secret = Annotated[SecretStr, AfterValidator(lambda secret: SecretStr(one_line(secret.get_secret_value())))]
+ListenAddress = Annotated[str, require(split_address, _ADDRESS_EXPECTED)]
+# The page is at `/`, and the exporter's own paths begin with `/-/`; other characters would be a pattern to the router.
+_PATH_EXPECTED = "must begin with /, followed by letters, digits and ._~/- only; / and /-/… are reserved"
+TelemetryPath = Annotated[str, matching(r"/(?!-/)[A-Za-z0-9._~/-]+", _PATH_EXPECTED)]
+File = Annotated[Path, Field(strict=False)]  # strict would reject text
+"""A file's path. Settings of this type are named `…_file`; that name marks relative paths."""

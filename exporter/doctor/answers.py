@@ -1,86 +1,238 @@
-"""What the cloud's answers say, in words: about a permission, and about one user."""
-
-from __future__ import annotations
+"""The words for the cloud's answers: clock, credentials, permissions, listings, and one user. Pure."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
 
-from exporter.cloud.causes import explain
+from exporter.cloud.causes import explain, facts
+from exporter.cloud.chain import Link
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
-from exporter.cloud.errors import CloudError, Forbidden, NotFound
-from exporter.cloud.models import UserDetail, UserPage
-from exporter.doctor.findings import ONE_USER, PERMISSION, Finding, fail, ok, skip, warn
-from exporter.doctor.interview import NotAsked
+from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
+from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
+from exporter.cloud.regions import iam_endpoint
+from exporter.config import Poll, Project, User, format_duration
+from exporter.doctor.endpoints import METADATA
+from exporter.doctor.findings import CLOCK, CREDENTIALS, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
 from exporter.fleet import DOCUMENTED_STATES, OTHER
 
-if TYPE_CHECKING:
-    from exporter.cloud.models import Session
+_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
+_NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting
+
+_REMEDY_CLOCK = "set the clock, and keep it right with NTP (chrony or systemd-timesyncd)"
+_REMEDY_IAM = (
+    "check username, password, project_id, and domain, which is the account's name. A few wrong passwords lock the "
+    "user for a while"
+)
+_REMEDY_UNREADABLE = "check that the file exists, that the exporter's user may read it, and that it is text"
+_REMEDY_EXPIRES = "it expires within 24 hours of issue: use a file that is kept up to date, or an access key"
+
+Kind = Literal["access key", "token", "iam", "metadata"]
+
+_REMEDY_REJECTED: dict[Kind, str] = {
+    "access key": "check that the secret key belongs to the access key, and that the key is enabled in IAM. A clock "
+    "more than 15m off is rejected, too. More than 5 wrong signatures lock a key for 5 minutes: stop the exporter and "
+    "everything else that uses a wrong key, and wait",
+    "token": "create a new one: a token lives for 24 hours, ends when the user's password or permissions change, "
+    "and is for one project",
+    "iam": "the service rejects a token that IAM has just issued: check that endpoints and region belong together",
+    "metadata": "check the agency of this ECS, and that region and endpoints are those of the ECS's account",
+}
 
 _REMEDY_UNKNOWN = (
-    "correct users or users_file: names have to match exactly, capitals included, and without the part from @ on; "
+    "correct users or users_file: names must match exactly, including capitals, and without @ and what follows it; "
     "also check project_id and region"
 )
-_LISTINGS = (LIST_SESSIONS, LIST_USERS)
-"""Asked about nobody in particular: a 404 says that the host has no such API, not that there is no such user."""
+_REMEDY_OTHER_NAMES = (
+    "write the names in users or users_file as in a session's login_user, up to the last @; otherwise new sessions "
+    "are found late, user by user"
+)
+_LISTINGS = (LIST_SESSIONS, LIST_USERS)  # their 404 means that the host has no such API, not that a user is unknown
 _FLAGS = ("locked", "user_expired", "disabled")
 
 
+def clock_correction(skew: float | None) -> float:
+    """Return the seconds to add to this machine's clock, so that no signature is rejected for its time."""
+    return skew if skew is not None and abs(skew) > _TOLERANCE else 0.0
+
+
+def judge_clock(skew: float | None, *, signing: bool) -> Finding:
+    """Return the finding about a clock; ``skew`` is the cloud's clock minus this machine's, in seconds."""
+    if skew is None:
+        return skip(CLOCK, "not compared: no answer from the cloud has a date")
+    apart = format_duration(float(round(abs(skew)) or 1))
+    if abs(skew) <= _NOTEWORTHY:
+        return ok(CLOCK, f"this machine's clock and the cloud's differ by at most {apart}")
+    text = f"this machine's clock is {apart} {'behind' if skew > 0 else 'ahead of'} the cloud's"
+    rejected = f"the cloud rejects signatures that are more than {format_duration(_TOLERANCE)} off"
+    if abs(skew) <= _TOLERANCE:
+        return warn(CLOCK, f"{text}; {rejected}", _REMEDY_CLOCK)
+    if signing:
+        return fail(CLOCK, f"{text}; {rejected}. The checks below use the cloud's time", _REMEDY_CLOCK)
+    return warn(CLOCK, f"{text}; tokens work all the same, but are renewed at the wrong time", _REMEDY_CLOCK)
+
+
+@dataclass(frozen=True)
+class AuthMethod:
+    """How a project authenticates; ``source`` names the settings."""
+
+    kind: Kind
+    source: str
+    expires: bool = False  # whether the configured value expires and cannot be renewed
+    token_endpoints: Mapping[str, str] = field(default_factory=dict)
+    """The endpoint that issues the credentials, by its purpose; empty if none is needed."""
+
+    @property
+    def signing(self) -> bool:
+        """Whether requests are signed, which needs the right time."""
+        return self.kind in ("access key", "metadata")
+
+
+def auth_method(project: Project, link: Link | None) -> AuthMethod:
+    """Return a project's method; ``link`` is what the SDK's credential chain found."""
+    auth = project.auth
+    given = [f"auth.{name}" for name in type(auth).model_fields if getattr(auth, name) is not None]
+    source = " and ".join(filter(None, [", ".join(given[:-1]), *given[-1:]]))
+    if auth.token or auth.token_file:
+        return AuthMethod("token", source, expires=auth.token is not None)
+    if auth.username:
+        endpoint = project.endpoints.iam or iam_endpoint(project.region or "")
+        return AuthMethod("iam", source, token_endpoints={"iam": endpoint})
+    if given:
+        return AuthMethod("access key", source, expires=auth.security_token is not None)
+    if link:
+        variables = "HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK of the environment"
+        source = variables if link.source == "environment" else link.source
+        return AuthMethod("access key", f"{source} (the SDK's chain)")
+    endpoints = {METADATA: project.endpoints.metadata}
+    return AuthMethod("metadata", "the agency of this ECS (the SDK's chain)", token_endpoints=endpoints)
+
+
+def not_obtained(method: AuthMethod, error: CloudError) -> Finding:
+    """Return the finding about credentials that could not be read or issued."""
+    if error.outcome == "unreadable":
+        return fail(CREDENTIALS, f"{method.source} cannot be read: {error.detail}", _REMEDY_UNREADABLE)
+    if method.kind == "iam" and isinstance(error, Unauthorized):
+        return fail(CREDENTIALS, f"IAM rejects {method.source} ({facts(error)})", _REMEDY_IAM)
+    if isinstance(error, NoCredentials):
+        return fail(CREDENTIALS, error.detail, "set auth, or give this ECS an agency")
+    what, remedy = explain(error)
+    return fail(CREDENTIALS, f"{method.source}: {what}", remedy)
+
+
+def judge_credentials(method: AuthMethod, answers: Sequence[object], expires_at: float | None) -> Finding:
+    """Return the finding about credentials from the first answers to them, which may be errors or NotQueried."""
+    for answer in answers:
+        if isinstance(answer, Unauthorized):
+            text = f"the cloud rejects {method.source} ({answer.operation}: {facts(answer)})"
+            return fail(CREDENTIALS, text, _REMEDY_REJECTED[method.kind])
+    if all(
+        isinstance(each, CloudError | NotQueried) and not isinstance(each, Forbidden | NotFound) for each in answers
+    ):
+        return skip(CREDENTIALS, f"{method.source}: present, but no answer shows whether the cloud accepts them")
+    text = f"{method.source}: accepted"
+    if expires_at is not None:
+        text += f", renewed automatically before {datetime.fromtimestamp(expires_at, UTC):%Y-%m-%d %H:%M} UTC"
+    return warn(CREDENTIALS, text, _REMEDY_EXPIRES) if method.expires else ok(CREDENTIALS, text)
+
+
+Total = int | CloudError | NotQueried  # how many entries a listing has, or why that is unknown
+
+
+class Totals(NamedTuple):
+    """The sizes of the listings for bulk collection."""
+
+    sessions: Total
+    users: Total
+
+
+def total(answer: SessionPage | UserPage | CloudError | NotQueried) -> Total:
+    """Return the size of a listing from its first page, or the error."""
+    match answer:
+        case SessionPage():
+            return max(answer.total or 0, len(answer.sessions))
+        case UserPage():
+            return max(answer.total_count or 0, len(answer.users or ()))
+        case _:
+            return answer
+
+
 def permission(operation: str, answer: object, *, needed: bool = True) -> Finding:
-    """Whether a call was allowed; one that is not ``needed`` fails nothing. The answer may be an error."""
+    """Return the finding about a permission from an answer, which may be an error."""
     action = IAM_ACTIONS[operation]
     match answer:
-        case NotAsked():
-            return skip(PERMISSION, f"{action}: not known, {answer.reason}")
+        case NotQueried():
+            return skip(PERMISSION, f"{action}: not checked, {answer.reason}")
         case Forbidden() if not needed:
             what, remedy = explain(answer)
-            return warn(PERMISSION, f"{what}; not needed as long as every user has an id", remedy)
+            return warn(PERMISSION, f"{what}; not needed while every user has an id", remedy)
         case Forbidden():
             return fail(PERMISSION, *explain(answer))
         case CloudError() if not isinstance(answer, NotFound) or operation in _LISTINGS:
             what, remedy = explain(answer)
-            return fail(PERMISSION, f"{action} is unknown: {what}", remedy)
+            return fail(PERMISSION, f"{action} could not be checked: {what}", remedy)
         case _:
             return ok(PERMISSION, f"{action} ({operation})")
 
 
+def listing(operation: str, page: object, content: str, poll: Poll) -> Finding:
+    """Return the finding about the first page of a listing for bulk collection, which may be an error."""
+    if isinstance(page, SessionPage | UserPage):
+        return ok(PERMISSION, f"{IAM_ACTIONS[operation]} ({operation}): {total(page)} {content}")
+    if isinstance(page, Forbidden) and poll.source == "auto":
+        what, remedy = explain(page)
+        return warn(PERMISSION, f"{what}; users are queried one by one instead, which takes longer", remedy)
+    return permission(operation, page)
+
+
+def session_listing(page: object, users: Iterable[User], poll: Poll) -> Finding:
+    """Return the same of all sessions; they must belong to configured users."""
+    content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
+    finding = listing(LIST_SESSIONS, page, content, poll)
+    names = {user.name.casefold() for user in users}
+    if not isinstance(page, SessionPage) or not page.sessions:
+        return finding
+    if any((name or "").casefold() in names for name, _ in page.sessions):
+        return finding
+    first = len(page.sessions)
+    return warn(PERMISSION, f"{finding.text}; the first {first} belong to no configured user", _REMEDY_OTHER_NAMES)
+
+
 def found_id(page: object, name: str) -> str | None:
-    """The id of exactly this name on a page of ListUsers; None where it is not there, or there is no page."""
+    """Return the id of exactly this name on a page of ListUsers, or None."""
     users = page.users or () if isinstance(page, UserPage) else ()
     return next((user.id for user in users if user.user_name == name and user.id), None)
 
 
 def lists_all(page: object) -> bool:
-    """Whether there is a page of ListUsers, and no further one."""
+    """Return whether this is a page of ListUsers, and the only one."""
     return isinstance(page, UserPage) and (page.total_count or 0) <= len(page.users or ())
 
 
 def one_user(position: int, sessions: object, detail: object, *, has_id: bool) -> Finding:
-    """What is known of the user at this position of the list, the first being 1.
+    """Return the finding about the user at this position of the list, from 1 on.
 
-    ``sessions`` and ``detail`` are answers, errors or not asked for; ``has_id`` says whether the user's id is known.
+    ``sessions`` and ``detail`` are answers, errors or NotQueried; ``has_id`` says whether the user's id is known.
     """
     who = "the first configured user" if position == 1 else f"configured user {position}"
     match sessions:
         case NotFound():
-            return fail(ONE_USER, f"the cloud knows none of the first {position} configured users", _REMEDY_UNKNOWN)
-        case NotAsked():
-            return skip(ONE_USER, f"{who}: not known, {sessions.reason}")
+            tried = f"{who} is" if position == 1 else f"the first {position} configured users are"
+            return fail(ONE_USER, f"{tried} unknown to the cloud", _REMEDY_UNKNOWN)
+        case NotQueried():
+            return skip(ONE_USER, f"{who}: not checked, {sessions.reason}")
         case tuple():
             text = f"{who} has {_sessions(sessions)}; {_account(detail, has_id=has_id)}"
         case _:
-            return skip(ONE_USER, f"{who}: not known, see permission")
+            return skip(ONE_USER, f"{who}: not checked, see permission")
     if position > 1:
-        text = f"{text}; the cloud does not know the {position - 1} before"
+        text = f"{text}; unknown to the cloud: the {position - 1} before"
     if isinstance(detail, NotFound) and has_id:
-        return warn(ONE_USER, text, "correct the user's id, or leave it out")
+        return warn(ONE_USER, text, "correct the user's id, or remove it")
     if isinstance(detail, NotFound) or position > 1:
         return warn(ONE_USER, text, _REMEDY_UNKNOWN)
     return ok(ONE_USER, text)
-
-
-def nobody() -> Finding:
-    """No user is configured."""
-    return fail(ONE_USER, "no user is configured, so there is nothing to watch", "name them in users or users_file")
 
 
 def _sessions(sessions: tuple[Session, ...]) -> str:
@@ -92,10 +244,10 @@ def _sessions(sessions: tuple[Session, ...]) -> str:
 def _account(detail: object, *, has_id: bool) -> str:
     match detail:
         case NotFound():
-            return "the cloud does not know the user's id" if has_id else "ListUsers does not find the user's name"
+            return "the user's id is unknown to the cloud" if has_id else "ListUsers does not find the user's name"
         case UserDetail():
             missing = [flag.removeprefix("user_") for flag in _FLAGS if getattr(detail, flag) is None]
-            silent = f"the cloud does not say whether the account is {' or '.join(missing)}"
+            silent = f"the cloud does not report whether the account is {' or '.join(missing)}"
             return silent if missing else "the account's flags are known"
         case _:
-            return "the account's flags are not known, see permission"
+            return "the account's flags are unknown, see permission"

@@ -1,95 +1,218 @@
-"""How many calls the configuration asks for, against what may be called."""
-
-from __future__ import annotations
+"""The request budget: whether polling fits into the rate limits and into the account's quota."""
 
 import math
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-from exporter.cloud.client import QUOTA
-from exporter.config import format_duration
-from exporter.doctor.findings import CALL_BUDGET, Finding, ok, warn
+from exporter.cloud.causes import explain
+from exporter.cloud.client import (
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+    LIST_USERS,
+    QUOTA,
+    SESSIONS_A_PAGE,
+)
+from exporter.cloud.connect import endpoints_of, lockout_key
+from exporter.cloud.errors import Forbidden
+from exporter.config import Auth, Poll, Project, Settings, format_duration
+from exporter.doctor.answers import Total, Totals
+from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, ok, skip, warn
+from exporter.polling.listings import USERS_A_PAGE
+from exporter.polling.source import Source, choose_source, cycle_seconds, fair_shares, pages
 
-_ROUND_TO = 10.0  # seconds of an interval that is recommended
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What one round of an operation takes: ``calls`` every ``interval`` seconds, of ``limit`` calls a minute."""
-
-    calls: int
-    interval: float
-    limit: float
-
-    @property
-    def wanted(self) -> float:
-        """Calls a minute that keep to the interval."""
-        return self.calls * 60 / self.interval
-
-    @property
-    def made(self) -> float:
-        """Calls a minute that are really made."""
-        return min(self.wanted, self.limit)
-
-    @property
-    def lasts(self) -> float:
-        """Seconds that a round takes at the limit, whatever the interval is."""
-        return self.calls * 60 / self.limit
+_ROUND_TO = 10.0  # seconds of a recommended interval
+_SESSION_OPERATIONS = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS)
+_UNREAD = Totals(*[NotQueried("the listing was not read")] * 2)
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What a round is about, in words."""
+class Load:
+    """One polling cycle of an operation: ``requests`` every ``interval`` seconds, which ``setting`` names."""
 
     operation: str
+    requests: int
     entries: str
-    """What is asked for, and how much of it."""
     setting: str
-    """The name of the interval."""
-    less: str
-    """What there is to do for fewer calls."""
+    interval: float
+    fewer: str = "watch fewer users"  # what to do for fewer requests
+
+    @property
+    def demand(self) -> float:
+        """Requests per minute that keep to the interval."""
+        return self.requests * 60 / self.interval
 
 
-def judge(subject: Subject, demand: Demand, others: float) -> Finding:
-    """Whether an operation's calls fit; ``others`` are calls a minute.
+@dataclass(frozen=True)
+class Share:
+    """A project's part of an operation's rate limit, in requests per minute."""
 
-    They are those of the other projects with the same credentials, hence of the same account.
-    """
-    every = f"{subject.entries} every {format_duration(demand.interval)}"
-    text = f"{subject.operation}: {every} are {_number(demand.wanted)} calls a minute"
-    if demand.wanted > demand.limit:
-        return warn(
-            CALL_BUDGET,
-            f"{text}; poll.rate_limit allows {_number(demand.limit)}, so that it is every {_lasting(demand)}",
-            f"set {subject.setting} to {format_duration(_rounded(demand.lasts))}, or {subject.less}; raise "
-            f"poll.rate_limit only if nothing else uses the account's {_number(QUOTA)} calls a minute",
-        )
-    if demand.made + others > QUOTA:
-        return _too_many_together(text, demand, others, f"lengthen {subject.setting}, or lower poll.rate_limit")
-    return ok(CALL_BUDGET, f"{text}, {_number(demand.limit)} are allowed by poll.rate_limit")
+    rate: float
+    limit: float
+    projects: int = 1  # how many projects of this process use the limit
+    account: float = 0.0  # requests of all configured projects with these credentials and host, in other shards, too
+
+    def __str__(self) -> str:
+        allowed = f"{_number(self.rate)} allowed by poll.rate_limit"
+        if self.projects <= 1:
+            return allowed
+        return f"{allowed} ({_number(self.limit)} shared by {self.projects} projects with equal credentials)"
 
 
-def judge_in_turn(subject: Subject, demand: Demand, others: float, reason: str) -> Finding:
-    """The same of a round that need not keep to its interval, since bulk collection does, for this reason."""
-    text = f"{subject.operation}: {subject.entries} in turn are {_number(demand.made)} calls a minute, a round"
-    text = f"{text} takes {_lasting(demand)}; bulk: {reason}"
-    if demand.made + others > QUOTA:
-        return _too_many_together(text, demand, others, "lower poll.rate_limit")
-    return ok(CALL_BUDGET, text)
+@dataclass
+class _Pool:
+    """A rate limit and the demands on it by project, in requests per minute."""
+
+    limit: float = math.inf
+    demands: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def used(self) -> float:
+        return min(self.limit, sum(self.demands.values()))
+
+    def rates(self) -> dict[str, float]:
+        return dict(zip(self.demands, fair_shares(self.limit, list(self.demands.values())), strict=True))
 
 
-def _too_many_together(text: str, demand: Demand, others: float, remedy: str) -> Finding:
-    together = f"{text}, {_number(demand.made + others)} with the other projects of these credentials"
-    quota = f"the cloud's documented quota is {_number(QUOTA)} for an account"
-    return warn(CALL_BUDGET, f"{together}; {quota}", f"{remedy}, so that they fit together")
+def credentials_key(auth: Auth) -> object:
+    """Return what is equal for equal credentials, as far as their files can be read."""
+    try:
+        return lockout_key(auth)
+    except (OSError, ValueError):  # a finding about credentials says so
+        return auth
 
 
-def _lasting(demand: Demand) -> str:
-    return format_duration(max(float(math.ceil(demand.lasts)), demand.interval))
+class Budget:
+    """All projects' loads and shares: those with equal credentials and host share each operation's rate limit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.totals: dict[str, Totals] = {}  # the sizes of a project's listings by its name, once they are read
+        self._settings = settings
+        self.keys = {project.name: credentials_key(project.auth) for project in settings.projects}
+        shards = [settings.shard.model_copy(update={"index": index}) for index in range(settings.shard.total)]
+        watched = [settings.model_copy(update={"shard": shard}).watched for shard in shards]
+        self._shards = {project.name: index for index, projects in enumerate(watched) for project in projects}
+        pools = self._pools(LIST_SESSION_BY_USER_NAME, lambda project: self._by_user(project).demand)
+        self._session_rates = {name: rate for pool in pools.values() for name, rate in pool.rates().items()}
+
+    def poll(self, project: Project) -> Poll:  # noqa: ARG002 - one section for all projects
+        """Return how a project is polled."""
+        return self._settings.poll
+
+    def sharing(self, project: Project) -> list[Project]:
+        """Return the projects of this process that have a project's credentials, itself included."""
+        key = self.keys[project.name]
+        return [other for other in self._settings.watched if self.keys[other.name] == key]
+
+    def scans(self, project: Project) -> bool:
+        """Return whether the project's polling tries the listings for bulk collection."""
+        return self._source(project, None).name == "bulk"
+
+    def findings(self, project: Project) -> list[Finding]:
+        """Return what there is to say about each operation of a project, once all that share with it are examined."""
+        totals, loads = self.totals.get(project.name, _UNREAD), self._loads(project)
+        shares = {operation: self._share(project, operation) for operation in loads}
+        judged = {operation: judge(load, shares[operation]) for operation, load in loads.items()}
+        by_user = loads[LIST_SESSION_BY_USER_NAME], shares[LIST_SESSION_BY_USER_NAME]
+        source, sessions = self._source(project, totals.sessions), [judged[LIST_SESSION_BY_USER_NAME]]
+        if source.name == "bulk" and not isinstance(totals.sessions, Forbidden):
+            scan = judged.get(LIST_SESSIONS) or _unknown(LIST_SESSIONS, totals.sessions)
+            sessions = [scan, judge(*by_user, bulk=source.reason)]
+        elif source.name == "bulk" and by_user[0].demand > by_user[1].rate:
+            sessions = [_for_lack_of(totals.sessions, *sessions)]
+        accounts = judged.get(LIST_USERS) or judged.get(LIST_USER_DETAIL) or _unknown(LIST_USERS, totals.users)
+        return [*sessions, _for_lack_of(totals.users, accounts)]
+
+    def _source(self, project: Project, sessions: object) -> Source:
+        known = sessions if isinstance(sessions, int) else None
+        return choose_source(self.poll(project), len(project.users), known, self._session_rates[project.name])
+
+    def _by_user(self, project: Project) -> Load:
+        users, interval = len(project.users), self.poll(project).interval
+        return Load(LIST_SESSION_BY_USER_NAME, users, _counted(users, "user"), "poll.interval", interval)
+
+    def _loads(self, project: Project) -> dict[str, Load]:
+        poll, totals, load = self.poll(project), self.totals.get(project.name, _UNREAD), self._by_user(project)
+        loads = [load]
+        if isinstance(totals.sessions, int) and self._source(project, totals.sessions).name == "bulk":
+            scan = pages(totals.sessions, SESSIONS_A_PAGE)
+            entries = f"{_counted(totals.sessions, 'session')} in {_counted(scan, 'request')}"
+            fewer = "shorten poll.bulk_lookback"
+            loads.append(Load(LIST_SESSIONS, scan, entries, "poll.interval", poll.interval, fewer))
+        if isinstance(totals.users, int):
+            scan = pages(totals.users, USERS_A_PAGE)
+            entries = f"{_counted(totals.users, 'user')} in {_counted(scan, 'request')}"
+            fewer = "set poll.source to per_user"
+            loads.append(Load(LIST_USERS, scan, entries, "poll.user_interval", poll.user_interval, fewer))
+        elif isinstance(totals.users, Forbidden) or not self.scans(project):
+            name, interval = "poll.user_interval", poll.user_interval
+            loads.append(Load(LIST_USER_DETAIL, load.requests, load.entries, name, interval))
+        return {load.operation: load for load in loads}
+
+    def _share(self, project: Project, operation: str) -> Share:
+        def demand(other: Project) -> float:
+            load = self._loads(other).get(operation)
+            return load.demand if load else 0.0
+
+        pools, key = self._pools(operation, demand), self._pool_key(project, operation)
+        pool = pools[key]
+        active = sum(demand > 0 for demand in pool.demands.values())
+        used = sum(each.used for (_, *account), each in pools.items() if account == list(key[1:]))
+        return Share(pool.rates()[project.name], pool.limit, active, used)
+
+    def _pools(self, operation: str, demand: Callable[[Project], float]) -> dict[tuple[int, object, str], _Pool]:
+        pools: dict[tuple[int, object, str], _Pool] = defaultdict(_Pool)
+        for project in self._settings.projects:
+            pool = pools[self._pool_key(project, operation)]
+            pool.limit = min(pool.limit, self.poll(project).rate_limit)
+            pool.demands[project.name] = demand(project)
+        return pools
+
+    def _pool_key(self, project: Project, operation: str) -> tuple[int, object, str]:
+        endpoints = endpoints_of(project)
+        endpoint = endpoints.sessions if operation in _SESSION_OPERATIONS else endpoints.users
+        return self._shards[project.name], self.keys[project.name], urlsplit(endpoint).netloc
 
 
-def _rounded(seconds: float) -> float:
-    return math.ceil(seconds / _ROUND_TO) * _ROUND_TO
+def judge(load: Load, share: Share, bulk: str | None = None) -> Finding:
+    """Return whether an operation fits; ``bulk`` is the reason why its cycles may be longer than the interval."""
+    every = f"{load.entries} every {format_duration(load.interval)}"
+    text = f"{load.operation}: {every} are {_number(load.demand)} requests per minute, {share}"
+    cycle, remedies = cycle_seconds(load.interval, load.requests, share.rate), []
+    if cycle > load.interval:
+        text += f"; a cycle takes {format_duration(float(math.ceil(cycle)))}"
+    if bulk:
+        text += f"; sessions also come from bulk collection ({bulk})"
+    elif cycle > load.interval:
+        rounded = format_duration(math.ceil(cycle / _ROUND_TO) * _ROUND_TO)
+        remedies.append(f"set {load.setting} to {rounded}, or {load.fewer}")
+    if share.account > QUOTA:
+        used = f"all configured projects of this account make {_number(share.account)}"
+        text += f"; {used}, and its documented quota is {_number(QUOTA)} per minute and operation"
+        remedies.append("lower poll.rate_limit")
+    elif remedies:
+        remedies.append(f"raise poll.rate_limit only if nothing else uses the account's quota of {_number(QUOTA)}")
+    return warn(REQUEST_BUDGET, text, "; ".join(remedies)) if remedies else ok(REQUEST_BUDGET, text)
 
 
-def _number(calls: float) -> str:
-    return f"{calls:.1f}".removesuffix(".0")
+def _for_lack_of(total: Total, finding: Finding) -> Finding:
+    """Blame a missing permission for too many requests that it would save."""
+    if not isinstance(total, Forbidden) or finding.verdict is not Verdict.WARN:
+        return finding
+    what, remedy = explain(total)
+    return warn(REQUEST_BUDGET, f"{finding.text}, because {what}", remedy)
+
+
+def _unknown(operation: str, answer: object) -> Finding:
+    reason = answer.reason if isinstance(answer, NotQueried) else "see permission"
+    return skip(REQUEST_BUDGET, f"{operation}: not checked, {reason}")
+
+
+def _number(rate: float) -> str:
+    return f"{rate:.1f}".removesuffix(".0")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,167 +1,222 @@
-"""All checks of one project, in their order: each finding is told as soon as it is there."""
-
-from __future__ import annotations
+"""All checks of one project, in their order. Each finding is reported at once."""
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from ssl import SSLContext
+from typing import Literal, TypeVar
 
-from exporter import config
-from exporter.cloud import chain
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS
+from exporter.cloud.chain import first_link
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, Client
 from exporter.cloud.connect import connected, proxy_for
-from exporter.cloud.errors import CloudError, Unauthorized
-from exporter.doctor import answers, clock, credentials, endpoints, listings
-from exporter.doctor.findings import CREDENTIALS, Finding, fail, skip
-from exporter.doctor.interview import REFUSED, SILENT, TIMEOUT, UNREACHED, Interview, NotAsked
-from exporter.doctor.listings import Totals
-from exporter.doctor.probe import Outcome, Unanswered, probe
-from exporter.polling.source import decided
-
-if TYPE_CHECKING:
-    import ssl
-
-    from exporter.cloud.connect import Connection
-    from exporter.cloud.credentials import Credentials
-    from exporter.doctor.credentials import Way
+from exporter.cloud.credentials import Credentials
+from exporter.cloud.errors import CloudError, NotFound, Unauthorized
+from exporter.cloud.models import Session
+from exporter.config import Auth, Project, Settings, User
+from exporter.doctor.answers import (
+    Totals,
+    auth_method,
+    clock_correction,
+    found_id,
+    judge_clock,
+    judge_credentials,
+    listing,
+    lists_all,
+    not_obtained,
+    one_user,
+    permission,
+    session_listing,
+    total,
+)
+from exporter.doctor.budget import Budget
+from exporter.doctor.endpoints import Outcome, Unanswered, judge, probe, purposes_by_endpoint
+from exporter.doctor.findings import CREDENTIALS, ONE_USER, Finding, NotQueried, fail, skip
+from exporter.fleet import LIVE_STATES
+from exporter.polling.gate import KeyGate
 
 T = TypeVar("T")
-Tell = Callable[[Finding], None]
+
+_MAX_USERS_TRIED = 3
+_UNKNOWN_ID = "0" * 32  # no user has it; a 404 proves the permission, too
+
+_REJECTED = "the credentials are rejected"
+_UNREACHABLE = "the endpoint is unreachable"
+_SILENT = "the endpoint has stopped answering"
+_NO_CREDENTIALS = "there are no credentials"
 
 
 @dataclass
-class Trust:
-    """What is known of credentials that several projects may share; one of them at a time asks."""
+class SharedCredentials:
+    """Credentials of one or more projects; one project at a time uses them."""
 
-    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    refused_in: str | None = None
-    """The project in which they were refused."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rejected_in: str | None = None  # the project in which the cloud rejected them
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What all examinations share. ``now`` gives the wall clock, in seconds since 1970."""
+class Context:
+    """What all examinations share. ``now`` returns the time in seconds since 1970."""
 
-    settings: config.Settings
-    tls: ssl.SSLContext
+    settings: Settings
+    tls: SSLContext
     now: Callable[[], float]
     tasks: asyncio.TaskGroup
+    budget: Budget
     probes: dict[tuple[str, str | None], asyncio.Task[Outcome]] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
-    """Endpoints that are not to be asked any more, with the reason: what hangs is waited for only once."""
+    """Endpoints that get no further request, with the reason: a silent one costs one timeout."""
 
-    def probe(self, project: config.Project, endpoint: str) -> asyncio.Task[Outcome]:
-        """The question to an endpoint, which is asked once, however many projects it serves."""
+    def probe(self, project: Project, endpoint: str) -> asyncio.Task[Outcome]:
+        """Return the probe of an endpoint, which all its projects share."""
         proxy = proxy_for(self.settings.http, project)(endpoint)
         if (endpoint, proxy) not in self.probes:
-            asking = probe(endpoint, proxy, self.tls, self.settings.poll.timeout, self.now)
-            self.probes[endpoint, proxy] = self.tasks.create_task(asking)
+            probing = probe(endpoint, proxy, self.tls, self.settings.poll.timeout, self.now)
+            self.probes[endpoint, proxy] = self.tasks.create_task(probing)
         return self.probes[endpoint, proxy]
 
 
-async def examine(project: config.Project, trust: Trust, surroundings: Surroundings, tell: Tell) -> Totals:
-    """Tell every finding about a project's line to the cloud; how long the listings are, as far as they are read."""
-    try:
-        link = chain.first_link(os.environ) if project.auth == config.Auth() else None
-    except (OSError, ValueError) as error:  # the SDK's credentials file, which was right a moment ago
-        tell(fail(CREDENTIALS, str(error), "see Credentials in the README"))
-        barred = NotAsked("there are no credentials")
-        return Totals(barred, barred)
-    way = credentials.way_of(project, link)
-    corrected = clock.CorrectedClock(surroundings.now)
-    async with connected(project, surroundings.settings, surroundings.tls, corrected) as connection:
-        skew = await _examine_endpoints(project, way, connection, surroundings, tell)
-        tell(clock.judge(skew, signing=way.signing))
-        corrected.correct(skew)
-        async with trust.asking:
-            interview = Interview(connection.client, project.users, surroundings.closed)
-            await _introduce(interview, way, trust, connection.credentials, tell)
-            await _examine_answers(interview, way, connection.credentials.expires_at, tell)
-            totals = await _examine_listings(interview, surroundings.settings.poll, corrected(), tell)
-            if interview.barred == REFUSED:
-                trust.refused_in = project.name
-    return totals
+class Examination:
+    """The checks of one project: each permission once, about one user or all.
 
+    Rejected credentials are not used again, so that no key is locked.
+    """
 
-async def _examine_endpoints(
-    project: config.Project, way: Way, connection: Connection, surroundings: Surroundings, tell: Tell
-) -> float | None:
-    """Tell how each endpoint is reached; the cloud's clock less ours, in seconds, where any tells the time."""
-    purposes = endpoints.used(connection.client.endpoints, way.lenders)
-    probes = {endpoint: surroundings.probe(project, endpoint) for endpoint in purposes}
-    own_authorities = surroundings.settings.http.ca_file is not None
-    skew = None
-    for endpoint, asked in probes.items():
-        outcome = await asked
-        if isinstance(outcome, Unanswered):
-            surroundings.closed[endpoint] = UNREACHED
-        elif skew is None:
-            skew = outcome.skew
-        tell(endpoints.judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=surroundings.now()))
-    return skew
+    def __init__(self, project: Project, shared: SharedCredentials, context: Context) -> None:
+        self.findings: asyncio.Queue[Finding | None] = asyncio.Queue()
+        """Everything but the request budget; None at the end."""
+        self._project = project
+        self._shared = shared
+        self._context = context
+        self._client: Client
+        self._blocked: str | None = None  # why no further request is sent
+        self._clock_correction = 0.0
+        self._position = 1
+        self.task = context.tasks.create_task(self._examine())
+        self.task.add_done_callback(lambda _: self.findings.put_nowait(None))
 
-
-async def _introduce(interview: Interview, way: Way, trust: Trust, offered: Credentials, tell: Tell) -> None:
-    """Have the interview use the credentials; without them it is barred, and why is told here."""
-    if trust.refused_in is not None:
-        interview.barred = f"the same credentials are refused in project {trust.refused_in}"
-        tell(skip(CREDENTIALS, f"{way.source}: not tried, {interview.barred}"))
-    elif reasons := [interview.closed[lender] for lender in way.lenders.values() if lender in interview.closed]:
-        interview.barred = "there are no credentials"
-        tell(skip(CREDENTIALS, f"{way.source}: not asked for, {reasons[0]}"))
-    else:
+    async def _examine(self) -> None:
+        project, context = self._project, self._context
         try:
-            interview.client = interview.client.sending(await offered.current())
+            self._method = auth_method(project, first_link(os.environ) if project.auth == Auth() else None)
+        except (OSError, ValueError) as error:  # the SDK's credentials file has changed since the settings were read
+            self._report(fail(CREDENTIALS, str(error), "see Credentials in the README"))
+            return
+        async with connected(project, context.settings, context.tls, self._now, KeyGate()) as connection:
+            self._client = connection.client
+            skew = await self._check_endpoints()
+            self._report(judge_clock(skew, signing=self._method.signing))
+            self._clock_correction = clock_correction(skew)
+            async with self._shared.lock:
+                await self._attach_credentials(connection.credentials)
+                await self._check_answers(connection.credentials)
+                if context.budget.scans(project):
+                    context.budget.totals[project.name] = await self._check_listings()
+                if self._blocked == _REJECTED:
+                    self._shared.rejected_in = project.name
+
+    async def _check_endpoints(self) -> float | None:
+        """Report how each endpoint is reached. Return the cloud's clock minus this machine's, in seconds, if known."""
+        context, skew = self._context, None
+        purposes = purposes_by_endpoint(self._client.endpoints, self._method.token_endpoints)
+        probes = {endpoint: context.probe(self._project, endpoint) for endpoint in purposes}
+        own_authorities = context.settings.http.ca_file is not None
+        for endpoint, probing in probes.items():
+            outcome = await probing
+            if isinstance(outcome, Unanswered):
+                context.closed[endpoint] = _UNREACHABLE
+            elif skew is None:
+                skew = outcome.skew
+            self._report(judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=context.now()))
+        return skew
+
+    async def _attach_credentials(self, credentials: Credentials) -> None:
+        """Make the client send the credentials. If there are none, report it and block all requests."""
+        method, closed = self._method, self._context.closed
+        issuers = method.token_endpoints.values()
+        if self._shared.rejected_in is not None:
+            self._blocked = f"the same credentials are rejected in project {self._shared.rejected_in}"
+            self._report(skip(CREDENTIALS, f"{method.source}: not tried, {self._blocked}"))
+        elif reasons := [closed[issuer] for issuer in issuers if issuer in closed]:
+            self._blocked = _NO_CREDENTIALS
+            self._report(skip(CREDENTIALS, f"{method.source}: not requested, {reasons[0]}"))
+        else:
+            try:
+                self._client = self._client.sending(await credentials.current())
+            except CloudError as error:
+                self._blocked = _REJECTED if isinstance(error, Unauthorized) else _NO_CREDENTIALS
+                if error.outcome == "timeout":
+                    closed.update(dict.fromkeys(issuers, _SILENT))
+                self._report(not_obtained(method, error))
+
+    async def _check_answers(self, credentials: Credentials) -> None:
+        """Report what the answers say about credentials, permissions and one user."""
+        attached, users = self._blocked is None, self._project.users
+        if not users:
+            self._blocked = self._blocked or "no user is configured"
+        sessions = await self._sessions()
+        page = await self._send("users", lambda client: client.list_users([self._user.name], 0))
+        if attached:
+            self._report(judge_credentials(self._method, (sessions, page), credentials.expires_at))
+        self._report(permission(LIST_SESSION_BY_USER_NAME, _unless_rejected(sessions)))
+        ids_needed = not all(user.id for user in users)
+        self._report(permission(LIST_USERS, _unless_rejected(page), needed=ids_needed))
+        user_id = (self._user.id or found_id(page, self._user.name)) if users else None
+        detail = await self._send("users", lambda client: client.list_user_detail(user_id or _UNKNOWN_ID))
+        self._report(permission(LIST_USER_DETAIL, detail))
+        if not users:
+            text = "no user is configured, so there is nothing to watch"
+            self._report(fail(ONE_USER, text, "add users to users or users_file"))
+            return
+        unlisted = user_id is None and not lists_all(page)
+        account = NotQueried("its id is unknown") if unlisted else detail
+        sessions = _unless_rejected(sessions)
+        self._report(one_user(self._position, sessions, account, has_id=user_id is not None))
+
+    async def _check_listings(self) -> Totals:
+        """Query a page of each listing for bulk collection, and report on it. Return their sizes."""
+        poll, now = self._context.budget.poll(self._project), self._now()
+        begin = now - poll.bulk_lookback
+        sessions = await self._send("sessions", lambda client: client.list_sessions(begin, now, LIVE_STATES, 0))
+        self._report(session_listing(sessions, self._project.users, poll))
+        users = await self._send("users", lambda client: client.list_users((), 0))
+        self._report(listing(LIST_USERS, users, "users in total", poll))
+        return Totals(total(sessions), total(users))
+
+    def _now(self) -> float:
+        return self._context.now() + self._clock_correction
+
+    @property
+    def _user(self) -> User:
+        return self._project.users[self._position - 1]
+
+    async def _sessions(self) -> tuple[Session, ...] | CloudError | NotQueried:
+        """Query the first user's sessions, or the next one's if the user is unknown to the cloud."""
+        while True:
+            answer = await self._send("sessions", lambda client: client.list_session_by_user_name(self._user.name))
+            if not isinstance(answer, NotFound) or self._position == min(len(self._project.users), _MAX_USERS_TRIED):
+                return answer
+            self._position += 1
+
+    async def _send(
+        self, service: Literal["sessions", "users"], request: Callable[[Client], Awaitable[T]]
+    ) -> T | CloudError | NotQueried:
+        endpoint = getattr(self._client.endpoints, service)
+        if reason := self._blocked or self._context.closed.get(endpoint):
+            return NotQueried(reason)
+        try:
+            return await request(self._client)
         except CloudError as error:
-            interview.barred = REFUSED if isinstance(error, Unauthorized) else "there are no credentials"
-            if error.outcome == TIMEOUT:
-                interview.closed.update(dict.fromkeys(way.lenders.values(), SILENT))
-            tell(credentials.not_obtained(way, error))
+            if isinstance(error, Unauthorized):
+                self._blocked = _REJECTED
+            if error.outcome == "timeout":
+                self._context.closed[endpoint] = _SILENT
+            return error
+
+    def _report(self, finding: Finding) -> None:
+        self.findings.put_nowait(finding)
 
 
-async def _examine_answers(interview: Interview, way: Way, expires_at: float | None, tell: Tell) -> None:
-    """Ask, and tell what the answers say of credentials, permissions and one user."""
-    introduced = interview.barred is None
-    if not interview.users:
-        interview.barred = interview.barred or "no user is configured"
-    sessions, page = await interview.sessions(), await interview.found_users()
-    if introduced:
-        tell(credentials.judge(way, (sessions, page), expires_at))
-    tell(answers.permission(LIST_SESSION_BY_USER_NAME, _unless_told(sessions)))
-    every_id_given = all(user.id for user in interview.users)
-    tell(answers.permission(LIST_USERS, _unless_told(page), needed=not every_id_given))
-    if not interview.users:
-        tell(answers.permission(LIST_USER_DETAIL, await interview.detail(None)))
-        tell(answers.nobody())
-        return
-    user_id = interview.user.id or answers.found_id(page, interview.user.name)
-    detail = await interview.detail(user_id)
-    tell(answers.permission(LIST_USER_DETAIL, detail))
-    unlisted = user_id is None and not answers.lists_all(page)
-    tell(
-        answers.one_user(
-            interview.position,
-            _unless_told(sessions),
-            NotAsked("no id is known") if unlisted else detail,
-            has_id=user_id is not None,
-        )
-    )
-
-
-async def _examine_listings(interview: Interview, poll: config.Poll, now: float, tell: Tell) -> Totals:
-    """Ask for a page of each listing that is read in bulk, where so many users would have it read."""
-    if decided(poll, len(interview.users), None).name != "bulk":
-        unread = NotAsked("it is not read for so few users")
-        return Totals(unread, unread)
-    sessions = _unless_told(await interview.listed_sessions(now - poll.bulk_lookback, now))
-    tell(listings.sessions(sessions, interview.users, poll))
-    users = _unless_told(await interview.listed_users())
-    tell(listings.users(users, poll))
-    return Totals(listings.total(sessions), listings.total(users))
-
-
-def _unless_told(answer: T) -> T | NotAsked:
-    """The answer, unless it is a refusal of the credentials, which are told of by themselves."""
-    return NotAsked(REFUSED) if isinstance(answer, Unauthorized) else answer
+def _unless_rejected(answer: T) -> T | NotQueried:
+    """Return the answer, unless it rejects the credentials, which have a finding of their own."""
+    return NotQueried(_REJECTED) if isinstance(answer, Unauthorized) else answer

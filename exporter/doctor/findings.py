@@ -1,24 +1,18 @@
-"""What a check came to, and how it is written."""
+"""Findings: what a check found, and how it is printed. No finding names a user or holds a secret."""
 
-from __future__ import annotations
-
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections import Counter
+from functools import partial
 
 
 class Verdict(StrEnum):
     """The first word of a line."""
 
     OK = "ok"
-    WARN = "warn"
-    """Works, and will hurt."""
+    WARN = "warn"  # Works, but needs attention
     FAIL = "FAIL"
-    SKIP = "skip"
-    """Not looked at, because of something else."""
+    SKIP = "skip"  # not checked because something else failed
 
 
 ENDPOINT = "endpoint"
@@ -26,16 +20,16 @@ CLOCK = "clock"
 CREDENTIALS = "credentials"
 PERMISSION = "permission"
 ONE_USER = "one user"
-CALL_BUDGET = "call budget"
+REQUEST_BUDGET = "request budget"
 
 _VERDICT_WIDTH = max(map(len, Verdict))
-_CHECK_WIDTH = max(map(len, (ENDPOINT, CLOCK, CREDENTIALS, PERMISSION, ONE_USER, CALL_BUDGET)))
+_CHECK_WIDTH = max(map(len, (ENDPOINT, CLOCK, CREDENTIALS, PERMISSION, ONE_USER, REQUEST_BUDGET)))
 _INDENT = " " * (_VERDICT_WIDTH + _CHECK_WIDTH + 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check of one project; ``remedy`` says what to do about it."""
+    """The result of one check of one project; ``remedy`` says what to do."""
 
     verdict: Verdict
     check: str
@@ -47,26 +41,19 @@ class Finding:
         return f"{line}\n{_INDENT}-> {self.remedy}" if self.remedy else line
 
 
-def ok(check: str, text: str) -> Finding:
-    """It works."""
-    return Finding(Verdict.OK, check, text)
+@dataclass(frozen=True)
+class NotQueried:
+    """What stands for an answer when no request was sent."""
+
+    reason: str
 
 
-def warn(check: str, text: str, remedy: str) -> Finding:
-    """It works, and will hurt."""
-    return Finding(Verdict.WARN, check, text, remedy)
-
-
-def fail(check: str, text: str, remedy: str) -> Finding:
-    """It does not work."""
-    return Finding(Verdict.FAIL, check, text, remedy)
-
-
-def skip(check: str, reason: str) -> Finding:
-    """It was not looked at."""
-    return Finding(Verdict.SKIP, check, reason)
+ok = partial(Finding, Verdict.OK)
+warn = partial(Finding, Verdict.WARN)
+fail = partial(Finding, Verdict.FAIL)
+skip = partial(Finding, Verdict.SKIP)
 
 
 def summary(counts: Counter[Verdict]) -> str:
-    """The last line."""
+    """Return the last line."""
     return f"summary: {', '.join(f'{counts[verdict]} {verdict}' for verdict in Verdict)}"

@@ -1,13 +1,13 @@
-"""What is known of every configured user of a project, and the counts over them.
+"""What is known about every watched user of a project, and the counts over it.
 
-Plain data with pure rules: no HTTP, no Prometheus, no clock. Times are handed in, in seconds of one steady clock.
+Plain data with pure rules: no HTTP, no Prometheus, no clock. Callers pass times, in seconds of one monotonic clock.
 """
 
-from exporter.fleet.failures import MOST_VALUES, REMEMBERED, InitFailures
+from exporter.fleet.counts import MOST_VALUES, Counts, InitFailures
 from exporter.fleet.fleet import Fleet
-from exporter.fleet.members import DOCUMENTED_STATES, INIT_FAIL, OTHER, UNKNOWN, FreshUser, Member
-from exporter.fleet.sweeps import LIVE_STATES
-from exporter.fleet.tally import Counts
+from exporter.fleet.members import DOCUMENTED_STATES, INIT_FAIL, LIVE_STATES, OTHER, UNKNOWN, FreshUser, Member
+from exporter.fleet.roster import STEP, in_steps
+from exporter.fleet.sessions import REMEMBERED
 
 __all__ = [
     "DOCUMENTED_STATES",
@@ -16,10 +16,12 @@ __all__ = [
     "MOST_VALUES",
     "OTHER",
     "REMEMBERED",
+    "STEP",
     "UNKNOWN",
     "Counts",
     "Fleet",
     "FreshUser",
     "InitFailures",
     "Member",
+    "in_steps",
 ]

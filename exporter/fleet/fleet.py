@@ -1,228 +1,261 @@
-"""The users of one project, as the cloud's answers and sweeps make them known."""
-
-from __future__ import annotations
+"""The watched users of one project, with what the cloud's answers and scans say about them."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from exporter.fleet.failures import InitFailures, failing, forget, remember, unremembered
-from exporter.fleet.locks import locked_anew
-from exporter.fleet.members import FreshUser, Member, as_known
-from exporter.fleet.names import Names
-from exporter.fleet.sweeps import Swept
-from exporter.fleet.tally import Counts
+from exporter.cloud.models import Session, User, UserDetail
+from exporter.fleet.counts import Counts, InitFailures
+from exporter.fleet.members import FreshUser, Member, Scan, SessionRecord, weight
+from exporter.fleet.roster import Roster, in_steps
+from exporter.fleet.sessions import (
+    COUNTS_ALONE,
+    Changes,
+    after_answer,
+    after_scan,
+    expire_scans,
+    is_live,
+    with_known_objects,
+    without,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from collections.abc import Set as AbstractSet
+# Seconds for which an account must stay unlocked before its next lock counts. A device that retries an old password
+# locks its user again each time the lock ends.
+RELOCK_PAUSE = 3600.0
+_ALWAYS = -math.inf  # one object for all members
 
-    from exporter.cloud.models import Session, User, UserDetail
 
+class Fleet(Roster):
+    """The watched users of one project.
 
-class Fleet:
-    """The configured users of one project."""
+    Methods that return an iterator do their work while they are iterated, a few milliseconds at a time. The fleet is
+    consistent after each step, and answers may arrive in between.
+    """
 
-    def __init__(self, users: Iterable[tuple[str, str | None]], before: Fleet | None = None) -> None:
-        """``users`` are names, each with its id where that is given.
-
-        What is known of those who were in the fleet ``before`` is known here too, and its counters go on.
-        """
-        known = {member.name: member for member in before.members} if before else {}
-        self.members: tuple[Member, ...] = tuple(_member(name, user_id, known.get(name)) for name, user_id in users)
-        self.init_failures: InitFailures = before.init_failures.copy() if before else InitFailures()
-        self.account_locks: int = before.account_locks if before else 0
-        self._names = Names(self.members)
-        self.swept: Swept = before.swept.among(self._names.exact) if before else Swept()
-        self._counts = Counts(configured=len(self.members))
-        self._oldest_asked = _oldest(m.asked_at for m in self.members)
-        self._oldest_account = _oldest(m.account_at for m in self.members)
-        for member in self.members:
-            self._counts.add(member.fresh)
-            self._counts.asked += member.asked_at is not None
-            self._counts.accounts += member.account_at is not None
-        self._count_swept()
+    def __init__(self, users: Iterable[tuple[str, str | None]] = ()) -> None:
+        """``users`` are names, each with its id if that is configured."""
+        super().__init__()
+        self.init_failures = InitFailures()
+        self.account_locks = 0  # accounts that became locked. Like init_failures, it never falls when users leave.
+        self.scanned_since: float | None = None
+        """When the last complete scan began, or the first page arrived if there is none; None if that is stale."""
+        self._by_session: dict[str, Member] = {}  # the member of each session record, by session id
+        self._oldest_asked = self._oldest_account = math.inf
+        """No answer is older; for sessions, nor is any scan that left a session OUTSIDE."""
+        self._priority: dict[Member, None] = {}
+        self._in_flight: dict[Member, None] = {}
+        """Users taken from the priority queue that have not been answered since."""
+        for _ in self.update(users):
+            pass
 
     def sessions_answered(self, member: Member, sessions: tuple[Session, ...] | None, at: float) -> None:
-        """Take in what the cloud says of a user's sessions, all of them; None if it does not know the user.
+        """Apply the answer to a user's own query: all of the user's sessions, or None if the user is unknown.
 
-        A session counts as an InitFail once, and not at all if it stood there when its user was first looked at.
+        A session at InitFail counts once, unless it was there when its user was first looked at.
         """
-        listed = as_known(member.fresh.listed, sessions or ())
-        failed = failing(listed)
-        new = unremembered(member, failed)
-        if member.asked:
-            self._failed(member, new)
-        elif member.swept:  # it may be older than sweeps look back; if not, the next one tells
-            self.swept.unjudged |= {session.id: at for session in new if session.id}
-        remember(member, failed, listed, at)
-        forget(member, at)
-        self.swept.asked(member, listed, at)
+        if member.removed:
+            return
+        listed = with_known_objects(member.fresh.listed, sessions or ())
+        changes = after_answer(member, listed, at, own=True, covered=self._covered(member))
+        self._priority.pop(member, None)
+        self._in_flight.pop(member, None)
         self._counts.asked += member.asked_at is None
         self._oldest_asked = min(self._oldest_asked, at)
         member.asked, member.asked_at = True, at
-        self._know(member, replace(member.fresh, sessions=listed, without_sessions=sessions is None))
+        self._change(member, listed, changes, unknown=sessions is None)
 
-    def sessions_sighted(self, found: Iterable[tuple[str | None, Session]], at: float) -> int:
-        """Take in what a page of a sweep lists: sessions with the names of their users; they may have others besides.
+    def scan_page(self, found: Iterable[tuple[str | None, Session]], at: float) -> int:
+        """Apply a page of a scan: sessions with their users' names. Return how many belong to watched users.
 
-        Sessions without an id, and those of nobody here, are passed over. Returns how many are somebody's here.
+        Sessions without an id are ignored. Users may have other sessions besides.
         """
         by_member: dict[Member, dict[str, Session]] = {}
         for name, session in found:
-            member = self._names.find(name) or self.swept.listed.get(session.id or "")
+            member = self._find(name) or self._by_session.get(session.id or "")
             if member and session.id:
                 by_member.setdefault(member, {})[session.id] = session
         for member, sessions in by_member.items():
-            self._sighted(member, sessions, at)
-        self.swept.sighted(by_member, at)
+            before = member.fresh.listed
+            known = {session.id for session in before}
+            new = [session for session_id, session in sessions.items() if session_id not in known]
+            listed = with_known_objects(before, (*(sessions.get(s.id or "", s) for s in before), *new))
+            on_page = [session for session in listed if session.id in sessions]
+            changes = after_answer(member, on_page, at, own=False, covered=self._covered(member))
+            self._change(member, listed, changes)
+        if self.scanned_since is None:
+            self.scanned_since = at
+        self._last_page = at
         return sum(map(len, by_member.values()))
 
-    def sweep_ended(self, sighted: AbstractSet[str], began: float, oldest: float) -> None:
-        """A sweep that began at this time has ended whole, with these sessions by id; what else it knew has ended.
+    def scan_ended(self, listed_ids: AbstractSet[str], began: float, oldest: float) -> Iterator[None]:
+        """Apply the end of a complete scan that listed these sessions: the others that scans listed have ended.
 
-        Unless it may have started before ``oldest``, in seconds since 1970 by a clock of any zone.
+        Except for sessions that may have started before ``oldest`` (seconds since 1970): these may be outside the
+        look-back window.
         """
+        for members in in_steps(self.members, weight):
+            for member in members:
+                if not member.records or member.removed:
+                    continue
+                ended, poll = after_scan(member, listed_ids, began, oldest)
+                if any(record.scan is Scan.OUTSIDE for record in member.records):
+                    self._oldest_asked = min(self._oldest_asked, began)
+                if poll:
+                    self._priority[member] = None
+                if ended:
+                    self._drop(member, ended)
+            yield
+        self._priority |= self._in_flight
+        self._in_flight.clear()
+        self.scanned_since, self.scan_complete, self._last_scan = began, True, began
+        self._count_covered()
 
-        def too_old(member: Member, session_id: str) -> bool:
-            session = next((s for s in member.fresh.listed if s.id == session_id), None)
-            return session is not None and (session.started is None or session.started < oldest)
+    def has_any_of(self, ids: AbstractSet[str]) -> bool:
+        """Return whether any of these sessions is known, under whatever user name a scan lists it."""
+        if not ids or not self._by_session.keys().isdisjoint(ids):
+            return bool(ids)
+        return any(s.id in ids for member in self.members if (known := member.fresh.sessions) for s in known)
 
-        for member, session_id in self.swept.ended(sighted, began, too_old):
-            self._drop(member, session_id)
-        if self._counts.swept < len(self.members):
-            for member in self.members:
-                member.swept = True
-            self._count_swept()
-
-    def has_any_of(self, sighted: AbstractSet[str]) -> bool:
-        """Whether any of these sessions is known as a user's, under whatever name a sweep lists it."""
-        return any(session.id in sighted for member in self.members for session in member.fresh.listed)
+    def take_priority(self) -> Member | None:
+        """Take the next user to poll ahead of others, or None. Without an answer, the next scan adds the user again."""
+        member = next(iter(self._priority), None)
+        if member:
+            del self._priority[member]
+            self._in_flight[member] = None
+        return member
 
     def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:
-        """Take in what the cloud says of a user's account; None if it does not know the user."""
+        """Apply an answer about a user's account; None if the user is unknown."""
+        if member.removed:
+            return
         self._counts.accounts += member.account_at is None
         self._oldest_account = min(self._oldest_account, at)
-        if account is not None:
-            self.account_locks += locked_anew(member, account.locked, at)
         member.account_at = at
-        if account is None or account != member.fresh.account:
-            self._know(member, replace(member.fresh, account=account, without_account=account is None))
+        if account is not None:
+            self.account_locks += _newly_locked(member, account.locked, at)
+            now = replace(member.fresh, account=account, without_account=False, without_sessions=False)
+        else:  # as long as scans list a session of the user, the user exists
+            listed = any(record.scan is Scan.LISTED for record in member.records)
+            now = replace(member.fresh, account=None, without_account=not listed)
+        if now != member.fresh:
+            self._know(member, now)
 
     def accounts_listed(self, users: Iterable[User], at: float) -> None:
-        """Take in a page of the list of all users, who may be others than the configured ones."""
+        """Apply a page of the list of all users. It may contain users who are not watched."""
+        self._last_page = at
         for user in users:
-            if member := self._names.entry(user.user_name, user.id):
+            if member := self._find_listed(user.user_name, user.id):
                 if user.id and user.id != member.id:
                     self.found(member, user.id)
                 self.account_answered(member, user.detail, at)
 
-    def accounts_not_listed(self, listed_since: float, at: float) -> None:
-        """A whole list of all users began at this time: whom it does not have the cloud does not know."""
-        for member in self.members:
-            if member.account_at is None or member.account_at < listed_since:
-                self.account_answered(member, None, at)
+    def accounts_not_listed(self, began: float, at: float) -> Iterator[None]:
+        """Apply the end of a complete list of all users that began at this time: the cloud does not know the others."""
+        for members in in_steps(self.members, weight):
+            for member in members:
+                if member.joined_after < began and (member.account_at is None or member.account_at < began):
+                    self.account_answered(member, None, at)
+            yield
 
     def found(self, member: Member, user_id: str | None) -> None:
-        """Take in the id that belongs to a user's name; None where it is not known, or no longer."""
-        self._know(member, replace(member.fresh, id=member.given_id or user_id))
+        """Set the id that belongs to a user's name; None if it is no longer known. A configured id wins."""
+        if not member.removed:
+            self._know(member, replace(member.fresh, id=member.given_id or user_id))
 
-    def expire(self, *, asked_since: float, accounts_since: float, swept_since: float) -> None:
-        """Let go of what the cloud said before these times."""
-        if self.swept.since is not None and self.swept.since < swept_since:
-            self._swept_long_ago()
-        for session_id, (member, since) in list(self.swept.kept.items()):
-            if since < asked_since:
-                del self.swept.kept[session_id]
-                self._drop(member, session_id)
-        if self._oldest_asked < asked_since:
-            for member in [m for m in self.members if _before(asked_since, m.asked_at)]:
-                self._asked_long_ago(member)
-            self._oldest_asked = _oldest(m.asked_at for m in self.members)
-        if self._oldest_account < accounts_since:
-            for member in [m for m in self.members if _before(accounts_since, m.account_at)]:
-                self._account_long_ago(member)
-            self._oldest_account = _oldest(m.account_at for m in self.members)
+    def expire(self, *, asked_since: float, accounts_since: float, scanned_since: float) -> Iterator[None]:
+        """Remove everything the cloud reported before these times. Does nothing while all is newer."""
+        scans = self.scanned_since is not None and self.scanned_since < scanned_since
+        if not scans and self._oldest_asked >= asked_since and self._oldest_account >= accounts_since:
+            return
+        last_page = self._last_page if scans else None
+        if scans:  # pages that arrive between the steps count
+            self.scanned_since, self.scan_complete = None, False
+            self._count_covered()
+        self._oldest_asked = self._oldest_account = math.inf  # answers that arrive between the steps lower it
+        try:
+            for members in in_steps(self.members, weight):
+                for member in members:
+                    if not member.removed:
+                        self._expire(member, asked_since, accounts_since, last_page)
+                yield
+        except GeneratorExit:  # not finished: the next call starts again
+            self._oldest_asked = self._oldest_account = -math.inf
+            if scans:
+                self.scanned_since = -math.inf
+            raise
 
-    def counts(self, *, sessions_since: float, accounts_since: float, swept_since: float = -math.inf) -> Counts:
-        """Count over the answers that came, and the sweeps that began, at these times or later."""
-        self.expire(asked_since=sessions_since, accounts_since=accounts_since, swept_since=swept_since)
+    def counts(self) -> Counts:
+        """Return a copy of the counts."""
         return self._counts.copy()
 
     def users(self) -> Sequence[FreshUser]:
-        """Every configured user with what is known of it at this moment."""
+        """Return every watched user with what is known at this moment."""
         return [member.fresh for member in self.members]
 
-    def _sighted(self, member: Member, sessions: dict[str, Session], at: float) -> None:
-        failed = failing(sessions.values())
-        if failed or member.failed_sessions:
-            new = unremembered(member, failed) if member.swept or member.asked else []
-            judged = [failed[i] for i in self.swept.unjudged.keys() & failed.keys()]
-            self._failed(member, [*new, *judged])
-            for session in judged:
-                self.swept.unjudged.pop(session.id or "")
-            remember(member, failed, sessions.values(), at)
-        before = member.fresh.listed
-        new = [session for session_id, session in sessions.items() if all(session_id != s.id for s in before)]
-        after = as_known(before, (*(sessions.get(s.id or "", s) for s in before), *new))
-        if after != before:
-            self._know(member, replace(member.fresh, sessions=after))
+    def _expire(self, member: Member, asked_since: float, accounts_since: float, last_page: float | None) -> None:
+        asked, account = member.asked_at, member.account_at
+        if asked is not None and asked < asked_since:
+            member.asked_at = None
+            self._counts.asked -= 1
+        left_open = expire_scans(member.records, asked_since, last_page)
+        self._oldest_asked = min(self._oldest_asked, left_open, _or_never(member.asked_at))
+        if member.asked_at is None:
+            by_scan = {record.session.id for record in member.records if record.scan in COUNTS_ALONE}
+            gone = {session.id for session in member.fresh.listed} - by_scan
+            if gone or asked is not None:
+                self._drop(member, gone)
+        if account is not None and account < accounts_since:
+            member.account_at = None
+            self._counts.accounts -= 1
+            self._know(member, replace(member.fresh, account=None, without_account=False))
+        self._oldest_account = min(self._oldest_account, _or_never(member.account_at))
 
-    def _failed(self, member: Member, sessions: Sequence[Session]) -> None:
-        if sessions:
-            self.init_failures.add(sessions)
-            self._know(member, replace(member.fresh, init_failures=member.fresh.init_failures + len(sessions)))
+    def _forget(self, member: Member) -> None:
+        self._remember(member, ())
+        self._priority.pop(member, None)
+        self._in_flight.pop(member, None)
 
-    def _swept_long_ago(self) -> None:
-        """Only what users were asked for still counts."""
-        expired, self.swept = self.swept, Swept(due=self.swept.due, kept=self.swept.kept)
-        for session_id, member in expired.listed.items():
-            if member.asked_at is None:
-                self._drop(member, session_id)
-        self._count_swept()
+    def _change(self, member: Member, listed: tuple[Session, ...], changes: Changes, *, unknown: bool = False) -> None:
+        """Set a user's sessions. A live one shows that the user exists, whatever was answered before."""
+        records, failed = changes
+        self._remember(member, records)
+        self.init_failures.add(failed)
+        no_account = member.fresh.without_account and not any(map(is_live, listed))
+        now = replace(member.fresh, sessions=listed, without_sessions=unknown, without_account=no_account)
+        self._know(member, replace(now, init_failures=now.init_failures + len(failed)) if failed else now)
 
-    def _asked_long_ago(self, member: Member) -> None:
-        """Only what sweeps list of the user's sessions still counts."""
-        member.asked_at = None
-        self._counts.asked -= 1
-        listed = tuple(s for s in member.fresh.listed if s.id in self.swept.listed or s.id in self.swept.kept)
-        self._know(member, replace(member.fresh, sessions=listed or None, without_sessions=False))
+    def _drop(self, member: Member, gone: AbstractSet[str | None]) -> None:
+        """Forget these sessions of a user."""
+        listed = tuple([session for session in member.fresh.listed if session.id not in gone])
+        self._remember(member, without(member, gone))
+        asked = member.asked_at is not None
+        without_sessions = asked and member.fresh.without_sessions
+        known = listed if listed or asked else None
+        self._know(member, replace(member.fresh, sessions=known, without_sessions=without_sessions))
 
-    def _account_long_ago(self, member: Member) -> None:
-        member.account_at = None
-        self._counts.accounts -= 1
-        self._know(member, replace(member.fresh, account=None, without_account=False))
-
-    def _drop(self, member: Member, session_id: str) -> None:
-        left = tuple(session for session in member.fresh.listed if session.id != session_id)
-        known = left if left or member.asked_at is not None else None
-        self._know(member, replace(member.fresh, sessions=known))
-
-    def _know(self, member: Member, now: FreshUser) -> None:
-        self._counts.change(member.fresh, now)
-        member.fresh = now
-
-    def _count_swept(self) -> None:
-        self._counts.swept = sum(member.swept for member in self.members) if self.swept.whole else 0
-
-
-def _member(name: str, given_id: str | None, known: Member | None) -> Member:
-    """A member of its own, since an answer may still reach the one known before; its name and id are those given."""
-    if known is None:
-        return Member(given_id, FreshUser(name, given_id))
-    looked_up = given_id is None and known.given_id is None
-    fresh = replace(known.fresh, name=name, id=known.id if looked_up else given_id)
-    member = replace(known, given_id=given_id, fresh=fresh)
-    if fresh.id != known.id:  # another id is another account
-        member.account_at = member.unlocked_since = None
-        member.fresh = replace(fresh, account=None, without_account=False)
-    return member
+    def _remember(self, member: Member, records: tuple[SessionRecord, ...]) -> None:
+        before = {record.session.id or "" for record in member.records}
+        after = {record.session.id or "" for record in records}
+        for session_id in before - after:
+            if self._by_session.get(session_id) is member:
+                del self._by_session[session_id]
+        for record in records:
+            self._by_session.setdefault(record.session.id or "", member)
+        member.records = records
 
 
-def _before(time: float, answered: float | None) -> bool:
-    return answered is not None and answered < time
+def _newly_locked(member: Member, locked: bool | None, at: float) -> bool:
+    """Note whether an account is locked, None if not reported. Return whether to count a new lock."""
+    since = member.unlocked_since
+    if locked:
+        member.unlocked_since = math.inf
+        return since is not None and since <= at - RELOCK_PAUSE
+    if locked is False and (since is None or since == math.inf):
+        member.unlocked_since = _ALWAYS if since is None else at
+    return False
 
 
-def _oldest(times: Iterable[float | None]) -> float:
-    return min((time for time in times if time is not None), default=math.inf)
+def _or_never(time: float | None) -> float:
+    return math.inf if time is None else time

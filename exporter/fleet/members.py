@@ -1,78 +1,100 @@
-"""The configured users, each with what is known of it.
+"""The watched users and their sessions.
 
-None of these is looked at by the garbage collector, which would hold everything up once there are many: they refer to
-nothing that refers back.
+The garbage collector does not track these objects: with many users, its passes would block the event loop. They must
+therefore never form a reference cycle. A session record does not refer to its member.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from enum import Enum, auto
 
 import msgspec
 
-if TYPE_CHECKING:
-    from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.models import Session, UserDetail
 
 INIT_FAIL = "InitFail"
+# The session states in the API reference.
 DOCUMENTED_STATES = ("Active", "Disconnected", "AppcInit", "SignedOut", INIT_FAIL)
-"""The states that the reference documents for a session."""
-
-UNKNOWN = "unknown"
-"""Stands for what the cloud does not say."""
-
-OTHER = "other"
-"""Stands for all values beyond a number of them."""
+# The states that scans list. A session that is signed out has ended.
+LIVE_STATES = ("Active", "Disconnected", "AppcInit", INIT_FAIL)
+UNKNOWN = "unknown"  # stands for a value that the cloud does not report
+OTHER = "other"  # stands for all values beyond a limit
 
 
 class FreshUser(msgspec.Struct, frozen=True, gc=False):
-    """A user with what is known and not stale; replaced as a whole, so that who holds one holds a moment's truth."""
+    """A user with everything known and not stale. Changes replace the whole object, so a reference is a snapshot."""
 
     name: str
     id: str | None = None
-    sessions: tuple[Session, ...] | None = None
-    """None where nothing is known of them."""
-    account: UserDetail | None = None
-    """None where nothing is known of it, or there is none."""
+    sessions: tuple[Session, ...] | None = None  # None if nothing is known about them
+    account: UserDetail | None = None  # None if nothing is known about it, or the cloud does not know it
     without_sessions: bool = False
-    """Whether the cloud does not know the user, asked for the sessions."""
-    without_account: bool = False
-    """The same, asked for the account."""
-    init_failures: int = 0
-    """Distinct sessions of the user seen to enter InitFail."""
+    """Whether the user's own session query reported the user as unknown, and no answer has shown otherwise since."""
+    without_account: bool = False  # the same for the account queries
+    init_failures: int = 0  # distinct sessions of the user that entered InitFail
 
     @property
     def listed(self) -> tuple[Session, ...]:
-        """The user's sessions; none where nothing is known of them."""
+        """The user's sessions; empty if nothing is known about them."""
         return self.sessions or ()
 
     @property
     def missing(self) -> bool:
-        """Whether the cloud does not know the user."""
+        """Whether the user is unknown to the cloud."""
         return self.without_sessions or self.without_account
 
     @property
     def known(self) -> bool:
-        """Whether anything is known, be it that the cloud does not know the user."""
+        """Whether anything is known, including that the user is unknown to the cloud."""
         return self.sessions is not None or self.account is not None or self.missing
 
 
-class Member(msgspec.Struct, eq=False, gc=False):
-    """One configured user, in its fleet. Times are when the cloud last said so; None where that is stale or never."""
+class Scan(Enum):
+    """What scans say about a session."""
 
-    given_id: str | None
+    SILENT = auto()  # no scan lists it, and none is expected to
+    LISTED = auto()  # the last complete scan lists it, or a page since
+    EXPECTED = auto()  # the user's own query listed it first. The next complete scan should list it, too.
+    OUTSIDE = auto()
+    """A scan no longer lists it, but it may be outside the look-back window. It counts until the user's next answer."""
+
+
+class Failure(Enum):
+    """Whether a session's failure has been counted."""
+
+    NONE = auto()  # the session has not been seen at InitFail
+    AWAITING_SCAN = auto()
+    """It was at InitFail in the user's first answer. It is new if a scan lists it, else it is older than the window."""
+    SETTLED = auto()  # it is counted, or it existed at the first look
+
+
+class SessionRecord(msgspec.Struct, eq=False, gc=False):
+    """One session with its history.
+
+    A session whose only history is that its user's last answer listed it, as at the first look, has no record.
+    """
+
+    session: Session  # as last listed
+    asked_at: float | None = None  # when the user's own query last listed it
+    scanned_at: float | None = None
+    """When a scan last listed it; when OUTSIDE, the start of the scan that no longer did."""
+    scan: Scan = Scan.SILENT
+    state_since: float | None = None
+    """When the session was first seen in its current state; None if that was at the first look."""
+    failure: Failure = Failure.NONE
+
+
+class Member(msgspec.Struct, eq=False, gc=False):
+    """One watched user in its fleet."""
+
+    given_id: str | None  # the configured id
     fresh: FreshUser
-    asked: bool = False
-    """Whether an answer about this user's sessions alone has ever come."""
-    asked_at: float | None = None
-    """Of that answer."""
-    account_at: float | None = None
-    swept: bool = False
-    """Whether a whole sweep has ever told of this user."""
-    failed_sessions: dict[str, float] | None = None
-    """Ids of the sessions that have been at InitFail, with the time they were last listed; None where none has."""
+    joined_after: float
+    """When the last page of any listing before the user joined arrived; infinity once the user is removed."""
+    asked: bool = False  # whether the user's own session query has ever been answered
+    asked_at: float | None = None  # when it was last answered; None if never, or if that answer is stale
+    account_at: float | None = None  # the same for the account
     unlocked_since: float | None = None
-    """From when on the account has not been locked: -inf where it never was, inf while it is; None before the first
-    look."""
+    """Since when the account is not locked: -infinity if always, infinity while locked, None before the first look."""
+    records: tuple[SessionRecord, ...] = ()  # records of known sessions, and of failed ones that are no longer listed
 
     @property
     def name(self) -> str:
@@ -81,19 +103,15 @@ class Member(msgspec.Struct, eq=False, gc=False):
 
     @property
     def id(self) -> str | None:
-        """The user's id; None as long as it is neither given nor found."""
+        """The user's id; None while it is neither configured nor found."""
         return self.fresh.id
 
-
-def as_known(known: tuple[Session, ...], listed: tuple[Session, ...]) -> tuple[Session, ...]:
-    """The sessions that are listed, in the memory that they have already as far as they are known."""
-    if listed == known:
-        return known
-    by_id = {session.id: session for session in known}
-    return tuple([_as_known(by_id.get(session.id), session) for session in listed])
+    @property
+    def removed(self) -> bool:
+        """Whether the user is no longer watched."""
+        return self.joined_after == float("inf")
 
 
-def _as_known(known: Session | None, now: Session) -> Session:
-    if known is None:
-        return now
-    return known if known == now else msgspec.structs.replace(now, id=known.id)
+def weight(member: Member) -> int:
+    """Return how many work items a member is."""
+    return 1 + len(member.fresh.listed) + len(member.records)

@@ -1,35 +1,26 @@
 """The published metrics as bytes, rendered ahead of the scrapes in the two formats that Prometheus reads."""
 
-from __future__ import annotations
-
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
-from typing import TYPE_CHECKING
 
 from prometheus_client import exposition, openmetrics
+from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+from exporter.metrics.family import Rendered
 
-    from prometheus_client.registry import Collector
-
-    from exporter.metrics.family import Rendered
-
-
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's way to be told of gzip's head and end
+_GZIP = 16 + zlib.MAX_WBITS  # makes zlib write gzip's header and trailer
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write metrics."""
+    """An exposition format."""
 
     media_type: str
     content_type: str
-    head: Callable[[Rendered], str] = field(repr=False, compare=False)
-    """What stands before a family's samples."""
+    head: Callable[[Rendered], str] = field(repr=False, compare=False)  # returns the HELP and TYPE lines of a family
     render: Callable[[Collector], bytes] = field(repr=False, compare=False)
-    """How the library renders metrics, with the format's end."""
+    """Renders the library's own metrics and the end of the page."""
 
 
 TEXT = Format(
@@ -42,29 +33,24 @@ OPENMETRICS = Format(
     "application/openmetrics-text",
     "application/openmetrics-text; version=1.0.0; charset=utf-8",
     lambda family: family.openmetrics_head,
-    lambda metrics: openmetrics.exposition.generate_latest(metrics, version="1.0.0"),  # type: ignore[no-untyped-call] # the library's lack
+    lambda metrics: openmetrics.exposition.generate_latest(metrics, version="1.0.0"),  # type: ignore[no-untyped-call] # the library has no types here
 )
 
 
 def negotiated(accept: str) -> Format:
-    """The format that an Accept header prefers; text where it has no preference that can be met."""
+    """Return the format that an Accept header prefers, or text."""
     best, best_quality = TEXT, 0.0
     for offer in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in offer.split(";"))
-        quality = _quality(parameters)
-        if media_type == OPENMETRICS.media_type and quality > best_quality and _is_version_1(parameters):
-            best, best_quality = OPENMETRICS, quality
-        elif media_type in {TEXT.media_type, "text/*"} and quality > best_quality:
-            best, best_quality = TEXT, quality
+        given = {name: value for name, _, value in (parameter.partition("=") for parameter in parameters)}
+        quality = _quality(given.get("q", "1"))
+        is_openmetrics = media_type == OPENMETRICS.media_type and given.get("version", "1.0.0") == "1.0.0"
+        if quality > best_quality and (is_openmetrics or media_type in {TEXT.media_type, "text/*"}):
+            best, best_quality = OPENMETRICS if is_openmetrics else TEXT, quality
     return best
 
 
-def _is_version_1(parameters: list[str]) -> bool:
-    return all(p == "version=1.0.0" for p in parameters if p.startswith("version="))
-
-
-def _quality(parameters: list[str]) -> float:
-    given = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+def _quality(given: str) -> float:
     try:
         return float(given)
     except ValueError:
@@ -73,18 +59,27 @@ def _quality(parameters: list[str]) -> float:
 
 @dataclass(frozen=True)
 class Page:
-    """One publish in one format."""
+    """One publish in one format, in pieces: joining 10 MB would hold up the event loop."""
 
-    body: bytes
-    compressed: bytes
-    """The body in gzip."""
+    pieces: tuple[bytes, ...]
+    compressed_pieces: tuple[bytes, ...]  # the same in gzip
+
+    @property
+    def body(self) -> bytes:
+        """The whole text."""
+        return b"".join(self.pieces)
+
+    @property
+    def compressed(self) -> bytes:
+        """The whole text in gzip."""
+        return b"".join(self.compressed_pieces)
 
 
 class Exposition:
-    """Holds the last publish in all formats, so that a scrape has nothing to wait for."""
+    """The last publish in all formats, so that a scrape waits for nothing."""
 
     def __init__(self, others: Collector) -> None:
-        """``others`` are shown behind every publish."""
+        """Append the metrics of ``others`` to every publish."""
         self._others = others
         self._pages: Mapping[Format, Page] = {}
         self.publish(())
@@ -95,33 +90,37 @@ class Exposition:
             pass
 
     def publishing(self, families: Iterable[Rendered]) -> Iterator[None]:
-        """Publish in steps, one for each of the families or parts of them; what is served is replaced by the last."""
+        """Publish in steps, one per rendered family or part. The last step replaces what is served."""
         drafts = {wanted: _Draft() for wanted in (TEXT, OPENMETRICS)}
         for family in families:
-            lines = family.lines.encode()
+            lines = family.lines.encode()  # one copy for all formats
             for wanted, draft in drafts.items():
-                draft.write(wanted.head(family).encode() + lines)
+                draft.write(wanted.head(family).encode())
+                draft.write(lines)
             yield
         for wanted, draft in drafts.items():
             draft.write(wanted.render(self._others))
+            yield
         self._pages = {wanted: draft.page() for wanted, draft in drafts.items()}
 
     def get(self, wanted: Format) -> Page:
-        """The last publish in a format."""
+        """Return the last publish in a format."""
         return self._pages[wanted]
 
 
 class _Draft:
-    """A page that is being written, and compressed as it grows."""
+    """A page being written, and compressed as it grows."""
 
     def __init__(self) -> None:
-        self._body = BytesIO()
+        self._pieces: list[bytes] = []
         self._compressor = zlib.compressobj(level=1, wbits=_GZIP)
         self._compressed: list[bytes] = []
 
-    def write(self, text: bytes) -> None:
-        self._body.write(text)
-        self._compressed.append(self._compressor.compress(text))
+    def write(self, piece: bytes) -> None:
+        if piece:
+            self._pieces.append(piece)
+        if compressed := self._compressor.compress(piece):
+            self._compressed.append(compressed)
 
     def page(self) -> Page:
-        return Page(self._body.getvalue(), b"".join([*self._compressed, self._compressor.flush()]))
+        return Page(tuple(self._pieces), (*self._compressed, self._compressor.flush()))

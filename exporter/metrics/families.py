@@ -1,275 +1,252 @@
-"""The one list of metrics: names, help texts, labels, and how each follows from a project's status. Pure."""
+"""The one list of metrics: name, help text, the function that gives the samples, and labels. Pure."""
 
-from __future__ import annotations
-
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from exporter.cloud.telemetry import LATENCY_BUCKETS
-from exporter.metrics import samples
-from exporter.metrics.family import Description, Family, ProcessFamily, UserFamily, part
-from exporter.metrics.lines import line_of, number
+from exporter.fleet import DOCUMENTED_STATES, UNKNOWN, FreshUser
+from exporter.metrics.family import Description, Family, Histogram, Rendered, S, UserFamily, UserPart, part
+from exporter.metrics.labels import Folding, Labelling, Samples, expiry_of, labelled
+from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+T = TypeVar("T")
 
-    from exporter.metrics.family import Rendered
-    from exporter.metrics.labels import Labelling
-    from exporter.metrics.samples import Named
-    from exporter.status import ProcessStatus, ProjectStatus
 
-FAMILIES: tuple[Family | UserFamily, ...] = (
-    Family(
-        "sessions",
-        "gauge",
-        "Sessions of the configured users.",
-        ("session_state",),
-        samples.sessions,
-    ),
-    Family(
+def _by(values: Mapping[str, T]) -> dict[tuple[str], T]:
+    """Return values by a single label."""
+    return {(label,): value for label, value in values.items()}
+
+
+def _sessions(status: ProjectStatus) -> Samples:
+    """Count sessions by state. The documented states are always there, once anything is known."""
+    if not status.sessions_known:
+        return {}
+    states = Counter(dict.fromkeys(((state,) for state in DOCUMENTED_STATES), 0))
+    for (state, _, _), count in status.counts.sessions.items():
+        states[state,] += count
+    return states
+
+
+def _of_accounts(status: ProjectStatus, users: int) -> Samples:
+    """Return a number of users, unless no account is known."""
+    return {(): users} if status.accounts_known else {}
+
+
+def _of_users(status: ProjectStatus, users: int) -> Samples:
+    """Return a number of users, unless neither sessions nor accounts are known."""
+    return {(): users} if status.accounts_known or status.sessions_known else {}
+
+
+def _user_missing(user: FreshUser) -> Samples:
+    """Return whether the cloud does not know the user; nothing while no answer is fresh."""
+    return {(): user.missing} if user.known else {}
+
+
+def _user_sessions(user: FreshUser) -> Samples:
+    """Count the user's sessions by state."""
+    return Counter([(session.session_state or UNKNOWN,) for session in user.listed]) if user.sessions else {}
+
+
+def _flag(user: FreshUser, name: str) -> Samples:
+    """Return a flag of the user's account, unless the cloud does not say."""
+    return {(): getattr(user.account, name)} if user.account else {}
+
+
+def _operations(status: ProjectStatus, value: Callable[[OperationStatus], float | None]) -> Samples:
+    """Return a number of each operation."""
+    return {(name,): value(operation) for name, operation in status.operations.items()}
+
+
+def _gauge(name: str, text: str, samples: Callable[[S], Samples], *labels: str) -> Family[S]:
+    return Family(name, "gauge", text, labels, samples)
+
+
+def _counter(name: str, text: str, samples: Callable[[S], Samples], *labels: str) -> Family[S]:
+    return Family(name, "counter", text, labels, samples)
+
+
+def _user_gauge(name: str, text: str, samples: Callable[[FreshUser], Samples], *labels: str) -> UserFamily:
+    return UserFamily(name, "gauge", text, ("user_name", *labels), samples)
+
+
+FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
+    _gauge("sessions", "Sessions of the watched users.", _sessions, "session_state"),
+    _gauge(
         "sessions_by_version",
-        "gauge",
-        "Sessions of the configured users by version of client and agent.",
-        ("session_state", "client_version", "agent_version"),
-        samples.sessions_by_version,
+        "Sessions of the watched users by client and agent version.",
+        lambda s: s.counts.sessions,
+        "session_state",
+        "client_version",
+        "agent_version",
     ),
-    Family(
+    _counter(
         "session_init_failures_total",
-        "counter",
-        "Distinct sessions seen to enter InitFail.",
-        (),
-        samples.single(lambda status: status.init_failures.total),
+        "Distinct sessions that entered InitFail.",
+        lambda s: {(): s.init_failures.total},
     ),
-    Family(
+    _counter(
         "session_init_failures_by_code_total",
-        "counter",
-        "Distinct sessions seen to enter InitFail, by the cloud's error code.",
-        ("failed_code",),
-        lambda status, labelling: samples.failures_by(status.init_failures.by_code, labelling),
+        "Distinct sessions that entered InitFail, by the cloud's error code.",
+        lambda s: _by(s.init_failures.by_code),
+        "failed_code",
     ),
-    Family(
+    _counter(
         "session_init_failures_by_server_group_total",
-        "counter",
-        "Distinct sessions seen to enter InitFail, by the server group where it happened.",
-        ("app_server_group_id",),
-        lambda status, labelling: samples.failures_by(status.init_failures.by_server_group, labelling),
+        "Distinct sessions that entered InitFail, by server group.",
+        lambda s: _by(s.init_failures.by_server_group),
+        "app_server_group_id",
     ),
     UserFamily(
         "session_init_failures_by_user_total",
         "counter",
-        "Distinct sessions seen to enter InitFail, by user; absent where there was none.",
+        "Distinct sessions that entered InitFail, by user. Absent for users without failures.",
         ("user_name",),
-        samples.of_each(samples.user_init_failures),
+        lambda user: {(): user.init_failures} if user.init_failures else {},
     ),
-    Family("users", "gauge", "Configured users.", (), samples.of_users(lambda status: status.configured)),
-    Family(
-        "users_locked",
-        "gauge",
-        "Users whose account is locked.",
-        (),
-        samples.of_accounts(lambda status: status.counts.locked),
-    ),
-    Family(
+    _gauge("users", "Watched users.", lambda s: _of_users(s, s.configured)),
+    _gauge("users_locked", "Users with a locked account.", lambda s: _of_accounts(s, s.counts.locked)),
+    _counter(
         "account_locks_total",
-        "counter",
-        "Accounts seen to become locked; once where one is unlocked for less than an hour.",
-        (),
-        samples.single(lambda status: status.account_locks),
+        "Accounts that became locked. A relock within an hour is not counted again.",
+        lambda s: {(): s.account_locks},
     ),
-    Family(
-        "users_expired",
-        "gauge",
-        "Users whose account has expired.",
-        (),
-        samples.of_accounts(lambda status: status.counts.expired),
-    ),
-    Family(
-        "users_disabled",
-        "gauge",
-        "Users whose account is disabled.",
-        (),
-        samples.of_accounts(lambda status: status.counts.disabled),
-    ),
-    Family(
-        "users_missing",
-        "gauge",
-        "Configured users that the cloud does not know.",
-        (),
-        samples.of_users(lambda status: status.counts.missing),
-    ),
-    UserFamily(
-        "user_missing",
-        "gauge",
-        "Whether the cloud does not know the user.",
-        ("user_name",),
-        samples.of_each(samples.user_missing),
-    ),
-    UserFamily("user_locked", "gauge", "Whether the account is locked.", ("user_name",), samples.user_flag("locked")),
-    UserFamily(
-        "user_expired", "gauge", "Whether the account has expired.", ("user_name",), samples.user_flag("user_expired")
-    ),
-    UserFamily(
-        "user_disabled", "gauge", "Whether the account is disabled.", ("user_name",), samples.user_flag("disabled")
-    ),
-    UserFamily(
+    _gauge("users_expired", "Users with an expired account.", lambda s: _of_accounts(s, s.counts.expired)),
+    _gauge("users_disabled", "Users with a disabled account.", lambda s: _of_accounts(s, s.counts.disabled)),
+    _gauge("users_missing", "Configured users unknown to the cloud.", lambda s: _of_users(s, s.counts.missing)),
+    _user_gauge("user_missing", "1 if the cloud does not know the user, else 0.", _user_missing),
+    _user_gauge("user_locked", "1 if the account is locked, else 0.", lambda user: _flag(user, "locked")),
+    _user_gauge("user_expired", "1 if the account has expired, else 0.", lambda user: _flag(user, "user_expired")),
+    _user_gauge("user_disabled", "1 if the account is disabled, else 0.", lambda user: _flag(user, "disabled")),
+    _user_gauge(
         "user_account_expires_timestamp_seconds",
-        "gauge",
-        "When the account's validity ends; absent where it never does.",
-        ("user_name",),
-        samples.of_each(samples.user_expiry),
+        "When the account expires. Absent if it never does.",
+        lambda user: {(): expiry_of(user)},
     ),
-    UserFamily("user_sessions", "gauge", "Sessions of a user.", ("user_name", "session_state"), samples.user_sessions),
-    Family(
-        "up",
-        "gauge",
-        "Whether the cloud answers about the sessions of at least one user.",
-        (),
-        samples.single(lambda status: float(status.up)),
-    ),
-    Family(
+    _user_gauge("user_sessions", "Sessions of a user.", _user_sessions, "session_state"),
+    _gauge("up", "1 if the cloud answers session queries for at least one user, else 0.", lambda s: {(): s.up}),
+    _gauge(
         "poll_source_info",
-        "gauge",
-        "Where sessions come from at present: `per_user` or `bulk`; always 1.",
-        ("source",),
-        lambda status, _: [((status.source.name,), 1)],
+        "Where sessions come from, `per_user` or `bulk`. Always 1.",
+        lambda s: {(s.source.name,): 1},
+        "source",
     ),
-    Family(
+    _gauge(
         "poll_coverage_ratio",
-        "gauge",
-        "Share of the configured users whose answer is not stale.",
-        ("operation",),
-        samples.by_operation(samples.coverage),
+        "Share of the watched users with a fresh answer, 0 to 1.",
+        lambda s: _operations(s, lambda operation: operation.fresh / s.configured if s.configured else 1),
+        "operation",
     ),
-    Family(
+    _gauge(
         "poll_last_success_timestamp_seconds",
-        "gauge",
-        "When a round last ended without any failed call.",
-        ("operation",),
-        samples.by_operation(lambda status, operation: status.operations[operation].rounds.last_success),
+        "When a polling cycle last completed without a failed request.",
+        lambda s: _operations(s, lambda operation: operation.cycles.last_success),
+        "operation",
     ),
-    Family(
+    _gauge(
         "poll_duration_seconds",
-        "gauge",
-        "How long the last round took.",
-        ("operation",),
-        samples.by_operation(lambda status, operation: status.operations[operation].rounds.last_duration),
+        "Duration of the last polling cycle.",
+        lambda s: _operations(s, lambda operation: operation.cycles.last_duration),
+        "operation",
     ),
-    Family(
+    _gauge(
         "poll_interval_seconds",
-        "gauge",
-        "How long a round must take at the present rate limit, or the configured interval if longer.",
-        ("operation",),
-        samples.by_operation(lambda status, operation: status.operations[operation].interval),
+        "Time per polling cycle: the configured interval, or longer if the rate limit or the cloud requires it.",
+        lambda s: _operations(s, lambda operation: operation.interval),
+        "operation",
     ),
-    Family(
-        "poll_rate_limit",
-        "gauge",
-        "Calls a minute that one operation may make, as configured.",
-        (),
-        samples.single(lambda status: status.rate_limit),
-    ),
-    Family(
+    _gauge("poll_rate_limit", "Configured requests per minute and operation.", lambda s: {(): s.rate_limit}),
+    _counter(
         "api_requests_total",
-        "counter",
-        "HTTP requests to the cloud, retries included, by status or by what went wrong.",
-        ("operation", "code"),
-        lambda status, _: status.telemetry.attempts.items(),
+        "HTTP requests to the cloud including retries, by HTTP status or kind of failure.",
+        lambda s: s.telemetry.attempts,
+        "operation",
+        "code",
     ),
-    Family(
-        "label_values_folded",
-        "gauge",
-        "How many values of a label are beyond its limit, and counted together as `other`.",
-        ("label",),
-        samples.folded,
-    ),
-    Family(
+    _counter(
         "label_values_cut_total",
-        "counter",
-        "Texts of sessions that were longer than a label may be, and cut.",
-        (),
-        samples.single(lambda status: status.telemetry.texts_cut),
+        "Session texts shortened to the length limit of labels.",
+        lambda s: {(): s.telemetry.texts_cut},
     ),
-    Family(
+    _gauge(
         "credentials_expiry_timestamp_seconds",
-        "gauge",
-        "When the present credentials end; absent where unknown.",
-        (),
-        samples.single(lambda status: status.credentials_expire_at),
+        "When the current credentials expire. Absent if unknown.",
+        lambda s: {(): s.credentials_expire_at},
     ),
-    Family(
+    _gauge(
         "clock_skew_seconds",
-        "gauge",
-        "The cloud's clock less ours.",
-        (),
-        samples.single(lambda status: status.telemetry.clock_skew),
+        "Cloud clock minus exporter clock, in seconds.",
+        lambda s: {(): s.telemetry.clock_skew},
     ),
 )
 
-LATENCY = Description(
-    "api_request_duration_seconds", "histogram", "Time to the whole answer of a request to the cloud.", ("operation",)
+FOLDED: Family[Folding] = _gauge(
+    "label_values_folded",
+    "Values of a label that exceed its limit and are combined into `other`.",
+    lambda folding: _by(folding.beyond),
+    "label",
 )
 
-PROCESS_FAMILIES: tuple[ProcessFamily, ...] = (
-    ProcessFamily(
+LATENCY = Histogram(
+    "api_request_duration_seconds",
+    "histogram",
+    "Time to the complete response of a request to the cloud.",
+    ("operation",),
+    LATENCY_BUCKETS,
+    lambda s: _by(s.telemetry.latencies),
+)
+
+PROCESS_FAMILIES: tuple[Family[ProcessStatus], ...] = (
+    _gauge(
         "exporter_build_info",
-        "gauge",
-        "Which exporter this is; always 1.",
-        ("version", "revision", "python_version"),
-        lambda process: (process.version, process.revision, process.python_version),
-        lambda _: 1,
+        "Versions of the exporter and of Python. Always 1.",
+        lambda process: {(process.version, process.revision, process.python_version): 1},
+        "version",
+        "revision",
+        "python_version",
     ),
-    ProcessFamily(
+    _gauge(
         "exporter_config_last_reload_successful",
-        "gauge",
-        "Whether the last reload of the configuration was accepted.",
-        (),
-        lambda _: (),
-        lambda process: float(process.reload_successful),
+        "1 if the last reload of the configuration was applied, 0 if it was rejected.",
+        lambda process: {(): process.reload_successful},
     ),
-    ProcessFamily(
+    _gauge(
         "exporter_config_last_reload_success_timestamp_seconds",
-        "gauge",
-        "When the configuration in force was loaded.",
-        (),
-        lambda _: (),
-        lambda process: process.loaded_at,
+        "When the configuration in effect was loaded.",
+        lambda process: {(): process.loaded_at},
     ),
 )
 
-DESCRIPTIONS: tuple[Description, ...] = (*FAMILIES, LATENCY, *PROCESS_FAMILIES)
+PROJECT_DESCRIPTIONS: tuple[Description, ...] = (*FAMILIES, FOLDED, LATENCY)
+"""Every metric of a project, with the label ``project`` besides its own."""
+
+DESCRIPTIONS: tuple[Description, ...] = (*PROJECT_DESCRIPTIONS, *PROCESS_FAMILIES)
 """Every metric that is the exporter's own."""
 
 
 def render(projects: Sequence[ProjectStatus], labelling: Labelling, process: ProcessStatus) -> Iterator[Rendered]:
-    """All families that are the exporter's own, in parts that each take a moment, however many users there are.
-
-    A part may have no text.
-    """
-    named: list[tuple[ProjectStatus, list[Named]]] = []
-    for project in projects:
-        named.append((project, parts := []))
-        for users in samples.named(project, labelling):
-            parts.append(users)
+    """Yield all families in parts that take about a millisecond each. A part may be empty."""
+    foldings: list[tuple[tuple[str], Folding]] = []
+    parts: list[UserPart] = []
+    for status in projects:
+        folding = Folding(labelling.max_values)
+        for family in FAMILIES:
+            if isinstance(family, Family):
+                for _ in folding.add(family.name, family.kind, family.labels, family.samples(status)):
+                    yield part("")
+        folding.samples[FOLDED.name] = FOLDED.samples(folding)
+        foldings.append(((status.project,), folding))
+        for users in labelled(status, labelling):
+            parts.append(UserPart(status.project, folding.kept, users))
             yield part("")
-    for family in FAMILIES:
-        if isinstance(family, UserFamily):
-            yield from family.render(named)
+    for each in (*FAMILIES, FOLDED):
+        if isinstance(each, UserFamily):
+            yield each.rendered("")
+            for users_part in parts:
+                yield part(each.lines(users_part))
         else:
-            yield family.render(projects, labelling)
-    yield LATENCY.rendered("".join(_latencies(projects)))
-    for process_family in PROCESS_FAMILIES:
-        yield process_family.render(process)
-
-
-def _latencies(projects: Sequence[ProjectStatus]) -> Iterator[str]:
-    name, labels = LATENCY.full_name, ("project", *LATENCY.labels)
-    bucket = line_of(f"{name}_bucket", (*labels, "le"))
-    count, total = line_of(f"{name}_count", labels), line_of(f"{name}_sum", labels)
-    bounds = [*map(number, LATENCY_BUCKETS), "+Inf"]
-    for project in projects:
-        for operation, latencies in project.telemetry.latencies.items():
-            values = (project.project, operation)
-            cumulated = list(accumulate(latencies.counts))
-            yield from (bucket((*values, bound), n) for bound, n in zip(bounds, cumulated, strict=True))
-            yield count(values, cumulated[-1])
-            yield total(values, latencies.seconds)
+            samples = ((project, folding.samples[each.name]) for project, folding in foldings)
+            yield from each.in_parts(each.lines(("project",), samples))
+    yield from LATENCY.in_parts(LATENCY.lines(projects))
+    for own in PROCESS_FAMILIES:
+        yield from own.in_parts(own.lines((), [((), own.samples(process))]))

@@ -1,84 +1,73 @@
-"""Tells of failing calls when something changes, so that a failing cloud does not flood the log."""
+"""Logs failing requests when something changes, so that a failing cloud does not flood the log."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 
 from exporter.cloud.client import IAM_ACTIONS
-from exporter.cloud.errors import Forbidden
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from exporter.cloud.errors import CloudError
-    from exporter.polling.rounds import Round
+from exporter.cloud.errors import CloudError, Forbidden
+from exporter.polling.cycles import Cycle
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A kind of failure that goes on."""
+class Failure:
+    """A kind of failure that has not ended."""
 
-    error: CloudError
-    """The first of its kind."""
-    since: float
-    """Wall time."""
+    error: CloudError  # the first of its kind
+    since: float  # wall time
 
 
 class FailureLog:
-    """One line when a kind of failure begins and one when it is over, for the rounds of one operation.
+    """One line when a kind of failure begins and one when it ends, for the cycles of one operation.
 
-    ``now`` gives the wall clock, in seconds since 1970.
+    ``now`` returns the wall clock, in seconds since 1970.
     """
 
     def __init__(self, project: str, operation: str, now: Callable[[], float]) -> None:
         self._log = _logger.bind(project=project, operation=operation)
         self._now = now
-        self._troubles: dict[tuple[str, str], Trouble] = {}
-        """Kinds of failure, by operation and outcome, that have begun and are not over."""
-        self._seen: set[tuple[str, str]] = set()
-        """Those of the round under way."""
+        self._failures: dict[tuple[str, str], Failure] = {}  # current kinds of failure, by operation and outcome
+        self._seen: set[tuple[str, str]] = set()  # those of the running cycle
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def failures(self) -> tuple[Failure, ...]:
         """What fails at present, in the order in which it began."""
-        return tuple(self._troubles.values())
+        return tuple(self._failures.values())
 
     def failed(self, error: CloudError) -> None:
-        """A call of the round under way failed, perhaps one that a call needed, such as for a token."""
+        """Note that a request of the running cycle failed, or one that it needed, such as for a token."""
         kind = (error.operation, error.outcome)
         self._seen.add(kind)
-        if kind in self._troubles:
+        if kind in self._failures:
             return
-        self._troubles[kind] = Trouble(error.bare(), self._now())
+        self._failures[kind] = Failure(error.bare(), self._now())
         action = IAM_ACTIONS.get(error.operation) if isinstance(error, Forbidden) else None
         missing = {"missing_iam_action": action} if action else {}
-        self._log.warning("calls_failing", **error.facts(), **missing)
+        self._log.warning("requests_failing", **error.facts(), **missing)
 
-    def paused(self, seconds: float) -> None:
-        """The credentials were refused, and nothing is asked for so long."""
-        self._log.warning("calls_paused", seconds=seconds, reason="the cloud refuses the credentials")
+    def paused(self, seconds: float, error: CloudError) -> None:
+        """Note that no request is sent for so many seconds, because of this error about the credentials."""
+        self._log.warning("requests_paused", seconds=seconds, reason=str(error))
 
-    def finished(self, round_: Round, duration: float) -> None:
-        """A round ended after ``duration`` seconds; what no longer fails in it is told.
+    def finished(self, cycle: Cycle, duration: float) -> None:
+        """Log what no longer fails after a cycle of so many seconds.
 
-        What entries of the round have failed with goes on failing, even if nobody was asked any more for that reason.
+        An outcome that entries of the cycle failed with has not ended, even if no request was sent any more.
         """
-        for kind in sorted(self._troubles.keys() - self._seen):
+        for kind in sorted(self._failures.keys() - self._seen):
             operation, outcome = kind
-            if outcome in round_.failed:
+            if outcome in cycle.failed:
                 continue
-            self._log.info("calls_recovered", operation=operation, code=outcome)
-            del self._troubles[kind]
+            self._log.info("requests_recovered", operation=operation, code=outcome)
+            del self._failures[kind]
         self._seen = set()
         self._log.debug(
-            "round_finished",
-            **{round_.entries: round_.total},
-            answered=round_.answered,
-            failed=round_.failed.total(),
+            "cycle_finished",
+            **{cycle.entries: cycle.total},
+            answered=cycle.answered,
+            failed=cycle.failed.total(),
             seconds=round(duration, 3),
         )

@@ -1,23 +1,11 @@
 """Reading a listing that changes while it is read, page by page, without losing or doubling an entry. Pure."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-OVERLAP = 10
-"""Entries of a page that have been on the page before, where not told otherwise."""
-
-MOST_PAGES = 2000
-"""A listing that goes on beyond this is not believed."""
-
-MOST_STEPS_BACK = 10
-"""Pages in a row that do not join on to the one before, after which a listing is given up."""
-
-MOST_PASSES = 3
-"""How often a listing is read in all to find the entries that came in behind the place that was read at."""
+OVERLAP = 10  # entries of a page that have been on the page before, where not told otherwise
+MOST_PAGES = 2000  # a listing that goes on beyond this is not believed
+MOST_STEPS_BACK = 10  # pages in a row that do not join on to the one before, after which a listing is given up
+MOST_PASSES = 3  # how often a listing is read in all to find the entries that came in behind the place that was read at
 
 
 class TornError(Exception):
@@ -36,12 +24,9 @@ class Paging:
 
     def __init__(self, limit: int, overlap: int = OVERLAP) -> None:
         """``limit`` is how many entries are asked for, ``overlap`` how many of these have been on the page before."""
-        self.offset = 0
-        """Where the next page begins."""
-        self.seen: set[str] = set()
-        """The keys of all entries so far."""
-        self.pages = 0
-        """Pages taken."""
+        self.offset = 0  # where the next page begins
+        self.seen: set[str] = set()  # the keys of all entries so far
+        self.pages = 0  # pages taken
         self.done = False
         self._limit = limit
         self._overlap = overlap

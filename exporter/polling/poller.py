@@ -1,172 +1,187 @@
-"""The polling of one project: which operations, and how long their answers count."""
-
-from __future__ import annotations
+"""The polling of one project: which operations run, and how long their answers count."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
-from exporter.polling.calls import Calls
-from exporter.polling.lookups import Lookups
-from exporter.polling.operation import STALE_ROUNDS, Line, Operation, steady
-from exporter.polling.source import Source, decided, fitting
-from exporter.polling.sweeps import Directory, SessionSweeps
-from exporter.polling.user_rounds import Accounts, Sessions
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
+from exporter.config import Poll
+from exporter.fleet import Counts, Fleet
+from exporter.polling.context import Cloud, PollContext, monotonic
+from exporter.polling.failure_log import FailureLog
+from exporter.polling.gate import Access
+from exporter.polling.lane import Lane
+from exporter.polling.listings import SessionScan, UserListing
+from exporter.polling.loop import STALE_CYCLES, CycleLoop
+from exporter.polling.pace import Pace
+from exporter.polling.source import Source, choose_source, fits
+from exporter.polling.users import UserAccounts, UserSessions
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from exporter import config
-    from exporter.fleet import Counts, Fleet
-    from exporter.polling.cloud import Cloud
-    from exporter.polling.refusals import Refusals
+OPERATIONS = (LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, LIST_SESSIONS)
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Poller:
-    """Polls one project's users for as long as :meth:`run` runs.
+    """Polls one project's users while :meth:`run` runs.
 
-    Each user's sessions are always asked for, round after round. Where that takes longer than the interval, sweeps tell
-    of all that started lately, and a list of all users of their accounts, for as long as these work.
+    The sessions of each user are always polled. Where that takes longer than the interval, scans report all sessions
+    that started lately, and a listing of all users reports their accounts, as long as these work.
 
-    Steady times are the event loop's; ``now`` gives the wall clock's, in seconds since 1970.
+    Times are the event loop's; ``now`` returns the wall clock, in seconds since 1970.
     """
 
-    def __init__(
-        self, fleet: Fleet, cloud: Cloud, poll: config.Poll, now: Callable[[], float], refusals: Refusals
+    def __init__(  # noqa: PLR0913, PLR0917 - what a project's polling consists of
+        self,
+        fleet: Fleet,
+        cloud: Cloud,
+        poll: Poll,
+        now: Callable[[], float],
+        access: Access,
+        pace_of: Callable[[str], Pace] = lambda _: Pace(),
     ) -> None:
-        self.refusals = refusals
-        self._fleet = fleet
-        self._poll = poll
-        self._now = now
-        line = Line(fleet, cloud, poll, now, refusals, Calls(refusals, poll.concurrency))
-        self._lookups = Lookups(line, line.pacer())
-        self._sessions = Sessions(line)
-        self._accounts = Accounts(line, self._lookups)
-        self._sweeps = SessionSweeps(line, self._sweep_ended, lambda: self._decided.name == "bulk")
-        self._directory = Directory(line, self._lookups.pacer, self._sweep_ended)
-        self._told: dict[str, str] = {}
-        self.sweeping = poll.source == "bulk" or (poll.source == "auto" and not fitting(poll, len(fleet.members)))
-        """Whether sweeps are tried at all."""
-        if self.sweeping:
-            self._accounts.wanted.clear()
+        """``pace_of`` returns the pace of an operation, which other projects may share."""
+        context = self._context = PollContext(fleet, cloud, poll, now)
+        self.lanes = {
+            name: Lane(name, FailureLog(access.project, name, now), pace_of(name), access) for name in OPERATIONS
+        }
+        lanes, ended = self.lanes, self.update_sources
+        self.sessions = UserSessions(context, lanes[LIST_SESSION_BY_USER_NAME], ended)
+        self.accounts = UserAccounts(context, lanes[LIST_USER_DETAIL], ended, lanes[LIST_USERS])
+        self.scan = SessionScan(context, lanes[LIST_SESSIONS], ended, lambda: self._chosen.name == "bulk")
+        self.listing = UserListing(context, lanes[LIST_USERS], ended)
+        self._logged: dict[str, str] = {}
+        self.sessions.wanted.set()
+        self.apply(cloud, poll, access, lambda name: lanes[name].pace)
+
+    def apply(self, cloud: Cloud, poll: Poll, access: Access, pace_of: Callable[[str], Pace]) -> None:
+        """Use these settings from now on. Running cycles go on."""
+        self.access = access
+        self._context.cloud, self._context.poll = cloud, poll
+        for name, lane in self.lanes.items():
+            lane.apply(poll.concurrency, poll.rate_limit, pace_of(name), access)
+        for loop in (self.sessions, self.scan):
+            loop.set_interval(poll.interval)
+        for about_users in (self.accounts, self.listing):
+            about_users.set_interval(poll.user_interval)
 
     @property
-    def sessions(self) -> Operation:
-        """The operation that asks for each user's sessions."""
-        return self._sessions.operation
+    def scanning(self) -> bool:
+        """Whether scans and the listing of all users are tried."""
+        poll = self._context.poll
+        users = len(self._context.fleet.members)
+        return poll.source == "bulk" or (poll.source == "auto" and not fits(poll, users, self.sessions.lane.ceiling))
 
     @property
-    def accounts(self) -> Operation:
-        """The operation that asks for each user's account."""
-        return self._accounts.operation
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        """All that are in use."""
-        if not self.sweeping:
-            return self.sessions, self.accounts
-        sweeps = (self._sweeps.operation,) if self._decided.name == "bulk" else ()
-        accounts = (self.accounts,) if self._accounts.wanted.is_set() else ()
-        return *sweeps, self.sessions, self._directory.operation, *accounts
+    def operations(self) -> Mapping[str, CycleLoop]:
+        """The cycles of all operations in use."""
+        used: dict[str, CycleLoop] = {LIST_SESSION_BY_USER_NAME: self.sessions}
+        if self.scanning and self._chosen.name == "bulk":
+            used = {LIST_SESSIONS: self.scan} | used
+        if self.scanning:
+            used[LIST_USERS] = self.listing
+        if self.accounts.wanted.is_set():
+            used[LIST_USER_DETAIL] = self.accounts
+        return used
 
     @property
     def source(self) -> Source:
         """Where sessions come from at present."""
-        source = self._decided
-        last = self._sweeps.operation.rounds.last
-        if source.name == "bulk" and last and not self._sweeps.works:
-            outcomes = ", ".join(last.failed) or "torn"
-            return Source("per_user", f"{self._sweeps.operation.name} fails ({outcomes})")
-        return source
+        last = self.scan.cycles.last
+        if self._chosen.name == "bulk" and last and not self.scan.works:
+            return Source("per_user", f"{LIST_SESSIONS} fails ({', '.join(last.failed) or 'incomplete'})")
+        return self._chosen
 
     @property
     def ready(self) -> bool:
-        """Whether a first round has told of the sessions, and one of the accounts."""
-        sessions = self._sweeps.operation.rounds.last or self.sessions.rounds.last
-        accounts = self._directory.operation.rounds.last or self.accounts.rounds.last
+        """Whether a first cycle about sessions and one about accounts have ended."""
+        sessions = self.scan.cycles.last or self.sessions.cycles.last
+        accounts = self.listing.cycles.last or self.accounts.cycles.last
         return bool(sessions and accounts)
 
     @property
     def up(self) -> bool:
-        """Whether the cloud answers about anybody's sessions; where rounds take long, whether it has done so lately."""
-        if not self.sweeping:
-            return self.sessions.rounds.up
-        lately = self._sessions.last_answer_at + STALE_ROUNDS * self._poll.interval > steady()
-        return self._sweeps.operation.rounds.up or (lately and self.sessions.rounds.up)
+        """Whether the cloud answers about any user's sessions. Where cycles take long, it must have done so lately."""
+        if not self.scanning:
+            return self.sessions.cycles.up
+        lately = self.sessions.last_answer_at + STALE_CYCLES * self._context.poll.interval > monotonic()
+        return self.scan.cycles.up or (lately and self.sessions.cycles.up)
 
-    def go_on_from(self, before: Poller) -> None:
-        """Take over the rounds and the pace of a poller that ends, with what it has learned of the cloud."""
-        self.refusals.go_on_from(before.refusals)
-        rate_limit = self._poll.rate_limit
-        self.sessions.go_on_from(before.sessions, rate_limit)
-        self.accounts.go_on_from(before.accounts, rate_limit)
-        self._lookups.pacer = before._lookups.pacer.going_on(rate_limit)
-        self._sweeps.go_on_from(before._sweeps, rate_limit)
-        self._directory.go_on_from(before._directory, rate_limit)
-        self._directory.operation.pacer = self._lookups.pacer
-        self._told = before._told
+    def follow_users(self) -> None:
+        """Poll users without an answer soon: the users have changed."""
+        members = self._context.fleet.members
+        for lane in self.lanes.values():
+            lane.pace.forget_demands()
+        if any(member.asked_at is None for member in members):
+            self.sessions.wake()
+        if any(member.account_at is None for member in members):
+            self.accounts.wake()
+            self.listing.wake()
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self._tell_sources()
+        self.update_sources()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sessions.run())
-            group.create_task(self._accounts.run())
-            if self.sweeping:
-                group.create_task(self._sweeps.run())
-                group.create_task(self._directory.run())
+            for each in (self.sessions, self.accounts, self.scan, self.listing):
+                group.create_task(each.run())
 
-    def counts(self) -> Counts:
-        """The fleet, counted over what is not stale."""
-        now, configured = steady(), self._poll.stale_after
-        swept_since = now - (configured or self._sweeps.operation.stale_after(self._now()))
-        asked = STALE_ROUNDS * self.sessions.interval
-        accounts = STALE_ROUNDS * max(each.interval for each in self.operations if each in self._of_accounts)
-        # While sweeps tell of everybody, who is asked one by one waits long, and must not come and go.
-        last = self._fleet.swept.since if self._fleet.swept.whole else None
-        swept = self._decided.name == "bulk" and last is not None and last >= swept_since
-        return self._fleet.counts(
-            sessions_since=now - (max(configured or 0, asked) if swept else configured or asked),
-            swept_since=swept_since,
-            accounts_since=now - max(configured or 0, accounts),
+    def close(self) -> None:
+        """Leave the rate limits that are shared with other projects."""
+        for lane in self.lanes.values():
+            lane.pace.leave(lane)
+
+    def expire(self) -> Iterator[None]:
+        """Let go, in steps, of what is stale."""
+        now, configured = monotonic(), self._context.poll.stale_after
+        bulk = self._chosen.name == "bulk"
+        in_use = [each for each in (self.listing, self.accounts) if each in self.operations.values()]
+        accounts = max((each.stale_after for each in in_use), default=0.0)
+        yield from self._context.fleet.expire(
+            # While scans report everybody, a user's own query comes rarely: an explicit value is about the scans.
+            asked_since=now - (self.sessions.stale_after if bulk else configured or self.sessions.stale_after),
+            scanned_since=now - (configured or self.scan.stale_after),
+            accounts_since=now - max(configured or 0.0, accounts),
         )
 
-    def fresh(self, operation: Operation, counts: Counts) -> int:
-        """Of how many users an operation has told lately."""
-        if operation is self.sessions:
-            return counts.asked
-        if operation is self._sweeps.operation:
-            return counts.swept
-        return counts.accounts if (operation is self.accounts) == self._accounts.wanted.is_set() else 0
+    def fresh(self, operation: str, counts: Counts) -> int:
+        """Return how many users an operation has reported lately."""
+        match operation:
+            case "ListSessionByUserName":
+                return counts.asked
+            case "ListSessions":
+                return counts.swept
+            case "ListUserDetail":
+                return counts.accounts
+            case _:
+                return 0 if self.accounts.wanted.is_set() else counts.accounts
+
+    def update_sources(self) -> None:
+        """Choose the sources of sessions and accounts, and log a change."""
+        scanning = self.scanning
+        for listing in (self.scan, self.listing):
+            if scanning:
+                listing.wanted.set()
+            else:
+                listing.wanted.clear()
+        tried, last_success = self.listing.cycles.last is not None, self.listing.cycles.last_success or 0.0
+        fails = tried and not self.listing.works and self._context.now() - last_success > 2 * self.listing.interval
+        if not scanning or fails:
+            self.accounts.wanted.set()
+        elif self.listing.works or not tried:
+            self.accounts.wanted.clear()
+        self._log_source("source_chosen", self.source)
+        if self.accounts.wanted.is_set() and scanning:
+            self._log_source("account_source_chosen", Source("per_user", f"{LIST_USERS} fails"))
+        elif scanning:
+            self._log_source("account_source_chosen", Source("bulk", f"{LIST_USERS} reports all users"))
 
     @property
-    def _of_accounts(self) -> tuple[Operation, ...]:
-        return self._directory.operation, self.accounts
+    def _chosen(self) -> Source:
+        users = len(self._context.fleet.members)
+        return choose_source(self._context.poll, users, self.scan.total, self.sessions.lane.ceiling)
 
-    @property
-    def _decided(self) -> Source:
-        return decided(self._poll, len(self._fleet.members), self._sweeps.total)
-
-    def _sweep_ended(self) -> None:
-        listing = self._directory.operation.rounds
-        if self._directory.works:
-            self._accounts.wanted.clear()
-        elif listing.last and self._now() - (listing.last_success or 0.0) > 2 * self._directory.operation.interval:
-            self._accounts.wanted.set()
-        self._tell_sources()
-
-    def _tell_sources(self) -> None:
-        """One line for each of the two that has changed."""
-        self._tell("source_decided", self.source)
-        if self._accounts.wanted.is_set() and self.sweeping:
-            self._tell("account_source_decided", Source("per_user", f"{self._directory.operation.name} fails"))
-        elif self.sweeping:
-            self._tell("account_source_decided", Source("bulk", f"{self._directory.operation.name} tells of all users"))
-
-    def _tell(self, event: str, source: Source) -> None:
-        if self._told.get(event) != source.name:
-            self._told[event] = source.name
-            _logger.info(event, project=self.refusals.project, source=source.name, reason=source.reason)
+    def _log_source(self, event: str, source: Source) -> None:
+        if self._logged.get(event) != source.name:
+            self._logged[event] = source.name
+            _logger.info(event, project=self.access.project, source=source.name, reason=source.reason)

@@ -1,37 +1,72 @@
-"""Where a project's sessions come from: asked for user by user, or swept in bulk. Pure."""
-
-from __future__ import annotations
+"""What fits into the rate limit, and where sessions therefore come from. Pure."""
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from exporter.cloud.client import SESSIONS_A_PAGE
+from exporter.config import Poll
 from exporter.polling.paging import OVERLAP
-
-if TYPE_CHECKING:
-    from exporter import config
 
 
 class Source(NamedTuple):
-    """Where sessions come from, and why from there."""
+    """Where sessions come from, and the reason."""
 
     name: Literal["per_user", "bulk"]
     reason: str
 
 
-def fitting(poll: config.Poll, users: int) -> bool:
-    """Whether so many users can each be asked for within ``poll.interval``."""
-    return users * 60 <= poll.interval * poll.rate_limit
-
-
-def decided(poll: config.Poll, users: int, sessions: int | None) -> Source:
-    """The source for so many users, and so many live sessions in the project as far as known."""
+def choose_source(poll: Poll, users: int, sessions: int | None, rate: float) -> Source:
+    """Choose the source at ``rate`` requests per minute; ``sessions`` are the project's live ones, None if unknown."""
     if poll.source != "auto":
-        return Source(poll.source, "poll.source says so")
-    room = math.floor(poll.interval * poll.rate_limit / 60)
-    if fitting(poll, users):
-        return Source("per_user", f"{users} users fit the {room} calls that an interval has room for")
-    pages = math.ceil((sessions or 0) / (SESSIONS_A_PAGE - OVERLAP))
-    if pages >= users:
-        return Source("per_user", f"to sweep {sessions} sessions takes as many calls as to ask for {users} users")
-    return Source("bulk", f"{users} users need more than the {room} calls that an interval has room for")
+        return Source(poll.source, "set by poll.source")
+    scan = pages(sessions or 0, SESSIONS_A_PAGE)
+    if not fits(poll, users, rate) and scan >= users:
+        return Source("per_user", f"{users} requests for all users, {scan} for a scan of all sessions")
+    reason = f"{users} requests per interval, {math.floor(poll.interval * rate / 60)} allowed"
+    return Source("per_user" if fits(poll, users, rate) else "bulk", reason)
+
+
+def fits(poll: Poll, users: int, rate: float) -> bool:
+    """Return whether one request per user fits into ``poll.interval`` at ``rate`` requests per minute."""
+    return users * 60 <= poll.interval * rate
+
+
+def cycle_seconds(configured: float, requests: float, rate: float) -> float:
+    """Return how long a cycle takes at ``rate`` requests per minute: the configured interval, or longer."""
+    return max(configured, requests * 60 / rate)
+
+
+def pages(entries: int, page_size: int) -> int:
+    """Return how many requests a scan of a listing takes; its pages overlap."""
+    return max(math.ceil(entries / (page_size - OVERLAP)), 1)
+
+
+def fair_shares(limit: float, demands: Sequence[float]) -> list[float]:
+    """Return the most that each project may use of a rate limit they share, in requests per minute.
+
+    A share depends on the demands of the others only: it is what max-min fairness gives to a project that wants
+    everything. So a lone project's share is the limit, and a demand fits exactly if it does not exceed its share.
+    """
+    return [_share(limit, [*demands[:position], *demands[position + 1 :]]) for position in range(len(demands))]
+
+
+def fair_level(limit: float, demands: Sequence[float]) -> float:
+    """Return what each project gets whose demand does not fit into its fair share of a limit; infinity if all fit."""
+    remaining, projects = limit, len(demands)
+    for demand in sorted(demands):
+        if demand * projects > remaining:
+            return remaining / projects
+        remaining -= demand
+        projects -= 1
+    return math.inf
+
+
+def _share(limit: float, others: Sequence[float]) -> float:
+    remaining, projects = limit, len(others) + 1
+    for demand in sorted(others):
+        if demand * projects >= remaining:
+            break
+        remaining -= demand
+        projects -= 1
+    return remaining / projects

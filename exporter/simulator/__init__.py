@@ -1,10 +1,10 @@
-"""A stand-in for Huawei Cloud: Workspace's sessions and users, IAM and the ECS metadata service on one port.
+"""A simulator of Huawei Cloud: Workspace's sessions and users, IAM and the ECS metadata service on one port.
 
-It is the cloud seen from the other side and shares no code with the client, so that no mistake of the one is excused
-by the same mistake of the other.
+It shares no code with the client, so that a mistake in one does not hide the same mistake in the other.
 """
 
-from exporter.simulator.credentials import (
+from exporter.simulator.faults import Fault, Latency, parse_faults
+from exporter.simulator.identity import (
     DEMO_ACCESS_KEY,
     DEMO_DOMAIN,
     DEMO_PASSWORD,
@@ -14,13 +14,12 @@ from exporter.simulator.credentials import (
     DEMO_USERNAME,
     Account,
 )
-from exporter.simulator.faults import Fault, Latency, parse_faults
-from exporter.simulator.incidents import Script
-from exporter.simulator.messages import Delivery, Request, Response
-from exporter.simulator.population import Population, StaticPopulation
-from exporter.simulator.records import PERSONAL_MARKS
+from exporter.simulator.inventory import PERSONAL_MARKS
+from exporter.simulator.messages import Request, Response
+from exporter.simulator.population import StaticPopulation
 from exporter.simulator.schema import SessionInfo, SessionState, UserDetail
-from exporter.simulator.simulator import Simulator, SimulatorOptions
+from exporter.simulator.server import Calls, Simulator, SimulatorOptions
+from exporter.simulator.simulation import Script
 
 __all__ = [
     "DEMO_ACCESS_KEY",
@@ -32,10 +31,9 @@ __all__ = [
     "DEMO_USERNAME",
     "PERSONAL_MARKS",
     "Account",
-    "Delivery",
+    "Calls",
     "Fault",
     "Latency",
-    "Population",
     "Request",
     "Response",
     "Script",

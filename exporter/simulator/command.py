@@ -1,106 +1,94 @@
-"""`workspace-exporter simulate`: the simulator alone, for trying clients and dashboards."""
+"""`workspace-exporter simulate`: only the simulator, for trying clients and dashboards."""
 
 import asyncio
 import os
+import re
 import socket
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from textwrap import indent
+from textwrap import fill, indent
 
-from exporter.simulator import arguments
-from exporter.simulator.credentials import DEMO_REGION
-from exporter.simulator.incidents import Script
-from exporter.simulator.server import authority
-from exporter.simulator.simulator import Simulator, SimulatorOptions
+from exporter.config import parse_duration
+from exporter.simulator.faults import Latency, parse_faults, parse_ratio
+from exporter.simulator.identity import DEMO_REGION
+from exporter.simulator.server import Simulator, SimulatorOptions, authority
+from exporter.simulator.simulation import Script
 
 MOST_NAMES_SHOWN = 200
-NAMES_A_LINE = 8
+LARGEST_PORT = 65535
+
+
+def _listen_address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdecimal() or int(port) > LARGEST_PORT or (":" in bare and bare == host):
+        raise ValueError(f"{text!r} is no address: write HOST:PORT, such as 127.0.0.1:10098 or [::1]:10098")
+    return bare or "0.0.0.0", int(port)  # noqa: S104 - without a host, the server listens on every interface
+
+
+def _duration(text: str) -> float:
+    try:
+        return 0.0 if re.fullmatch("0+(ms|[smhd])?", text) else parse_duration(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no duration: write 50ms, 30s, 5m, 1h30m or a number of seconds") from None
+
+
+def _latency(text: str) -> Latency:
+    seconds, _, jitter = text.partition(":")
+    return Latency(_duration(seconds), _duration(jitter or "0"))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ValueError(f"{text!r} must be a number, 0 (frozen) or more")
+    return float(text)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the flags of `simulate`."""
-    default = SimulatorOptions()
-    incident = Script(at=0)
-    add = parser.add_argument
-    add(
-        "--listen-address",
-        type=arguments.listen_address,
-        default="127.0.0.1:10098",
-        metavar="HOST:PORT",
-        help="where all services answer (%(default)s)",
-    )
-    add("--seed", type=arguments.count, default=default.seed, help="the same seed lives the same day (%(default)s)")
-    add("--users", type=arguments.count, default=default.users, help="how many users there are (%(default)s)")
-    add(
-        "--speed",
-        type=arguments.speed,
-        default=default.speed,
-        help="simulated seconds per second; 0: frozen (%(default)s)",
-    )
-    add(
-        "--quota",
-        type=arguments.count,
-        default=default.quota,
-        help="calls a minute per operation; 0: any number (%(default)s)",
-    )
-    add(
-        "--faults",
-        type=arguments.faults,
-        default=default.faults,
-        metavar="[OPERATION:]KIND=RATIO,…",
-        help="what goes wrong how often: an HTTP status, hang, reset or garbage, as in 429=0.01,ListUserDetail:503=1",
-    )
-    add(
-        "--latency",
-        type=arguments.latency,
-        default=default.latency,
-        metavar="DURATION[:JITTER]",
-        help="the time to an answer, as in 50ms:20ms (at once)",
-    )
-    add(
-        "--incident-at",
-        type=arguments.duration,
-        metavar="DURATION",
-        help="log-ins at one server group begin to fail so much simulated time after the start; default: at random",
-    )
-    add(
-        "--incident-duration",
-        type=arguments.duration,
-        default=incident.duration,
-        metavar="DURATION",
-        help="how long it lasts, in simulated time (15m)",
-    )
-    add(
-        "--incident-ratio",
-        type=arguments.ratio,
-        default=incident.ratio,
-        help="the share of its log-ins that fails (%(default)s)",
-    )
+
+    def add(flag: str, parse: Callable[[str], object], default: object, text: str, metavar: str | None = None) -> None:
+        def value(given: str) -> object:
+            try:
+                return parse(given)
+            except ValueError as error:
+                raise ArgumentTypeError(str(error)) from error  # argparse hides the message of a ValueError
+
+        parser.add_argument(flag, type=value, default=default, help=text, metavar=metavar)
+
+    options, incident = SimulatorOptions(), Script(at=0)
+    add("--listen-address", _listen_address, "127.0.0.1:10098", "address of all services (%(default)s)", "HOST:PORT")
+    add("--seed", _count, options.seed, "seed of all random decisions; the same seed repeats the day (%(default)s)")
+    add("--users", _count, options.users, "number of users (%(default)s)")
+    add("--speed", _speed, options.speed, "simulated seconds per second, 0 = frozen (%(default)s)")
+    add("--quota", _count, options.quota, "requests a minute per operation, 0 = unlimited (%(default)s)")
+    text = "faults and their ratios: an HTTP status, hang, reset or garbage, such as 429=0.01,ListUserDetail:503=1"
+    add("--faults", parse_faults, options.faults, text, "[OPERATION:]KIND=RATIO,…")
+    add("--latency", _latency, options.latency, "delay of answers, such as 50ms:20ms (none)", "DURATION[:JITTER]")
+    text = "start of an incident at one server group, in simulated time after the start (random)"
+    add("--incident-at", _duration, None, text, "DURATION")
+    add("--incident-duration", _duration, incident.duration, "simulated duration of the incident (15m)", "DURATION")
+    add("--incident-ratio", parse_ratio, incident.ratio, "ratio of failing session starts in it (%(default)s)", "RATIO")
 
 
 def options_of(namespace: Namespace) -> SimulatorOptions:
-    """The simulated cloud that the flags describe."""
-    script = None
-    if namespace.incident_at is not None:
-        script = Script(namespace.incident_at, namespace.incident_duration, namespace.incident_ratio)
-    return SimulatorOptions(
-        seed=namespace.seed,
-        users=namespace.users,
-        speed=namespace.speed,
-        incident=script,
-        quota=namespace.quota,
-        faults=namespace.faults,
-        latency=namespace.latency,
-    )
+    """Return the simulator's options that the flags describe."""
+    flags = vars(namespace)
+    at, duration, ratio = (flags[f"incident_{name}"] for name in ("at", "duration", "ratio"))
+    options = {name: flags[name] for name in ("seed", "users", "speed", "quota", "faults", "latency")}
+    return SimulatorOptions(incident=None if at is None else Script(at, duration, ratio), **options)
 
 
 async def run(namespace: Namespace) -> None:
-    """Serve until cancelled, after saying on the terminal what to do with it.
-
-    Raises:
-        OSError: the address cannot be had; with a remedy.
-    """
+    """Serve until cancelled, and print how to use the simulator. Raises OSError with a remedy."""
     simulator = Simulator(options_of(namespace))
     host, port = namespace.listen_address
     async with AsyncExitStack() as stack:
@@ -116,11 +104,10 @@ async def run(namespace: Namespace) -> None:
 
 
 def instructions(simulator: Simulator, url: str) -> str:
-    """What a person needs to use the simulator at this URL, as comments of the configuration below."""
+    """Return how to use the simulator at a URL, as comments of a configuration file."""
     account = simulator.options.account
-    names = simulator.population.names()
-    someone = names[0] if names else "nobody"
-    question = f"/v1/{account.project_id}/session/user-session-info?user_name={someone}"
+    name = next(iter(simulator.population.names()), "nobody")
+    target = f"/v1/{account.project_id}/session/user-session-info?user_name={name}"
     text = f"""\
 The simulated Huawei Cloud Workspace answers at {url}
 
@@ -130,27 +117,22 @@ The simulated Huawei Cloud Workspace answers at {url}
   user         {account.username} of {account.domain}, password {account.password}
   token        {account.token}
 
-Ask it:
+Send a request:
 
-  curl -H 'X-Auth-Token: {account.token}' '{url}{question}'
+  curl -H 'X-Auth-Token: {account.token}' '{url}{target}'
 
-Let the exporter watch it: all of this is a configuration file, to be saved as it is.
+This whole text is a configuration file for the exporter. Save it as it is.
 """
     return indent(text, "# ")
 
 
 def configuration(simulator: Simulator, url: str) -> str:
-    """A configuration file for the exporter that watches every simulated user (or the first two hundred)."""
+    """Return a configuration file for the exporter with every simulated user, or the first two hundred."""
     account = simulator.options.account
     names = simulator.population.names()
     shown = names[:MOST_NAMES_SHOWN]
-    lines = [", ".join(shown[begin : begin + NAMES_A_LINE]) for begin in range(0, len(shown), NAMES_A_LINE)]
-    listed = "".join(f"\n      {line}," for line in lines)
-    more = (
-        f"  # these are {len(shown)} of {len(names)} users; and so on, up to {names[-1]}"
-        if len(names) > len(shown)
-        else ""
-    )
+    listed = fill(", ".join(shown), initial_indent="      ", subsequent_indent="      ")
+    more = f"  # {len(shown)} of {len(names)} users, up to {names[-1]}" if len(names) > len(shown) else ""
     return f"""\
 projects:
   - name: simulator
@@ -164,6 +146,7 @@ projects:
     auth:
       access_key: {account.access_key}
       secret_key: {account.secret_key}
-    users: [{listed}
+    users: [
+{listed}
     ]{more}
 """

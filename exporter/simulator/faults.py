@@ -1,39 +1,64 @@
-"""Faults on purpose: a share of the calls is answered wrongly, late, half or not at all."""
+"""What makes a valid request fail or wait: the quota, injected faults and latency."""
 
+import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
 
-from exporter.simulator.errors import ApiError, GatewayError, ServiceError, throttled, unauthorized
-from exporter.simulator.messages import Answer, Delivery
-from exporter.simulator.routes import ROUTES
+from exporter.simulator.messages import ApiError, Delivery, GatewayError, Response, throttled, unauthorized
+from exporter.simulator.operations import OPERATIONS
 
+QUOTA_WINDOW = 60.0  # seconds
 EVERY_OPERATION = "*"
-GARBAGE = Answer(HTTPStatus.OK, b"<html><body><h1>Welcome</h1></body></html>", content_type="text/html")
-"""What a captive portal or a broken proxy says."""
+GARBAGE = Response(HTTPStatus.OK, {"Content-Type": "text/html"}, b"<html><body><h1>Welcome</h1></body></html>")
+"""The answer of a captive portal or a broken proxy."""
 
 STATUS_ERRORS: Mapping[int, ApiError] = {
-    200: ServiceError(200, "WKS.00010109", "The custom name of desktop is empty."),
+    200: ApiError(200, "WKS.00010109", "The custom name of desktop is empty."),
     401: unauthorized("decrypt token fail"),
     403: GatewayError(403, "APIG.0302", "The IAM user is not authorized to access the API"),
     429: throttled(200),
-    500: ServiceError(500, "WKS.00010500", "An internal service error occurred."),
+    500: ApiError(500, "WKS.00010500", "An internal service error occurred."),
     502: GatewayError(502, "APIG.0202", "Backend unavailable"),
-    503: ServiceError(503, "WKS.00010503", "Service unavailable."),
+    503: ApiError(503, "WKS.00010503", "Service unavailable."),
     504: GatewayError(504, "APIG.0203", "Backend timeout"),
 }
-"""The usual statuses with the usual bodies; 200 is the documented oddity of an error code under that status."""
+"""The usual error of each status; 200 is documented, too: an error code in the body of a successful answer."""
 
-DELIVERIES: Mapping[str, Delivery] = {"hang": Delivery.HANG, "reset": Delivery.RESET}
+DELIVERIES: Mapping[str, Delivery] = {"hang": "hang", "reset": "reset"}
+
+
+class Quota:
+    """A limit on the requests a minute of each operation, 0 = unlimited. Throttled requests do not count.
+
+    The reference says "200 calls a minute" without defining a minute. A sliding window is the strictest reading: a
+    client that respects it respects any other.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._admitted: dict[str, deque[float]] = {}
+
+    def admit(self, operation: str, now: float) -> None:
+        """Count a request, or raise a 429 if the quota is used up."""
+        if self._limit == 0:
+            return
+        admitted = self._admitted.setdefault(operation, deque())
+        while admitted and admitted[0] <= now - QUOTA_WINDOW:
+            admitted.popleft()
+        if len(admitted) >= self._limit:
+            raise throttled(self._limit)
+        admitted.append(now)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Of the calls of an operation (`*`: of any), `ratio` meet this kind of fault.
+    """A kind of fault that affects `ratio` of the requests of an operation, or of all (`*`).
 
-    `kind` is an HTTP status, or `hang` (no answer), `reset` (the connection breaks amid the body) or `garbage`
-    (200 with HTML).
+    `kind` is an HTTP status, `hang` (no answer), `reset` (the connection breaks within the body) or `garbage` (HTML
+    with status 200).
     """
 
     kind: str
@@ -42,70 +67,64 @@ class Fault:
 
     @property
     def delivery(self) -> Delivery:
-        """How an answer is handed over under this fault."""
-        return DELIVERIES.get(self.kind, Delivery.WHOLE)
+        """How the server delivers the response."""
+        return DELIVERIES.get(self.kind, "whole")
 
-    def answer(self, request_id: str) -> Answer | None:
-        """What stands in for the true answer; None where that is kept and only its delivery suffers."""
+    def response(self, request_id: str) -> Response | None:
+        """Return the response that replaces the real one, or None if the fault only affects the delivery."""
         if self.kind in DELIVERIES:
             return None
         if self.kind == "garbage":
             return GARBAGE
         status = int(self.kind)
-        unusual = ServiceError(status, "WKS.00010999", "Injected fault.")
-        return STATUS_ERRORS.get(status, unusual).answer(request_id)
+        unusual = ApiError(status, "WKS.00010999", "Injected fault.")
+        return STATUS_ERRORS.get(status, unusual).response(request_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The time to an answer: `seconds`, give or take up to `jitter` seconds."""
+    """The delay of answers: `seconds`, plus or minus up to `jitter` seconds."""
 
     seconds: float = 0.0
     jitter: float = 0.0
 
-    def draw(self, dice: Random) -> float:
-        """The delay of one call, in seconds."""
-        return max(0.0, self.seconds + dice.uniform(-self.jitter, self.jitter))
+    def draw(self, rng: Random) -> float:
+        """Return the delay of one answer, in seconds."""
+        return max(0.0, self.seconds + rng.uniform(-self.jitter, self.jitter))
 
 
 def parse_faults(text: str) -> tuple[Fault, ...]:
-    """Read `429=0.01,hang=0.01,ListUserDetail:503=1`.
-
-    Raises:
-        ValueError: with what is wrong about which part.
-    """
-    return tuple(parse_fault(part.strip()) for part in text.split(",") if part.strip())
+    """Return a list of faults such as `429=0.01,ListUserDetail:hang=1`; raise ValueError that quotes a wrong one."""
+    return tuple(_parse_fault(part.strip()) for part in text.split(",") if part.strip())
 
 
-def parse_fault(text: str) -> Fault:
-    """Read one fault, `[OPERATION:]KIND=RATIO`.
-
-    Raises:
-        ValueError: with what is wrong about it.
-    """
-    what, equals, ratio_text = text.partition("=")
+def _parse_fault(text: str) -> Fault:
+    what, _, ratio = text.partition("=")
     operation, _, kind = what.rpartition(":")
-    names = [route.operation for route in ROUTES]
+    names = [known.name for known in OPERATIONS]
     if operation and operation not in names:
-        raise ValueError(f"{text!r}: no operation {operation!r}; there are {', '.join(names)}")
-    if kind not in (*DELIVERIES, "garbage") and not (kind.isdecimal() and 200 <= int(kind) <= 599):  # noqa: PLR2004 - final statuses
+        raise ValueError(f"{text!r}: unknown operation {operation!r}; the operations are {', '.join(names)}")
+    if not re.fullmatch("[2-5][0-9][0-9]|hang|reset|garbage", kind):
         raise ValueError(f"{text!r}: the kind must be an HTTP status from 200 to 599, hang, reset or garbage")
     try:
-        ratio = float(ratio_text) if equals else -1.0
-    except ValueError:
-        ratio = -1.0
-    if not 0 <= ratio <= 1:
-        raise ValueError(f"{text!r}: the ratio after '=' must be a number from 0 to 1")
-    return Fault(kind, ratio, operation or EVERY_OPERATION)
+        return Fault(kind, parse_ratio(ratio), operation or EVERY_OPERATION)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: the ratio {error}") from None
 
 
-def draw_fault(faults: Sequence[Fault], operation: str, dice: Random) -> Fault | None:
-    """The fault that a call meets, mostly none; the ratios of several add up."""
-    chance = dice.random()
+def parse_ratio(text: str) -> float:
+    """Return a number from 0 to 1; raise ValueError for anything else."""
+    if not re.fullmatch(r"\d*\.?\d+(e-\d+)?", text) or float(text) > 1:
+        raise ValueError(f"{text!r} must be a number from 0 to 1")
+    return float(text)
+
+
+def draw_fault(faults: Sequence[Fault], operation: str, rng: Random) -> Fault | None:
+    """Return the fault that affects a request, or None. The ratios of several faults add up."""
+    chance = rng.random()
     for fault in faults:
-        if fault.operation not in (EVERY_OPERATION, operation):
-            continue
-        if chance < fault.ratio:
-            return fault
-        chance -= fault.ratio
+        if fault.operation in (EVERY_OPERATION, operation):
+            if chance < fault.ratio:
+                return fault
+            chance -= fault.ratio
     return None

@@ -1,121 +1,123 @@
-"""The four operations of the Workspace services, as pure functions from question to payload.
+"""The operations of the simulated cloud: a function each, and the table of them all.
 
-Where the reference leaves a choice, the simulator takes the one that asks more of a client: the user filters of
-ListUsers match fuzzily, so that a page may hold users whom nobody asked for.
+If the reference leaves a choice, the simulator takes the one that is harder on a client. The user filters of ListUsers
+match any part of a name, so that a page may contain users that the client did not ask for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote
 
-import msgspec
+from msgspec import UNSET, to_builtins
+from msgspec.structs import replace
 
-from exporter.simulator.errors import invalid_parameter, unknown_user
-from exporter.simulator.population import Entry, Population, all_entries
-from exporter.simulator.routes import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
-from exporter.simulator.schema import SessionInfo, UserDetail, session_time
+from exporter.simulator.identity import Identity
+from exporter.simulator.messages import (
+    ApiError,
+    GatewayError,
+    Request,
+    Response,
+    invalid_parameter,
+    json_response,
+    unknown_user,
+)
+from exporter.simulator.population import Population
+from exporter.simulator.schema import UserDetail, session_time
 
 DEFAULT_SESSIONS_LIMIT = 10
 MOST_SESSIONS_A_PAGE = 100
-Payload = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A call without its transport: path and query parameters, decoded, and the population at a time."""
+class Context:
+    """A request with its decoded parameters, and the cloud at a time. Its methods raise a 400 for a wrong parameter."""
 
+    request: Request
     path: Mapping[str, str]
     query: Mapping[str, str]
     population: Population
+    identity: Identity
     now: float
 
     def required(self, name: str) -> str:
-        """A query parameter that must be there.
-
-        Raises:
-            ServiceError: 400, it is missing or empty.
-        """
+        """Return a query parameter that must not be empty."""
         value = self.query.get(name)
         if not value:
             raise invalid_parameter(name, "is required")
         return value
 
     def number(self, name: str, default: int) -> int:
-        """A query parameter that counts.
-
-        Raises:
-            ServiceError: 400, it is no natural number.
-        """
+        """Return a query parameter that must be a natural number."""
         text = self.query.get(name, str(default))
         if not text.isascii() or not text.isdigit():
             raise invalid_parameter(name, "must be a natural number")
         return int(text)
 
-    def moment(self, name: str) -> str:
-        """A required time like 2024-02-27T03:47:51.182Z, in the form of a session's times.
-
-        Raises:
-            ServiceError: 400, it is missing or in another form.
-        """
-        text = self.required(name)
+    def time(self, name: str) -> str:
+        """Return a required time like 2024-02-27T03:47:51.182Z in the format of a session's times."""
         try:
-            moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+            time = datetime.strptime(self.required(name), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
         except ValueError:
             raise invalid_parameter(name, "must look like 2024-02-27T03:47:51.182Z") from None
-        return session_time(moment.timestamp())
+        return session_time(time.timestamp())
+
+    def choices(self, name: str) -> set[str]:
+        """Return the values of a comma-separated query parameter, none if it is missing."""
+        return set(filter(None, self.query.get(name, "").split(",")))
 
 
 def parse_query(raw: str) -> dict[str, str]:
-    """A raw query, decoded; values of a repeated parameter are joined by commas."""
+    """Return the decoded parameters of a query; values of a repeated one are joined by commas."""
     query: dict[str, str] = {}
     for name, value in parse_qsl(raw, keep_blank_values=True):
         query[name] = f"{query[name]},{value}" if name in query else value
     return query
 
 
-def list_session_by_user_name(question: Question) -> Payload:
-    """The sessions of one user."""
-    name = question.required("user_name")
-    if question.population.user(name, question.now) is None:
+def list_session_by_user_name(context: Context) -> Response:
+    """Return the sessions of one user, without the names of their server groups."""
+    name = context.required("user_name")
+    if context.population.user(name, context.now) is None:
         raise unknown_user(name)
-    sessions = question.population.sessions_of(name, question.now)
-    return {"session_info_list": [app_session(session) for session in sessions]}
+    sessions = context.population.sessions_of(name, context.now)
+    return json_response({"session_info_list": [replace(shown, app_server_group_name=UNSET) for shown in sessions]})
 
 
-def list_sessions(question: Question) -> Payload:
-    """The sessions that started within a window, newest first, a page of them."""
-    begin, end = question.moment("query_begin_time"), question.moment("query_end_time")
-    limit = question.number("limit", DEFAULT_SESSIONS_LIMIT)
+def list_sessions(context: Context) -> Response:
+    """Return a page of the sessions that started within a window, newest first."""
+    begin, end = context.time("query_begin_time"), context.time("query_end_time")
+    limit = context.number("limit", DEFAULT_SESSIONS_LIMIT)
     if not 1 <= limit <= MOST_SESSIONS_A_PAGE:
         raise invalid_parameter("limit", f"must lie between 1 and {MOST_SESSIONS_A_PAGE}")
-    offset = question.number("offset", 0)
-    states = set(filter(None, question.query.get("session_state", "").split(",")))
+    offset = context.number("offset", 0)
+    states = context.choices("session_state")
     found = [
         entry
-        for entry in all_entries(question.population, question.now)
+        for entry in context.population.entries(context.now)
         if begin <= entry.start_time <= end and (not states or entry.session_state in states)
     ]
-    found.sort(key=newest_first, reverse=True)
-    return {"count": len(found), "items": [entry.record() for entry in found[offset : offset + limit]]}
+    found.sort(key=lambda entry: (entry.start_time, entry.id), reverse=True)  # the id makes paging stable
+    return json_response({"count": len(found), "items": [entry.record() for entry in found[offset : offset + limit]]})
 
 
-def list_users(question: Question) -> Payload:
-    """The users whose name contains one of those asked for; every user where no `limit` is given."""
-    parts = [question.query.get("user_name", ""), *question.query.get("user_names", "").split(",")]
-    wanted = [part for part in parts if part]
-    names = question.population.names()
-    found = containing(names, wanted) if wanted else names
-    offset = question.number("offset", 0)
-    page = found[offset : offset + question.number("limit", len(found))]
-    users = [question.population.user(name, question.now) for name in page]
-    return {"total_count": len(found), "users": [listed_user(user) for user in users if user is not None]}
+def list_users(context: Context) -> Response:
+    """Return a page of the users with a name that contains one of the given parts; all users without a `limit`."""
+    parts = {context.query.get("user_name", ""), *context.choices("user_names")} - {""}
+    names = context.population.names()
+    found = containing(names, parts) if parts else names
+    offset = context.number("offset", 0)
+    page = found[offset : offset + context.number("limit", len(found))]
+    users = [listed_user(user) for name in page if (user := context.population.user(name, context.now))]
+    return json_response({"total_count": len(found), "users": users})
 
 
-def containing(names: Sequence[str], parts: Sequence[str]) -> Sequence[str]:
-    """The names that contain one of these parts, looked for in one long text, since one by one takes ten times as long.
+def containing(names: Sequence[str], parts: Iterable[str]) -> Sequence[str]:
+    """Return the names that contain one of the parts. No name contains a line break.
 
-    No name contains a line break.
+    Searching all names as one text is ten times as fast as searching each.
     """
     text = "\n".join(("", *names, ""))
     found: set[str] = set()
@@ -128,49 +130,83 @@ def containing(names: Sequence[str], parts: Sequence[str]) -> Sequence[str]:
     return [name for name in names if name in found]
 
 
-def list_user_detail(question: Question) -> Payload:
-    """One user by id."""
-    user_id = question.path["user_id"]
-    name = question.population.name_of(user_id)
-    user = None if name is None else question.population.user(name, question.now)
-    if user is None:
-        raise unknown_user(user_id)
-    return {"user_detail": user}
-
-
-def app_session(session: SessionInfo) -> Payload:
-    """A session as ListSessionByUserName shows it: without the server group's name."""
-    fields: dict[str, object] = msgspec.to_builtins(session)
-    fields.pop("app_server_group_name", None)
-    return fields
-
-
-def newest_first(entry: Entry) -> tuple[str, str]:
-    """The sort key of ListSessions, descending; the id makes paging stable."""
-    return entry.start_time, entry.id
-
-
-def listed_user(user: UserDetail) -> Payload:
-    """A user as ListUsers shows it: `User` names and types some fields otherwise than `UserDetail`."""
-    fields: dict[str, object] = msgspec.to_builtins(user)
-    renamed = {
-        "object_sid": "sid",
-        "user_expired": "account_expired",
-        "enabled_change_password": "enable_change_password",
-    }
-    shown = {renamed.get(name, name): value for name, value in fields.items() if name not in DETAIL_ONLY}
-    if isinstance(user.account_expires, int):
-        shown["account_expires"] = str(user.account_expires)
-    return shown
-
-
-DETAIL_ONLY = frozenset(
+DETAIL_ONLY = frozenset(  # the fields of ListUserDetail that ListUsers does not return
     ("sam_account_name", "user_principal_name", "full_name", "distinguished_name", "account_type", "when_created")
 )
-
-OPERATIONS: Mapping[str, Callable[[Question], Payload]] = {
-    LIST_SESSION_BY_USER_NAME.operation: list_session_by_user_name,
-    LIST_SESSIONS.operation: list_sessions,
-    LIST_USERS.operation: list_users,
-    LIST_USER_DETAIL.operation: list_user_detail,
+RENAMED = {  # the fields that ListUsers names differently than ListUserDetail
+    "object_sid": "sid",
+    "user_expired": "account_expired",
+    "enabled_change_password": "enable_change_password",
 }
+
+
+def listed_user(user: UserDetail) -> Mapping[str, object]:
+    """Return a user as ListUsers formats it: some fields have other names or types than in ListUserDetail."""
+    fields: dict[str, object] = to_builtins(user)
+    listed = {RENAMED.get(name, name): value for name, value in fields.items() if name not in DETAIL_ONLY}
+    if isinstance(user.account_expires, int):
+        listed["account_expires"] = str(user.account_expires)
+    return listed
+
+
+def list_user_detail(context: Context) -> Response:
+    """Return the user with an id."""
+    user_id = context.path["user_id"]
+    name = context.population.name_of(user_id)
+    user = None if name is None else context.population.user(name, context.now)
+    if user is None:
+        raise unknown_user(user_id)
+    return json_response({"user_detail": user})
+
+
+def create_token(context: Context) -> Response:
+    """Return a token of IAM."""
+    return context.identity.create_token(context.request, context.now)
+
+
+def security_key(context: Context) -> Response:
+    """Return the temporary key that the metadata service gives an ECS for its agency."""
+    return json_response({"credential": context.identity.temporary_keys(context.now)[0]})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation by its official name; `action` is the IAM action it requires, None if it needs no credentials."""
+
+    name: str
+    method: str
+    path: str
+    answer: Callable[[Context], Response]
+    action: str | None = None
+
+    def match(self, path: str) -> Mapping[str, str] | None:
+        """Return the decoded path parameters, or None if the path belongs to another operation."""
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path), path)
+        return found and {name: unquote(value) for name, value in found.groupdict().items()}
+
+
+# fmt: off
+OPERATIONS = (
+    Operation("ListSessionByUserName", "GET", "/v1/{project_id}/session/user-session-info", list_session_by_user_name,
+              "workspace:session:listSessionByUserName"),
+    Operation("ListSessions", "GET", "/v1/{project_id}/session/list-sessions", list_sessions,
+              "workspace:session:listSessions"),
+    Operation("ListUsers", "GET", "/v2/{project_id}/users", list_users, "workspace:users:list"),
+    Operation("ListUserDetail", "GET", "/v2/{project_id}/users/{user_id}", list_user_detail, "workspace:users:get"),
+    Operation("KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens", create_token),
+    Operation("SecurityKey", "GET", "/openstack/latest/securitykey", security_key),  # it has no official name
+)
+# fmt: on
+
+
+def find_operation(request: Request) -> tuple[Operation, Mapping[str, str]]:
+    """Return the operation of a request and the path parameters; raise a 404 or 405 if there is none."""
+    for operation in OPERATIONS:
+        parameters = operation.match(request.path)
+        if parameters is not None and request.method == operation.method:
+            return operation, parameters
+        if parameters is not None:
+            message = f"Request method '{request.method}' not supported"
+            raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "WKS.00010405", message)
+    message = "The API does not exist or has not been published in the environment"
+    raise GatewayError(HTTPStatus.NOT_FOUND, "APIG.0101", message)

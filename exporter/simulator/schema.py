@@ -1,7 +1,7 @@
-"""The records of the API in the field shapes of the reference.
+"""The fixed facts of the API reference: session states, field names, field types and time formats.
 
-The source of names and types is the API reference of Workspace: AppSession of ListSessionByUserName
-and UserDetail of ListUserDetail. `UNSET` leaves a field out of the answer, `None` sends null.
+Source: the API reference of Workspace, AppSession of ListSessionByUserName and UserDetail of ListUserDetail.
+`UNSET` leaves a field out of an answer, `None` sends null.
 """
 
 import enum
@@ -14,11 +14,8 @@ Text = str | None | UnsetType
 Number = int | None | UnsetType
 Flag = bool | None | UnsetType
 
-OPEN_END = "0001-01-01 00:00:00"
-"""`end_time` of a session that has not ended."""
-
-SUCCESS_CODE = "WKS.00000000"
-"""`failed_code` of a session without a failure."""
+OPEN_END = "0001-01-01 00:00:00"  # `end_time` of a session that has not ended
+SUCCESS_CODE = "WKS.00000000"  # `failed_code` of a session that has not failed
 
 
 class SessionState(enum.StrEnum):
@@ -32,7 +29,7 @@ class SessionState(enum.StrEnum):
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A session: the fields of AppSession, and `app_server_group_name`, which only ListSessions sends."""
+    """A session: the fields of AppSession plus `app_server_group_name`, which only ListSessions returns."""
 
     id: Text = UNSET
     session_stamp: Text = UNSET
@@ -66,7 +63,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as ListUserDetail shows it; `account_expires` in milliseconds, 0 = never."""
+    """A user as ListUserDetail returns it; `account_expires` is in milliseconds, 0 means never."""
 
     description: Text = UNSET
     id: Text = UNSET
@@ -93,16 +90,11 @@ class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
     total_desktops: Number = UNSET
 
 
+def utc(seconds: float, form: str) -> str:
+    """Format a time in seconds since the epoch as UTC, in a form of `strftime`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(form)
+
+
 def session_time(seconds: float) -> str:
-    """A session's time as the cloud writes it: UTC, whole seconds, no zone."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def iso_time(seconds: float) -> str:
-    """A time as the users service and the metadata service write it: milliseconds, `Z`."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{int(seconds % 1 * 1000):03d}Z"
-
-
-def token_time(seconds: float) -> str:
-    """A time as IAM writes it: microseconds, `Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """Format a time of a session: UTC, whole seconds, no time zone."""
+    return utc(seconds, "%Y-%m-%d %H:%M:%S")

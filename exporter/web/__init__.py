@@ -1,1 +1,1 @@
-"""What the exporter answers over HTTP."""
+"""The exporter's HTTP server: paths, page, authentication and limits for clients."""

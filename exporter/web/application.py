@@ -1,63 +1,188 @@
-"""What the exporter answers: metrics, a page for a person, and health."""
+"""The HTTP paths: metrics, the page for people, health, reload and quit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
+from exporter.config import ConfigError
+from exporter.config import Web as WebSettings
 from exporter.metrics.exposition import Exposition, negotiated
-from exporter.web import page
+from exporter.status import ProjectStatus
+from exporter.web.connections import Limits
+from exporter.web.page import CONTENT_SECURITY_POLICY, render
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from aiohttp.typedefs import Handler
-
-    from exporter import config
-    from exporter.status import ProjectStatus
-
-_PIECE = 64 * 1024  # bytes
+_CHUNK = 64 * 1024  # bytes written at once; asyncio copies what the client does not take
+_TURN = 0.001  # seconds that rendering a page takes before other tasks run
 
 
 def application(
-    settings: Callable[[], config.Web], exposition: Exposition, statuses: Callable[[], Sequence[ProjectStatus]]
+    settings: Callable[[], WebSettings],
+    exposition: Exposition,
+    statuses: Callable[[], Sequence[ProjectStatus]],
+    limits: Limits | None = None,
 ) -> web.Application:
-    """The web application. ``settings`` gives those in force, ``statuses`` the projects as they stand."""
+    """Return the web application. ``settings`` and ``statuses`` return those in effect and last published."""
+    handlers = _Handlers(settings, exposition, statuses, _Transfers((limits or Limits()).pages))
     app = web.Application()
-    app.router.add_get("/", _landing_page(settings, statuses))
-    app.router.add_get("/-/healthy", _healthy)
-    app.router.add_get("/-/ready", _ready(statuses))
-    app.router.add_get("/{path:(?!-/).+}", _metrics(settings, exposition))
-    app.on_response_prepare.append(_as_it_says)
+    app.router.add_get("/", handlers.landing_page)
+    app.router.add_get("/-/healthy", handlers.healthy)
+    app.router.add_get("/-/ready", handlers.ready)
+    app.router.add_get("/{path:(?!-/).+}", handlers.metrics)
+    app.on_response_prepare.append(_forbid_sniffing)
     return app
 
 
-def _metrics(settings: Callable[[], config.Web], exposition: Exposition) -> Handler:
-    async def metrics(request: web.Request) -> web.StreamResponse:
-        if request.path != settings().telemetry_path:  # which a reload may change
+def add_lifecycle(
+    app: web.Application,
+    settings: Callable[[], WebSettings],
+    reload: Callable[[], Awaitable[None]],
+    quit_: Callable[[], None],
+) -> None:
+    """Add the paths that reload the configuration and end the process. ``reload`` may raise ConfigError."""
+
+    def check_enabled() -> None:
+        if not settings().enable_lifecycle:
+            raise web.HTTPForbidden(text="The lifecycle API is off. Set web.enable_lifecycle to turn it on.\n")
+
+    async def answer_reload(_: web.Request) -> web.Response:
+        check_enabled()
+        try:
+            await reload()
+        except ConfigError as error:
+            text = f"The new configuration is rejected. The previous one stays in effect.\n{error}\n"
+            return web.Response(status=400, text=text)
+        return web.Response(text="The new configuration is in effect.\n")
+
+    async def answer_quit(_: web.Request) -> web.Response:
+        check_enabled()
+        quit_()
+        return web.Response(text="Bye.\n")
+
+    app.router.add_post("/-/reload", answer_reload)
+    app.router.add_post("/-/quit", answer_quit)
+
+
+@dataclass
+class _Handlers:
+    settings: Callable[[], WebSettings]
+    exposition: Exposition
+    statuses: Callable[[], Sequence[ProjectStatus]]
+    transfers: _Transfers
+    rendered_from: tuple[str, Sequence[ProjectStatus]] | None = None  # what `landing` was rendered from
+    landing: tuple[bytes, ...] = ()  # the page at `/`, rendered at most once per publish
+    one_rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        if request.path != self.settings().telemetry_path:
             raise web.HTTPNotFound
         wanted = negotiated(",".join(request.headers.getall(hdrs.ACCEPT, ())))
-        rendered = exposition.get(wanted)
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: wanted.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if _accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-            return await _in_pieces(request, rendered.compressed, headers)
-        return await _in_pieces(request, rendered.body, headers)
+            return await self.transfers.send(request, headers, self.exposition.get(wanted).compressed_pieces)
+        return await self.transfers.send(request, headers, self.exposition.get(wanted).pieces)
 
-    return metrics
+    async def landing_page(self, request: web.Request) -> web.StreamResponse:
+        async with self.one_rendering:
+            path, statuses = self.settings().telemetry_path, self.statuses()
+            if not self.rendered_from or self.rendered_from[0] != path or self.rendered_from[1] is not statuses:
+                self.landing = await _rendered(render(path, statuses))
+                self.rendered_from = path, statuses
+        csp = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        return await self.transfers.send(request, {hdrs.CONTENT_TYPE: "text/html; charset=utf-8", **csp}, self.landing)
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        return web.Response(text="Healthy.\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        waiting = [status.project for status in self.statuses() if not status.ready]
+        if waiting:
+            return web.Response(status=503, text=f"Waiting for the first cycle of: {', '.join(waiting)}.\n")
+        return web.Response(text="Ready.\n")
 
 
-async def _in_pieces(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
-    """Answer with no more in memory for a slow reader than a piece: what is written at once, asyncio copies whole."""
-    response = web.StreamResponse(headers=headers)
-    response.content_length = len(body)
-    await response.prepare(request)
-    if request.method != hdrs.METH_HEAD:
-        for start in range(0, len(body), _PIECE):
-            await response.write(body[start : start + _PIECE])
-    await response.write_eof()
-    return response
+class _Transfers:
+    """The pages being sent.
+
+    Slow clients keep old pages in memory. Beyond ``most`` bytes of pages, the clients of the oldest are disconnected.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._clients: dict[int, tuple[int, set[asyncio.Transport | None]]] = {}
+        """Size and clients of each page, by its identity; the page requested longest ago comes first."""
+
+    async def send(
+        self, request: web.Request, headers: Mapping[str, str], pieces: tuple[bytes, ...]
+    ) -> web.StreamResponse:
+        """Answer with a page in chunks, each after the client has taken the one before."""
+        ident, size, chunks = id(pieces), sum(map(len, pieces)), _chunks(pieces)
+        del pieces  # the traceback of a lost connection keeps this frame alive for a while
+        response = web.StreamResponse(headers=headers)
+        response.content_length = size
+        with closing(chunks), self._sending(ident, size, request.transport):
+            await response.prepare(request)
+            if request.method != hdrs.METH_HEAD:
+                for chunk in chunks:
+                    await response.write(chunk)
+            await response.write_eof()
+        return response
+
+    @contextmanager
+    def _sending(self, ident: int, size: int, client: asyncio.Transport | None) -> Iterator[None]:
+        _, clients = self._clients.pop(ident, (size, set()))
+        clients.add(client)
+        self._clients[ident] = size, clients
+        self._make_room()
+        try:
+            yield
+        finally:
+            clients.discard(client)
+            if not clients and self._clients.get(ident) == (size, clients):
+                del self._clients[ident]
+
+    def _make_room(self) -> None:
+        total = sum(size for size, _ in self._clients.values())
+        for ident, (size, clients) in list(self._clients.items())[:-1]:
+            if total <= self._most:
+                break
+            total -= size
+            del self._clients[ident]
+            for client in clients:
+                if client:
+                    client.abort()
+
+
+def _chunks(pieces: Sequence[bytes]) -> Generator[bytes]:
+    """Cut and join pieces to chunks of one to two times ``_CHUNK`` bytes."""
+    waiting: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        for start in range(0, len(piece), _CHUNK):
+            waiting.append(piece[start : start + _CHUNK])
+            length += len(waiting[-1])
+            if length >= _CHUNK:
+                yield b"".join(waiting)
+                waiting, length = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+async def _rendered(parts: Iterable[str]) -> tuple[bytes, ...]:
+    """Render a page. Other tasks run meanwhile."""
+    pieces, turn = [], time.perf_counter()
+    for each in parts:
+        pieces.append(each.encode())
+        if time.perf_counter() - turn >= _TURN:
+            await asyncio.sleep(0)
+            turn = time.perf_counter()
+    return tuple(pieces)
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:
@@ -69,30 +194,5 @@ def _is_zero(quality: str) -> bool:
     return quality.startswith("q=") and not quality.strip("q=0.")
 
 
-def _landing_page(settings: Callable[[], config.Web], statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
-    async def landing_page(_: web.Request) -> web.Response:
-        return web.Response(
-            text=page.render(settings().telemetry_path, statuses()),
-            content_type="text/html",
-            headers={"Content-Security-Policy": page.CONTENT_SECURITY_POLICY},
-        )
-
-    return landing_page
-
-
-async def _healthy(_: web.Request) -> web.Response:
-    return web.Response(text="Healthy.\n")
-
-
-def _ready(statuses: Callable[[], Sequence[ProjectStatus]]) -> Handler:
-    async def ready(_: web.Request) -> web.Response:
-        waiting = [status.project for status in statuses() if not status.ready]
-        if waiting:
-            return web.Response(status=503, text=f"Waiting for the first round of: {', '.join(waiting)}.\n")
-        return web.Response(text="Ready.\n")
-
-    return ready
-
-
-async def _as_it_says(_: web.Request, response: web.StreamResponse) -> None:
+async def _forbid_sniffing(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"

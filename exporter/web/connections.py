@@ -1,6 +1,4 @@
-"""The open connections: how many there may be, how long each may take, and which has to go for a newcomer."""
-
-from __future__ import annotations
+"""Open connections: how many, for how long, and which one makes room for a new one."""
 
 import asyncio
 import contextlib
@@ -11,19 +9,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may take; times in seconds."""
+    """What clients may use. Times are in seconds."""
 
-    connections: int = 256
-    """Open at one time, those in their handshake included."""
+    connections: int = 256  # open at the same time, including those in a TLS handshake
+    pages: int = 32 * 1024**2  # bytes of all pages being sent. The newest page is sent even if it is larger.
     handshake: float = 5.0
-    first_request: float = 10.0
-    """Until the first request's head is complete, counted from when the connection was taken."""
-    request: float = 150.0
-    """From a request's start to the next one's, for reading the answer and being idle."""
-    body: float = 1.0
-    """For sending a body that nobody asked for, after the answer."""
-    shutdown: float = 2.0
-    """For requests under way, when the exporter stops."""
+    first_request: float = 10.0  # from accepting the connection to the end of the first request's head
+    request: float = 150.0  # from one request to the next, including the time to read the response
+    body: float = 1.0  # for sending a request body, which is ignored, after the response
+    shutdown: float = 2.0  # for open requests when the exporter stops
 
 
 class Connection:
@@ -31,52 +25,58 @@ class Connection:
 
     def __init__(self, accepted: socket.socket, address: str, now: float) -> None:
         self.address = address
-        self.transport: asyncio.Transport | None = None
-        """None until the handshake is done."""
+        self.transport: asyncio.Transport | None = None  # none during the TLS handshake
         self.has_asked = False
-        self.is_outdated = False
-        """Whether it came by an address that is no longer listened on."""
-        self.since = now
-        """When its last request began; when it was taken, before the first."""
+        self.is_outdated = False  # whether the exporter no longer listens on the address that it came to
+        self.since = now  # when the last request began, or the connection was accepted
         self._socket = accepted
         self._aborted = False
 
     @property
     def is_ending(self) -> bool:
-        """Whether it is closed, or has only bytes left that nobody takes."""
+        """Whether it is closed, except perhaps for bytes that the client does not read."""
         return self._aborted or (self.transport is not None and self.transport.is_closing())
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether bytes wait for the client to receive them."""
+        try:
+            return self.transport is not None and self.transport.get_write_buffer_size() > 0
+        except AttributeError:  # a TLS transport that has been closed twice
+            return False
+
     def opened(self, transport: asyncio.Transport) -> None:
-        """Note that the handshake is done."""
+        """Note the end of the TLS handshake."""
         self.transport = transport
         if self._aborted:
             transport.abort()
 
     def abort(self) -> None:
-        """Close it, whatever it is doing."""
+        """Close the connection at once."""
         self._aborted = True
         if self.transport:
-            self.transport.abort()
+            with contextlib.suppress(AttributeError):  # a transport that has finished closing
+                self.transport.abort()
         else:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)  # which ends the handshake
+                self._socket.shutdown(socket.SHUT_RDWR)  # ends the handshake
 
 
 class Connections:
-    """All that are open. Its size is bounded; who does not hurry is cut off."""
+    """All open connections. Their number is limited, and slow ones are closed."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, Connection] = {}
-        """By file descriptor: one that comes again belongs to a new connection, so the old one is closed."""
+        """By file descriptor. If a descriptor comes again, its old connection is closed."""
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
     def add(self, accepted: socket.socket, address: str) -> Connection:
-        """Take a new connection, in place of another if there are too many."""
+        """Add a new connection. If there are too many, close another one."""
         number = accepted.fileno()
         self._forget(number)
         if len(self._open) >= self._limits.connections:
@@ -87,27 +87,27 @@ class Connections:
         return connection
 
     def asked(self, transport: asyncio.BaseTransport | None) -> None:
-        """Note that a request has arrived, its head complete."""
+        """Note that the head of a request has arrived."""
         connection = self._of(transport)
         if connection:
             connection.has_asked = True
             connection.since = self._loop.time()
 
     def outdate(self) -> None:
-        """Note that the address by which all of them came is no longer listened on."""
+        """Mark all connections as made to a former address."""
         for connection in self._open.values():
             connection.is_outdated = True
 
     def is_outdated(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Whether a connection came by an address that is no longer listened on."""
+        """Return whether the exporter no longer listens on the address that a connection came to."""
         connection = self._of(transport)
         return connection is not None and connection.is_outdated
 
     def make_room(self) -> None:
-        """Close one connection at least, if there is any.
+        """Close at least one connection, if there is any.
 
-        Those that are ending go first. Then, of the address that has the most, one that has never asked for anything,
-        or else the one that asked longest ago: who holds many connections loses them, and not Prometheus its own.
+        Ending ones go first. Then the client address with the most connections loses one: one without any request, or
+        else the one with the oldest request. So a client with many connections cannot push Prometheus out.
         """
         ending = [number for number, connection in self._open.items() if connection.is_ending]
         addresses = Counter(connection.address for connection in self._open.values())
@@ -118,9 +118,16 @@ class Connections:
             self._abort(number)
 
     def abort_unopened(self) -> None:
-        """Close those that are still in their handshake."""
+        """Close connections that are still in their TLS handshake."""
         for number in [number for number, connection in self._open.items() if connection.transport is None]:
             self._abort(number)
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until clients have received everything that was written for them, for so many seconds at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(each.is_sending for each in self._open.values()):  # noqa: ASYNC110 - no event announces it
+                    await asyncio.sleep(0.01)
 
     def abort_all(self) -> None:
         """Close every connection."""
@@ -142,7 +149,7 @@ class Connections:
         return connection.since + (self._limits.request if connection.has_asked else self._limits.first_request)
 
     def _expire(self, number: int, connection: Connection) -> None:
-        if self._loop.time() < self._deadline(connection):  # it has asked meanwhile
+        if self._loop.time() < self._deadline(connection):  # there was a request meanwhile
             self._arm(number, connection)
         else:
             self._abort(number)

@@ -1,37 +1,33 @@
-"""The sockets that are listened on, and the taking of connections: each gets the TLS settings of its moment."""
-
-from __future__ import annotations
+"""Listening sockets, and accepting connections with the TLS settings of the moment."""
 
 import asyncio
 import errno
 import os
 import socket
+import ssl
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
 
+from exporter.config import Web
 from exporter.threads import in_a_thread
 from exporter.web.connections import Connection, Connections, Limits
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Sequence
-
-    from exporter import config
-
 _BACKLOG = 1024
-_ABSENT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # of IPv6 where it is switched off, and names are still found
-_RETRY_PAUSE = 0.1  # seconds after a connection could not be taken
+_SOCKET_BUFFER = 128 * 1024
+"""Bytes in each direction of a connection. By default, the kernel holds several megabytes for a slow client."""
+_ABSENT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # of IPv6 if it is switched off but names resolve
+_RETRY_PAUSE = 0.1  # seconds after a connection could not be accepted
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-async def listening_sockets(settings: config.Web) -> list[socket.socket]:
-    """Open the sockets for an address, one for each family that it has.
+async def listening_sockets(settings: Web) -> list[socket.socket]:
+    """Open the sockets for the configured address, one per address family.
 
     Raises:
-        OSError: with a remedy.
+        OSError: none can be opened; the text says what to do.
     """
     opened: list[socket.socket] = []
     try:
@@ -41,7 +37,7 @@ async def listening_sockets(settings: config.Web) -> list[socket.socket]:
             each.close()
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         remedy = "choose another address with --web.listen-address"
-        if error.errno == errno.EADDRINUSE:  # as when a reload goes over from all interfaces to one of them
+        if error.errno == errno.EADDRINUSE:  # e.g. a reload that changes from all interfaces to one of them
             remedy += ", or restart the exporter where it is its own port"
         raise OSError(f"cannot listen on {settings.listen_address}: {reason}; {remedy}") from error
     return opened
@@ -64,7 +60,7 @@ async def _open(host: str | None, port: int, opened: list[socket.socket]) -> Non
 
 
 class Listener:
-    """Takes connections and hands them to protocols of the factory. ``tls`` gives the settings in force."""
+    """Accepts connections and gives each a protocol from the factory. ``tls`` returns the settings in effect."""
 
     def __init__(
         self, factory: Callable[[], asyncio.Protocol], tls: Callable[[], ssl.SSLContext | None], limits: Limits
@@ -77,13 +73,13 @@ class Listener:
         self._opening: set[asyncio.Task[None]] = set()
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Take connections from these sockets from now on, and no longer from others, which are closed."""
+        """Accept connections from these sockets only, and close the previous sockets."""
         self._stop_accepting()
         self.connections.outdate()
         self._accepting = {asyncio.create_task(self._accept(each)): each for each in sockets}
 
     async def stop(self) -> None:
-        """Take no further connections; what is open stays so."""
+        """Stop accepting connections. Open ones stay open."""
         accepting = list(self._accepting)
         self._stop_accepting()
         self.connections.abort_unopened()
@@ -91,7 +87,7 @@ class Listener:
 
     def _stop_accepting(self) -> None:
         for task, listening in self._accepting.items():
-            # Once the task no longer waits for it: the loop must not look for what is closed.
+            # Close it only after the task has ended: the loop must not watch a closed socket.
             task.add_done_callback(partial(_close, listening))
             task.cancel()
         self._accepting = {}
@@ -102,9 +98,9 @@ class Listener:
         while True:
             try:
                 accepted, address = await loop.sock_accept(listening)
-            except OSError as error:  # too many open files, as a rule
+            except OSError as error:  # usually too many open files
                 if not in_trouble:
-                    _logger.error(  # noqa: TRY400 - where it is raised says nothing
+                    _logger.error(  # noqa: TRY400 - a traceback says nothing here
                         "accept_failed", reason=os.strerror(error.errno or 0), remedy="raise the limit of open files"
                     )
                 in_trouble = True
@@ -113,9 +109,11 @@ class Listener:
             else:
                 in_trouble = False
                 self._take(accepted, address[0])
-                await asyncio.sleep(0)  # a queue of newcomers must not keep everybody else waiting
+                await asyncio.sleep(0)  # let other tasks run between the connections of a long queue
 
     def _take(self, accepted: socket.socket, address: str) -> None:
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            accepted.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
         connection = self.connections.add(accepted, address)
         task = asyncio.create_task(self._open(accepted, connection))
         self._opening.add(task)
@@ -128,7 +126,7 @@ class Listener:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 self._factory, accepted, ssl=tls, **timeouts
             )
-        except OSError:  # no handshake that TLS allows, or none at all: as usual as port scanners
+        except OSError:  # no TLS handshake, e.g. from a port scanner
             connection.abort()
         else:
             connection.opened(transport)

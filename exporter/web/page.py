@@ -1,25 +1,19 @@
-"""The page for a person who opens the exporter's address in a browser. Pure: status in, HTML out."""
-
-from __future__ import annotations
+"""The page for people at `/`. Pure: status in, HTML out."""
 
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from html import escape
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.cloud.causes import explain
 from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL
 from exporter.metrics.families import DESCRIPTIONS
-from exporter.web.times import ago, clock, date_and_time, lasting
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from exporter.polling.failure_log import Trouble
-    from exporter.status import OperationStatus, ProjectStatus
+from exporter.polling.failure_log import Failure
+from exporter.status import OperationStatus, ProjectStatus
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")
 
@@ -29,19 +23,25 @@ CONTENT_SECURITY_POLICY = (
 )
 """No script at all, and no style but the page's own."""
 
-_WHAT = {
+_TITLES = {
     "ListSessionByUserName": "Sessions",
     "ListUserDetail": "Accounts",
-    "ListSessions": "Sessions, swept",
-    "ListUsers": "Accounts, listed",
+    "ListSessions": "Sessions, scan of all users",
+    "ListUsers": "Accounts, list of all users",
 }
 
+_FINE = ("fine", "working")
+_WAITING = ("waiting", "first cycle running")
+_TROUBLE = ("trouble", "API errors")
+_DOWN = ("down", "no answers")  # the states of a project: class in the style sheet, and text
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+_SHORT = 10.0  # seconds below which tenths are shown
 
-def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> str:
-    """The whole page, as of the time when the statuses were taken."""
+
+def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> Iterator[str]:
+    """Yield the page in parts, one per project."""
     now = max((status.taken_at for status in statuses), default=0.0)
-    projects = "\n".join(_project(number, status, now) for number, status in enumerate(statuses))
-    return f"""<!DOCTYPE html>
+    yield f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -53,24 +53,26 @@ def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> str:
 <header>
 <h1>Huawei Cloud Workspace exporter</h1>
 <p class="headline">{escape(_headline(statuses))}</p>
-<nav aria-label="What else is here">
+<nav aria-label="Links">
 <a href="{escape(telemetry_path)}">Metrics</a>
 <a href="#documentation">Documentation</a>
 <a href="/-/healthy">Health</a>
 <a href="/-/ready">Readiness</a>
 </nav>
-<p>As of <time>{escape(date_and_time(now))}</time>. <a href="/">Look again</a></p>
+<p>As of <time>{escape(date_and_time(now))}</time>. <a href="/">Refresh</a></p>
 </header>
 <main>
-{projects}
-</main>
+"""
+    for number, status in enumerate(statuses):
+        yield _project(number, status, now)
+    yield f"""</main>
 <footer id="documentation">
-<h2>What the metrics mean</h2>
-<p>Their names begin with <code>huaweicloud_workspace_</code>. What is not known is absent, and never 0.</p>
+<h2>Metrics</h2>
+<p>All names begin with <code>huaweicloud_workspace_</code>. Unknown values are absent, never 0.</p>
 <dl>
 {"".join(f"<dt><code>{escape(d.name)}</code></dt><dd>{escape(d.help)}</dd>" for d in DESCRIPTIONS)}
 </dl>
-<p>Version {escape(__version__)}. <code>workspace-exporter doctor</code> examines the line to the cloud,
+<p>Version {escape(__version__)}. <code>workspace-exporter doctor</code> checks the connection to the cloud.
 <code>workspace-exporter --help</code> lists all settings.</p>
 </footer>
 </body>
@@ -79,32 +81,19 @@ def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> str:
 
 
 def _headline(statuses: Sequence[ProjectStatus]) -> str:
-    troubled = [status for status in statuses if _state(status) in (_TROUBLE, _DOWN)]
-    waiting = [status for status in statuses if _state(status) is _WAITING]
-    if troubled:
-        return f"{_projects(len(troubled))} of {len(statuses)} in trouble"
-    if not statuses:
-        return "No project is this shard's"
-    if waiting:
-        return f"{_projects(len(waiting))} of {len(statuses)} still in the first round"
-    return f"All is well: {_projects(len(statuses))}"
-
-
-def _projects(number: int) -> str:
-    return f"{number} project{'' if number == 1 else 's'}"
-
-
-_FINE = ("fine", "fine")
-_WAITING = ("waiting", "first round under way")
-_TROUBLE = ("trouble", "in trouble")
-_DOWN = ("down", "no answers")
-"""The states of a project: the style's class, and the words."""
+    states = Counter(_state(status) for status in statuses)
+    total = f"{len(statuses)} project{'' if len(statuses) == 1 else 's'}"
+    if troubled := states[_TROUBLE] + states[_DOWN]:
+        return f"API errors in {troubled} of {total}"
+    if waiting := states[_WAITING]:
+        return f"First cycle running in {waiting} of {total}"
+    return f"{total} working" if statuses else "No project belongs to this shard"
 
 
 def _state(status: ProjectStatus) -> tuple[str, str]:
     if not status.up and (status.ready or status.paused):
         return _DOWN
-    if any(operation.troubles for operation in status.operations.values()):
+    if any(operation.failures for operation in status.operations.values()):
         return _TROUBLE
     return _FINE if status.ready else _WAITING
 
@@ -116,98 +105,119 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
     )
     return f"""<section aria-labelledby="project-{number}" class="{style}">
 <h2 id="project-{number}">{escape(status.project)} <span class="state">{words}</span></h2>
-{_troubles(status, now)}
+{_failures(status, now)}
 {_numbers(status)}
 <p>{escape(_source(status))}</p>
 <div class="operations">
 {operations}
 </div>
-</section>"""
+</section>
+"""
 
 
-def _troubles(status: ProjectStatus, now: float) -> str:
-    troubles = [trouble for operation in status.operations.values() for trouble in operation.troubles]
-    if not troubles:
+def _failures(status: ProjectStatus, now: float) -> str:
+    failures = [failure for operation in status.operations.values() for failure in operation.failures]
+    if not failures:
         return ""
-    items = "\n".join(_trouble(trouble, now) for trouble in sorted(troubles, key=lambda trouble: trouble.since))
-    return f'<h3>What fails</h3>\n<ul class="troubles">\n{items}\n</ul>'
+    items = "\n".join(_failure(failure, now) for failure in sorted(failures, key=lambda failure: failure.since))
+    return f'<h3>Current API errors</h3>\n<ul class="troubles">\n{items}\n</ul>'
 
 
-def _trouble(trouble: Trouble, now: float) -> str:
-    cause = explain(trouble.error)
+def _failure(failure: Failure, now: float) -> str:
+    cause = explain(failure.error)
     return (
-        f"<li><strong>{escape(trouble.error.operation)}</strong>: {escape(cause.what)}, "
-        f"since <time>{escape(date_and_time(trouble.since))}</time> ({escape(ago(now - trouble.since))})."
+        f"<li><strong>{escape(failure.error.operation)}</strong>: {escape(cause.what)}, "
+        f"since <time>{escape(date_and_time(failure.since))}</time> ({escape(ago(now - failure.since))})."
         f"<br>What to do: {escape(cause.remedy)}.</li>"
     )
 
 
 def _numbers(status: ProjectStatus) -> str:
-    states = Counter[str]()
-    for (state, _, _), count in status.counts.sessions.items():
+    counts, states = status.counts, Counter[str]()
+    for (state, _, _), count in counts.sessions.items():
         states[state if state in DOCUMENTED_STATES else "other states"] += count
-    told: list[tuple[str, str]] = [("users", str(status.configured))]
+    numbers: list[tuple[str, int]] = [("users", status.configured)]
     if status.sessions_known:
-        told += [(state, str(states[state])) for state in DOCUMENTED_STATES]
-        told += [("other states", str(states["other states"]))] if states["other states"] else []
-        told.append((f"{INIT_FAIL} since the start", str(status.init_failures.total)))
+        numbers += [(state, states[state]) for state in DOCUMENTED_STATES]
+        numbers += [("other states", states["other states"])] if states["other states"] else []
+        numbers.append((f"{INIT_FAIL} since exporter start", status.init_failures.total))
     if status.accounts_known:
-        counts = status.counts
-        told += [("locked", str(counts.locked)), ("expired", str(counts.expired)), ("disabled", str(counts.disabled))]
-    told += [("unknown to the cloud", str(status.counts.missing))] if status.counts.missing else []
-    return _facts("numbers", told)
+        numbers += [("locked", counts.locked), ("expired", counts.expired), ("disabled", counts.disabled)]
+    numbers += [("unknown to the cloud", counts.missing)] if counts.missing else []
+    return _facts("numbers", ((name, str(number)) for name, number in numbers))
 
 
 def _source(status: ProjectStatus) -> str:
     how = {
-        "per_user": "asked for user by user",
-        "bulk": "swept for all users at once, and asked for user by user in turn",
+        "per_user": "queried user by user",
+        "bulk": "read by scans of all users, and each user is queried in turn",
     }
     return f"Sessions are {how[status.source.name]}: {status.source.reason}."
 
 
 def _operation(ident: str, name: str, operation: OperationStatus, status: ProjectStatus, now: float) -> str:
-    facts = _facts("", _course(operation, status, now))
+    current, cycle = operation.cycles.current, ""
+    if current:
+        bar = _bar("progress", current.done, current.total)
+        cycle = f"<p><label>Current cycle: {current.done} of {current.total} {current.entries}\n{bar}</label></p>"
     return f"""<article aria-labelledby="operation-{escape(ident)}">
-<h3 id="operation-{escape(ident)}">{escape(_WHAT.get(name, name))} <small>{escape(name)}</small></h3>
-<p><label>{operation.fresh} of {status.configured} users covered
+<h3 id="operation-{escape(ident)}">{escape(_TITLES.get(name, name))} <small>{escape(name)}</small></h3>
+<p><label>Fresh answers for {operation.fresh} of {status.configured} users
 {_bar("meter", operation.fresh, status.configured)}</label></p>
-{_under_way(operation)}
-{facts}
+{cycle}
+{_facts("", _polling(operation, status, now))}
 </article>"""
-
-
-def _under_way(operation: OperationStatus) -> str:
-    current = operation.rounds.current
-    if current is None:
-        return ""
-    return f"""<p><label>Round under way: {current.asked} of {current.total} {current.entries}
-{_bar("progress", current.asked, current.total)}</label></p>"""
 
 
 def _bar(element: str, value: int, most: int) -> str:
     return f'<{element} value="{value}" max="{max(most, 1)}">{value} of {most}</{element}>'
 
 
-def _course(operation: OperationStatus, status: ProjectStatus, now: float) -> Iterator[tuple[str, str]]:
-    """The facts on how the polling goes."""
-    rounds = operation.rounds
-    if rounds.last and rounds.last_duration is not None and rounds.last_ended is not None:
-        failed = ", ".join(f"{users} failed with {outcome}" for outcome, users in rounds.last.failed.most_common())
-        ended = f"took {lasting(rounds.last_duration)}, ended {ago(now - rounds.last_ended)}"
-        yield "last round", f"{ended}, {failed or 'all answered'}"
+def _polling(operation: OperationStatus, status: ProjectStatus, now: float) -> Iterator[tuple[str, str]]:
+    cycles = operation.cycles
+    if cycles.last and cycles.last_duration is not None and cycles.last_ended is not None:
+        failed = ", ".join(f"{users} failed with {outcome}" for outcome, users in cycles.last.failed.most_common())
+        ended = f"took {lasting(cycles.last_duration)}, ended {ago(now - cycles.last_ended)}"
+        yield "last cycle", f"{ended}, {failed or 'all answered'}"
     else:
-        yield "last round", "none yet"
+        yield "last cycle", "none yet"
     if status.paused:
-        until = f", until {clock(rounds.next_at)} UTC at the latest" if rounds.next_at and rounds.next_at > now else ""
-        yield "next round", f"paused, since the cloud refuses the credentials{until}"
-    elif rounds.next_at is not None:
-        yield "next round", f"in {lasting(rounds.next_at - now)}" if rounds.next_at > now else "when this one ends"
+        until = f", until {clock(cycles.next_at)} UTC at the latest" if cycles.next_at and cycles.next_at > now else ""
+        yield "next cycle", f"paused because the cloud rejected the credentials{until}"
+    elif cycles.next_at is not None:
+        yield "next cycle", f"in {lasting(cycles.next_at - now)}" if cycles.next_at > now else "after the current one"
     yield "interval", lasting(operation.interval)
-    calls = 0.0 if status.paused else operation.calls * 60 / operation.interval
-    yield "calls a minute", f"{calls:.0f} of {status.rate_limit:g} allowed"
+    requests = 0.0 if status.paused else operation.requests * 60 / operation.interval
+    yield "requests per minute", f"{requests:.0f} of {status.rate_limit:g} allowed"
 
 
 def _facts(style: str, facts: Iterable[tuple[str, str]]) -> str:
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     return f'<dl class="{style}">{items}</dl>' if style else f"<dl>{items}</dl>"
+
+
+def clock(moment: float) -> str:
+    """Return ``21:03:05`` in UTC for seconds since 1970."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
+
+
+def date_and_time(moment: float) -> str:
+    """Return ``2026-01-02 21:03:05 UTC`` for seconds since 1970."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def lasting(seconds: float) -> str:
+    """Return ``3.2 s``, ``59 s``, ``5 min`` or ``1 h 30 min``: the two largest units."""
+    if seconds < _SHORT:
+        return f"{max(seconds, 0.0):.1f} s"
+    rest, parts = round(seconds), []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def ago(seconds: float) -> str:
+    """Return ``just now`` or ``59 s ago``."""
+    return f"{lasting(seconds)} ago" if seconds >= 1 else "just now"

@@ -1,45 +1,39 @@
-"""Basic auth: who is let in, checked in a way that neither time nor load tell about or help with guessing."""
-
-from __future__ import annotations
+"""Basic auth, checked so that neither response times nor load help with guessing."""
 
 import asyncio
 import base64
 import hashlib
 import secrets
 from collections import Counter, OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import bcrypt
 import structlog
 
 from exporter.threads import in_a_thread
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-LONGEST = 72
-"""Bytes of a password that bcrypt hashes. A longer one is refused: it would be compared only in part."""
-
-_REMEMBERED = 100  # passwords that were right
-_WAITING = 16  # checks, the one under way included: each takes a core for a twentieth of a second and more
-_WAITING_OF_ONE = 4  # of one address, so that there is room for others
+LONGEST = 72  # bytes of a password that bcrypt compares. Longer passwords are rejected.
+_REMEMBERED = 100  # correct passwords
+_WAITING = 16  # checks, including the running one; each takes at least 50 ms of a core
+_WAITING_OF_ONE = 4  # per client address, to leave room for others
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Login(NamedTuple):
-    """Whom a request says that it comes from."""
+    """The user name and password of a request."""
 
     name: bytes
     password: bytes
 
 
 class BusyError(Exception):
-    """Too many passwords are waiting to be checked."""
+    """Too many passwords are waiting for their check."""
 
 
 def login(authorization: str | None) -> Login | None:
-    """What an Authorization header says; None if it is no basic auth."""
+    """Return the login in an Authorization header, or None if it is not basic auth."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -51,10 +45,10 @@ def login(authorization: str | None) -> Login | None:
 
 
 class Passwords:
-    """Checks one password at a time, and remembers those that were right.
+    """Checks one password at a time and remembers the correct ones.
 
-    Wrong ones are not remembered, so that no number of them can push out a right one. An unknown user's password is
-    checked as if it were a known one's, against a hash that the name always leads to.
+    Wrong ones are not remembered, so they cannot push out correct ones. The password of an unknown user is checked
+    against the hash of a known user. The same name always gets the same hash.
     """
 
     def __init__(self, check: Callable[[bytes, bytes], bool] = bcrypt.checkpw) -> None:
@@ -66,10 +60,10 @@ class Passwords:
         self._in_trouble = False
 
     async def admits(self, users: Mapping[bytes, bytes], given: Login, address: str) -> bool:
-        """Whether the password is that of the user; ``users`` gives their hashes, and there is at least one.
+        """Return whether the password is correct. ``users`` holds the bcrypt hash of at least one user.
 
         Raises:
-            BusyError: too many checks are waiting, in all or for this address.
+            BusyError: too many checks are waiting, overall or for this client address.
         """
         hashed = users.get(given.name) or list(users.values())[self._digest(given.name)[0] % len(users)]
         key = self._digest(given.name, hashed, given.password)
@@ -93,13 +87,13 @@ class Passwords:
                 return await in_a_thread(lambda: self._matches(password, hashed))
         finally:
             self._waiting[address] -= 1
-            self._waiting += Counter()  # forgets those at zero
+            self._waiting += Counter()  # drops zeros
 
     def _matches(self, password: bytes, hashed: bytes) -> bool:
-        """Takes up to half a minute."""
+        """Check a password with bcrypt, which takes up to half a minute."""
         try:
             matches = self._check(password, hashed)
-        except BaseException as error:  # noqa: BLE001 - what bcrypt panics with is no Exception
+        except BaseException as error:  # noqa: BLE001 - a panic in bcrypt is not an Exception
             if not self._in_trouble:
                 _logger.error("password_check_failed", error=type(error).__name__)  # noqa: TRY400 - it may hold secrets
             self._in_trouble = True

@@ -1,39 +1,28 @@
-"""Serves an application as the settings and the web file want it, and within limits."""
-
-from __future__ import annotations
+"""Serves the application with the TLS, users and headers of the web file, within limits."""
 
 import asyncio
 import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
+from aiohttp.typedefs import Handler
 
+from exporter.web.connections import Limits
+from exporter.web.current import CurrentWebFile
 from exporter.web.listener import Listener
 from exporter.web.passwords import BusyError, Passwords, login
 
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import AsyncIterator, Sequence
-
-    from aiohttp.typedefs import Handler
-
-    from exporter.web.connections import Limits
-    from exporter.web.current import CurrentWebFile
-
-_NAME = "workspace-exporter"  # aiohttp would tell its version and Python's
-_LONGEST_LINE = 8190  # bytes, of the request line and of a header each
+_NAME = "workspace-exporter"  # instead of the versions of aiohttp and Python
+_LONGEST_LINE = 8190  # bytes of the request line, and of each header
 _MOST_HEADERS = 64
-_LONGEST_BODY = 1024  # bytes; nothing takes one
 
 
 class Server:
-    """Whom the web file admits, at the sockets that it was told to listen at last.
-
-    Another ``web_file`` and other sockets may be given to it at any time.
-    """
+    """An HTTP server for the users that the web file admits. ``web_file`` and sockets may be replaced at any time."""
 
     def __init__(self, web_file: CurrentWebFile, limits: Limits) -> None:
         self.web_file = web_file
@@ -44,22 +33,22 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it is served, as a URL."""
+        """The server's URL."""
         host, port = self._bound
         scheme = "https" if self.web_file.in_force.tls else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve at these sockets from now on, and close those before."""
+        """Serve at these sockets and close the previous ones."""
         self._bound = sockets[0].getsockname()[:2]
         self._listener.listen(sockets)
 
     @asynccontextmanager
     async def running(self, app: web.Application) -> AsyncIterator[None]:
-        """Ready to serve the application as long as the context lasts; requests under way may then end."""
+        """Serve the application while the context lasts. Open requests may then complete."""
         app.middlewares.append(self._admit)
         app.on_response_prepare.append(self._finish)
-        runner = web.AppRunner(app, shutdown_timeout=self._limits.shutdown / 2)  # it is waited for twice
+        runner = web.AppRunner(app, shutdown_timeout=self._limits.shutdown / 2)  # aiohttp waits for it twice
         logging.getLogger("aiohttp.server").addFilter(_is_ours)
         await runner.setup()
         assert runner.server
@@ -81,7 +70,8 @@ class Server:
         finally:
             await self._listener.stop()
             await runner.cleanup()
-            self._listener.connections.abort_all()  # also those whose clients take no more bytes
+            await self._listener.connections.flush(self._limits.shutdown / 2)
+            self._listener.connections.abort_all()  # including clients that do not read
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -105,15 +95,15 @@ class Server:
             response.headers[hdrs.CONNECTION] = "close"
 
     def _is_outdated(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Whether a connection was opened when other rules held, or by another address."""
+        """Return whether a connection was opened with other TLS settings or at a former address."""
         if transport is None:
             return False
-        other_rules = transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls
-        return other_rules or self._listener.connections.is_outdated(transport)
+        other_tls = transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls
+        return other_tls or self._listener.connections.is_outdated(transport)
 
 
 class _Protocol(web.RequestHandler):
-    """Also answers what is no HTTP, which no application gets to see, by our name."""
+    """Sends our name in answers to requests that are not HTTP too. They never reach the application."""
 
     __slots__ = ()
 
@@ -130,8 +120,8 @@ class _Protocol(web.RequestHandler):
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a server's complaint is about us.
+    """Return whether an error logged by aiohttp is ours.
 
-    It is not where what came is no HTTP, and might hold somebody's password, or where a client has gone.
+    Requests that are not HTTP are not, and might hold a password. Lost connections are not either.
     """
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | ConnectionError))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.plan import Plan, Tell
 
-    from exporter.simulator.calls import Calls
+    from exporter.simulator import Calls
 
 NAME = "calls"
 USERS_OF_TARGET = 10_000

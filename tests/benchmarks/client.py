@@ -31,7 +31,7 @@ from support.certificates import certificate
 from exporter.cloud import models
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.client import Client, Endpoints
-from exporter.cloud.credentials import Kept
+from exporter.cloud.credentials import StaticCredentials
 from exporter.cloud.transport import Transport, proxy_from_environment, tls_context
 from exporter.simulator import DEMO_PROJECT_ID, Request, Simulator, SimulatorOptions
 
@@ -180,9 +180,9 @@ async def _made(call: Call, calls: int) -> None:
 @contextlib.asynccontextmanager
 async def exporter_client(url: str, tls: Path | None, auth: Auth) -> AsyncIterator[Call]:
     """The exporter's own."""
-    transport = Transport(timeout=10, connections=CONCURRENCY, proxy_for=proxy_from_environment, tls=tls_context(tls))
+    transport = Transport(timeout=10, proxy_for=proxy_from_environment, tls=tls_context(tls))
     async with transport:
-        client = Client(DEMO_PROJECT_ID, Endpoints(url, url), Kept(lambda: auth), transport)
+        client = Client(DEMO_PROJECT_ID, Endpoints(url, url), StaticCredentials(lambda: auth), transport)
         yield client.list_session_by_user_name
 
 

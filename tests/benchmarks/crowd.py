@@ -70,7 +70,7 @@ class Crowd:
         return [*map(self._standing, range(first, end)), *failed]
 
     def entries(self, now: float) -> Sequence[Entry]:
-        """See Listing."""
+        """See Population."""
         begun = [failure for failure in self._failures if failure.at - _INIT_SECONDS <= now]
         return [*(_entry(self._failed(failure, now)) for failure in reversed(begun)), *self._entries]
 

@@ -84,7 +84,8 @@ class Told:
                 return await self._ready()
             case "poll":
                 settings = _loaded(self._file, question)
-                self._running.exporter.adopt(prepared(settings, time.time, self._running.exporter.setup))
+                exporter = self._running.exporter
+                await exporter.adopt(*prepared(settings, time.time, exporter.setup))
                 return {}
             case "watch":
                 return await self._watch(question["seconds"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.plan import Plan, Tell
 
-    from exporter.app import Exporter
+    from exporter.runner import Exporter
     from exporter.simulator import Simulator
 
 NAME = "freshness"

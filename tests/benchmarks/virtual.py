@@ -12,12 +12,12 @@ import structlog
 from benchmarks.crowd import Crowd, user_name
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
-from exporter import app, config
-from exporter.app import Exporter
+from exporter import config, runner
 from exporter.cloud import connect
 from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Answer, Transport
 from exporter.metrics.exposition import TEXT
+from exporter.runner import Exporter
 from exporter.setup import prepared
 from exporter.simulator import DEMO_PROJECT_ID, DEMO_TOKEN, Request, Simulator, SimulatorOptions
 
@@ -77,9 +77,11 @@ async def polling(
     """An exporter that polls and publishes as long as the context lasts."""
     with (
         patch.object(connect, "Transport", lambda **_: _InProcess(simulator)),
-        patch.object(app, "PUBLISH_INTERVAL", publish_interval),
+        patch.object(runner, "PUBLISH_INTERVAL", publish_interval),
     ):
-        exporter = Exporter(prepared(wanted, wall_clock), wall_clock)
+        setup, plans = prepared(wanted, wall_clock)
+        exporter = Exporter(setup, wall_clock)
+        await exporter.adopt(setup, plans)
         running = asyncio.create_task(exporter.run())
         try:
             yield exporter
@@ -125,7 +127,7 @@ class _InProcess(Transport):
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def _exchange(self, request: Question) -> Answer:
+    async def _exchange(self, request: Question, _: object) -> Answer:
         target = f"{request.full_path}?{request.query}" if request.query else request.full_path
         response = self._simulator.handle(Request(request.method, target, request.headers, request.body))
         await asyncio.sleep(LATENCY)

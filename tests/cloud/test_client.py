@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.lanes import Querying
 from support.promises import Promise
 
 from exporter import config, logs
-from exporter.cloud import metadata, models, regions
+from exporter.cloud import chain, models, regions
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.client import (
     IAM_ACTIONS,
@@ -38,6 +39,7 @@ from exporter.cloud.errors import (
 from exporter.cloud.iam import OPERATION as CREATE_TOKEN
 from exporter.cloud.models import Session, UserDetail
 from exporter.cloud.transport import Transport, tls_context
+from exporter.polling.gate import KeyGate, Paused
 from exporter.simulator import (
     DEMO_ACCESS_KEY,
     DEMO_DOMAIN,
@@ -120,7 +122,7 @@ async def connecting(
             **changes,
         }
         settings = config.build(config.Layer("test", {"projects": [project]}))
-        async with connected(settings.projects[0], settings, TLS, now) as connection:
+        async with connected(settings.projects[0], settings, TLS, now, KeyGate()) as connection:
             yield connection
 
 
@@ -131,7 +133,7 @@ def asked(simulator: Simulator) -> list[tuple[str, int]]:
 
 def test_operations_have_their_official_names() -> None:
     """The simulator knows each operation by the same name, and what it does without a permission agrees, below."""
-    assert set(IAM_ACTIONS) == set(OPERATIONS)
+    assert {known.name: known.action for known in OPERATIONS if known.action} == IAM_ACTIONS
 
 
 class TestWaysToAuthenticate:
@@ -150,7 +152,7 @@ class TestWaysToAuthenticate:
             swept = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
         assert swept.sessions[0] == ("bob", Session(id="session of bob", session_state="Active", started=STARTED))
         assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
-        assert {status for operation, status in asked(simulator) if operation in OPERATIONS} == {200}
+        assert {status for operation, status in asked(simulator) if operation in IAM_ACTIONS} == {200}
 
     async def test_a_token(self) -> None:
         """A token needs nothing but the call itself, and its end is unknown."""
@@ -188,7 +190,7 @@ class TestWaysToAuthenticate:
 
         simulator.handle = replace_then_answer  # type: ignore[method-assign] # for this one instance
         async with connecting(simulator, {"token_file": str(file)}) as connection:
-            await connection.client.list_users([], 0)
+            await Querying(connection).list_users()
         assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200)]
 
     @pytest.mark.bad_input
@@ -252,10 +254,11 @@ class TestWaysToAuthenticate:
         """However many calls find it refused, one new token is asked for, and each call is repeated once."""
         simulator = Simulator()
         async with connecting(simulator, PASSWORD) as connection:
-            await connection.client.list_users([], 0)
+            polling = Querying(connection)
+            await polling.list_users()
             simulator.tokens.revoke_all()
             simulator.calls.counts.clear()
-            pages = await asyncio.gather(*(connection.client.list_users([], 0) for _ in range(10)))
+            pages = await asyncio.gather(*(polling.list_users() for _ in range(10)))
         assert len(pages) == 10
         assert simulator.calls.counts[CREATE_TOKEN, 201] == 1
         assert simulator.calls.counts[LIST_USERS, 200] == 10
@@ -266,8 +269,11 @@ class TestWaysToAuthenticate:
         """A second refusal is final for the call: no third try."""
         simulator = Simulator(SimulatorOptions(faults=parse_faults("ListUsers:401=1")))
         async with connecting(simulator, PASSWORD) as connection:
+            polling = Querying(connection)
             with pytest.raises(Unauthorized) as refused:
-                await connection.client.list_users([], 0)
+                await polling.list_users()
+            with pytest.raises(Paused):
+                await polling.list_users()
         assert refused.value.operation == LIST_USERS
         assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 401)] * 2
 
@@ -285,7 +291,7 @@ class TestWaysToAuthenticate:
         ("auth", "simulated", "told"),
         [
             (PASSWORD, CREATE_TOKEN, f"operation={CREATE_TOKEN} code=503"),
-            (NOTHING, "SecurityKey", f"operation={metadata.OPERATION} code=no_credentials"),
+            (NOTHING, "SecurityKey", f"operation={chain.METADATA_OPERATION} code=no_credentials"),
         ],
         ids=["password", "metadata"],
     )
@@ -315,10 +321,12 @@ class TestWaysToAuthenticate:
         answer = simulator.handle
         simulator.handle = lambda request: replace(answer(request), **changes)  # type: ignore[method-assign] # for this one instance
         async with connecting(simulator, PASSWORD) as connection:
-            for _ in range(2):
-                with pytest.raises(InvalidResponse) as failed:
-                    await connection.client.list_users([], 0)
-                assert failed.value.operation == CREATE_TOKEN
+            polling = Querying(connection)
+            with pytest.raises(InvalidResponse) as failed:
+                await polling.list_users()
+            assert failed.value.operation == CREATE_TOKEN
+            with pytest.raises(Paused):
+                await polling.list_users()
         assert asked(simulator) == [(CREATE_TOKEN, 201)]
 
     async def test_a_password_file_that_cannot_be_read(self, tmp_path: Path) -> None:
@@ -383,10 +391,12 @@ class TestWaysToAuthenticate:
         """Where nothing gives any keys, the error says all that was tried, and nothing else is asked."""
         simulator = Simulator(SimulatorOptions(faults=parse_faults("SecurityKey:404=1")))
         async with connecting(simulator, NOTHING) as connection:
-            for _ in range(3):
-                with pytest.raises(NoCredentials, match="no auth is configured") as nothing:
-                    await connection.client.list_users([], 0)
-                assert nothing.value.operation == metadata.OPERATION
+            polling = Querying(connection)
+            with pytest.raises(NoCredentials, match="auth is not set") as nothing:
+                await polling.list_users()
+            assert nothing.value.operation == chain.METADATA_OPERATION
+            with pytest.raises(Paused):
+                await polling.list_users()
         assert asked(simulator) == [("unknown", 404), ("SecurityKey", 404)]
 
     async def test_the_sdks_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,16 +448,15 @@ class TestWrongCredentials:
         assert len(refused.value.request_id or "") == 32
 
     async def test_a_wrong_password_is_tried_once(self) -> None:
-        """Many calls at once, and again and again, ask IAM once; the error is IAM's."""
+        """However many requests need a token at once, and again and again: IAM gets one request."""
         simulator = Simulator()
         async with connecting(simulator, {**PASSWORD, "password": "wrong"}) as connection:
-            for _ in range(3):
-                results = await asyncio.gather(
-                    *(connection.client.list_users([], 0) for _ in range(10)), return_exceptions=True
-                )
-                assert {(type(each), getattr(each, "operation", "")) for each in results} == {
-                    (Unauthorized, CREATE_TOKEN)
-                }
+            polling = Querying(connection)
+            for first in ({Unauthorized, Paused}, {Paused}, {Paused}):
+                results = await asyncio.gather(*(polling.list_users() for _ in range(10)), return_exceptions=True)
+                assert {type(each) for each in results} == first
+            assert polling.lane.access.failure
+            assert polling.lane.access.failure.operation == CREATE_TOKEN
         assert asked(simulator) == [(CREATE_TOKEN, 401)]
 
     async def test_a_clock_that_is_off(self) -> None:
@@ -619,7 +628,7 @@ class TestRefusals:
                 "auth": TOKEN,
             }
             settings = config.build(config.Layer("test", {"projects": [project], "poll": {"timeout": 0.1}}))
-            async with connected(settings.projects[0], settings, TLS, time.time) as connection:
+            async with connected(settings.projects[0], settings, TLS, time.time, KeyGate()) as connection:
                 with pytest.raises(CloudError) as failed:
                     await connection.client.list_users([], 0)
                 assert connection.telemetry.attempts == {(LIST_USERS, outcome): 1}
@@ -677,7 +686,7 @@ class TestHosts:
             "auth": TOKEN,
         }
         settings = config.build(config.Layer("test", {"projects": [project]}))
-        async with connected(settings.projects[0], settings, TLS, time.time) as connection:
+        async with connected(settings.projects[0], settings, TLS, time.time, KeyGate()) as connection:
             await connection.client.list_session_by_user_name("alice")
             await connection.client.list_user_detail("1")
             await connection.client.list_users(["alice", "bob"], 100)
@@ -710,7 +719,7 @@ class TestHosts:
             "auth": PASSWORD,
         }
         settings = config.build(config.Layer("test", {"projects": [project]}))
-        async with connected(settings.projects[0], settings, TLS, time.time) as connection:
+        async with connected(settings.projects[0], settings, TLS, time.time, KeyGate()) as connection:
             with pytest.raises(NoCredentials, match="enough"):
                 await connection.client.list_users([], 0)
         assert called == [("POST", f"{expected}/v3/auth/tokens")]

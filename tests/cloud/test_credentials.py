@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +16,11 @@ from exporter import config, logs
 from exporter.cloud.auth import AccessKey, Auth, Token
 from exporter.cloud.bodies import ErrorBody
 from exporter.cloud.chain import Link
-from exporter.cloud.credentials import RENEW_AHEAD, Kept, Lease, Leased
+from exporter.cloud.credentials import RENEW_AHEAD, RenewedCredentials, StaticCredentials, TemporaryCredentials
 from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
 from exporter.cloud.iam import IamUser, seconds
-from exporter.cloud.renewal_log import RenewalLog
 from exporter.cloud.transport import Answer, Request
+from exporter.polling.gate import KeyGate
 from exporter.secrets import ChangingFile, secret
 
 if TYPE_CHECKING:
@@ -45,25 +44,25 @@ class Lender:
     failure: CloudError | None = None
     asked: list[float] = field(default_factory=list)
 
-    async def __call__(self) -> Lease:
+    async def __call__(self) -> TemporaryCredentials:
         self.asked.append(self.now())
         number = len(self.asked)
         await asyncio.sleep(self.latency)
         if self.failure:
             raise self.failure
-        return Lease(Token(f"token {number}"), wall_clock() + self.life)
+        return TemporaryCredentials(Token(f"token {number}"), wall_clock() + self.life)
 
     @staticmethod
     def now() -> float:
         return wall_clock() - EPOCH
 
 
-def leasing(lender: Lender, now: Callable[[], float] = wall_clock) -> Leased:
+def leasing(lender: Lender, now: Callable[[], float] = wall_clock) -> RenewedCredentials:
     """Credentials that the lender lends to a project."""
-    return Leased(lender, now, RenewalLog("berlin"))
+    return RenewedCredentials(lender, now, "berlin", KeyGate())
 
 
-async def use(leased: Leased, every: float, until: float) -> list[Auth | CloudError]:
+async def use(leased: RenewedCredentials, every: float, until: float) -> list[Auth | CloudError]:
     """Ask for authentication again and again, as polling does; what came of it."""
     results: list[Auth | CloudError] = []
     while Lender.now() < until:
@@ -260,71 +259,6 @@ def test_without_a_lease_that_lasts_nothing_is_told_of_renewals(capsys: pytest.C
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize(
-    ("failure", "pauses"),
-    [
-        (UNREACHABLE, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]),
-        (REFUSED, [60, 120, 240, 480, 900, 900]),
-    ],
-    ids=["unreachable", "refused"],
-)
-def test_pauses_after_failures(failure: CloudError, pauses: list[float]) -> None:
-    """Failed renewals are tried again after doubled pauses of at most 15 minutes, a refusal much later."""
-
-    async def scenario() -> None:
-        lender = Lender(latency=0, failure=failure)
-        results = await use(leasing(lender), 1.0, HOUR)
-        assert set(results) == {failure}
-        observed = [after - before for before, after in pairwise(lender.asked)]
-        assert observed == pauses[: len(observed)]
-        assert len(observed) > len(pauses) - 3
-
-    run_virtually(scenario())
-
-
-def test_refusals_lock_no_account() -> None:
-    """Within any 15 minutes a wrong password is tried fewer than five times."""
-
-    async def scenario() -> None:
-        lender = Lender(latency=0, failure=REFUSED)
-        await use(leasing(lender), 1.0, 6 * HOUR)
-        for begin in lender.asked:
-            assert sum(begin <= time < begin + 15 * MINUTE for time in lender.asked) < 5
-
-    run_virtually(scenario())
-
-
-def test_weeks_of_failures_end_in_a_lease() -> None:
-    """However often the renewal has failed, it goes on at the longest pause and recovers by itself."""
-
-    async def scenario() -> None:
-        lender = Lender(latency=0, failure=UNREACHABLE)
-        leased = leasing(lender)
-        assert set(await use(leased, 15 * MINUTE, 21 * DAY)) == {UNREACHABLE}
-        assert len(lender.asked) > 2000
-        lender.failure = None
-        await asyncio.sleep(15 * MINUTE)
-        assert isinstance(await leased.current(), Token)
-
-    run_virtually(scenario())
-
-
-def test_a_success_forgets_the_failures() -> None:
-    """After a good renewal the pauses begin anew."""
-
-    async def scenario() -> None:
-        lender = Lender(life=10 * MINUTE, latency=0, failure=UNREACHABLE)
-        leased = leasing(lender)
-        await use(leased, 1.0, HOUR)
-        lender.failure = None
-        await use(leased, 1.0, 2 * HOUR)
-        lender.failure, before = UNREACHABLE, len(lender.asked)
-        await use(leased, 1.0, 2 * HOUR + 10 * MINUTE)
-        assert [after - before for before, after in pairwise(lender.asked[before:])][:3] == [5, 10, 20]
-
-    run_virtually(scenario())
-
-
 def test_a_lease_that_has_ended_by_our_clock_is_not_renewed_with_every_call() -> None:
     """With a clock that is far ahead every lease seems over: it is used all the same, for half a minute each."""
 
@@ -340,7 +274,7 @@ def test_a_lease_that_has_ended_by_our_clock_is_not_renewed_with_every_call() ->
 async def test_what_is_kept_is_read_each_time() -> None:
     """Kept authentication is whatever stands there now, also after a refusal, and has no known end."""
     tokens = iter("abc")
-    kept = Kept(lambda: Token(next(tokens)))
+    kept = StaticCredentials(lambda: Token(next(tokens)))
     first = await kept.current()
     assert (first, await kept.renewed(first), await kept.current()) == (Token("a"), Token("b"), Token("c"))
     assert kept.expires_at is None
@@ -353,7 +287,7 @@ async def test_what_cannot_be_read_is_no_authentication(error: Exception) -> Non
     def read() -> Token:
         raise error
 
-    kept = Kept(read)
+    kept = StaticCredentials(read)
     for asking in (kept.current(), kept.renewed(Token("a"))):
         with pytest.raises(NoCredentials) as refused:
             await asking
@@ -384,7 +318,7 @@ class TestChangingFile:
         path.write_text("one", "utf-8")
         file = ChangingFile(path)
         file.read()
-        monkeypatch.setattr(type(path), "read_text", None)
+        monkeypatch.setattr("exporter.secrets.read_bytes", None)
         assert file.read() == "one"
 
     @pytest.mark.parametrize("content", [b"one", b" one\n", b"\r\n\tone\r\n\r\n", b"\xef\xbb\xbfone\n"])
@@ -438,9 +372,9 @@ def test_secrets_are_shown_by_nothing() -> None:
     holders = [
         token,
         key,
-        Lease(token, 0.0),
-        Lease(key, 0.0),
-        Kept(lambda: Token("hush")),
+        TemporaryCredentials(token, 0.0),
+        TemporaryCredentials(key, 0.0),
+        StaticCredentials(lambda: Token("hush")),
         leasing(Lender()),
         Link("environment", lambda: key, "p"),
         IamUser("https://h", "d", "u", lambda: "hush", "p"),

@@ -1,4 +1,4 @@
-"""From a status and an error code to an error, and what it says."""
+"""The error for a status and an error code, and its text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from exporter.cloud.errors import (
     ],
 )
 def test_statuses_become_classes(status: int, kind: type[Refused]) -> None:
-    """Each status has exactly its class, and carries what support asks for."""
+    """Each status has its class, and the error has the code and the id for support."""
     error = refusal("ListUsers", status, "WKS.00170404", "request-1")
     assert type(error) is kind
     assert (error.operation, error.outcome, error.status) == ("ListUsers", str(status), status)
@@ -49,26 +49,26 @@ def test_statuses_become_classes(status: int, kind: type[Refused]) -> None:
 
 @pytest.mark.parametrize("code", ["APIG.0101", "APIGW.0101", "APIG.0301", None])
 def test_a_gateways_404_says_nothing_about_a_user(code: str | None) -> None:
-    """Where the gateway knows no such API, or says nothing to tell who speaks, no user is declared missing."""
+    """A 404 of the gateway, or without a code, does not make a user unknown."""
     assert type(refusal("ListUserDetail", 404, code, None)) is Refused
 
 
 @pytest.mark.parametrize("code", ["WKS.00170404", "APIGATEWAY", "404"])
 def test_a_services_404_is_about_the_user(code: str) -> None:
-    """Any code of another than the gateway is the service's own."""
+    """All codes without the gateway's prefix are the service's own."""
     assert type(refusal("ListUserDetail", 404, code, None)) is NotFound
 
 
 @pytest.mark.parametrize("code", ["APIG.0308", "APIGW.0308", "APIGW.0301", None])
 @pytest.mark.parametrize(("status", "kind"), [(401, Unauthorized), (403, Forbidden), (429, Throttled)])
 def test_the_gateways_other_statuses_count(status: int, kind: type[Refused], code: str | None) -> None:
-    """For all statuses but 404 it does not matter who says them."""
+    """For all other statuses it does not matter who sends them."""
     assert type(refusal("ListUsers", status, code, None)) is kind
 
 
 @pytest.mark.parametrize("kind", [Unauthorized, Forbidden, NotFound, Throttled])
-def test_what_the_cloud_refuses_is_refused(kind: type[CloudError]) -> None:
-    """Every refusal is a Refused, so that callers need not know them all."""
+def test_an_error_status_is_refused(kind: type[CloudError]) -> None:
+    """Every error with a status is a Refused, so callers need not know all classes."""
     assert issubclass(kind, Refused)
 
 
@@ -81,8 +81,8 @@ def test_one_family(kind: type[CloudError]) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["timeout", "connection_error", "tls_error", "invalid_response"])
-def test_without_a_whole_answer_there_is_no_status(outcome: str) -> None:
-    """What went wrong instead of a status is no status."""
+def test_without_a_complete_answer_there_is_no_status(outcome: str) -> None:
+    """The other outcomes are not statuses."""
     assert CloudError("ListUsers", outcome).status is None
 
 
@@ -97,8 +97,8 @@ def test_without_a_whole_answer_there_is_no_status(outcome: str) -> None:
         ),
     ],
 )
-def test_what_an_error_says(error: CloudError, text: str) -> None:
-    """The text names the operation, the outcome, and the rest where it is known."""
+def test_the_text_of_an_error(error: CloudError, text: str) -> None:
+    """The text names the operation and the outcome, and everything else that is known."""
     assert str(error) == text
 
 
@@ -110,7 +110,7 @@ def test_what_an_error_says(error: CloudError, text: str) -> None:
     nested=st.booleans(),
 )
 def test_the_clouds_message_is_left_out(message: str, status: int, shape: tuple[str, str], nested: bool) -> None:
-    """The message may name a person, so neither the text nor the repr of an error holds it."""
+    """The message may name a person, so neither the text nor the repr of an error contains it."""
     error = {shape[0]: "WKS.1", shape[1]: message, "title": message}
     body = msgspec.json.encode({"error": error} if nested else error)
     raised = refusal("ListUsers", status, bodies.error_code(body), None)
@@ -120,8 +120,8 @@ def test_the_clouds_message_is_left_out(message: str, status: int, shape: tuple[
 
 @pytest.mark.bad_input
 @pytest.mark.parametrize("text", ["User anna.private@corp is locked", "x" * 65, "a\nb", "", "WKS.1;"])
-def test_what_is_no_code_is_not_repeated(text: str) -> None:
-    """A code or an id is short and of few characters; in its place somebody may write a person's name."""
+def test_a_text_that_is_no_code_is_not_repeated(text: str) -> None:
+    """A code or an id is short and has few kinds of characters. Other texts may contain a person's name."""
     error = refusal("ListUsers", 500, text, text)
     assert (error.error_code, error.request_id) == ("unreadable", "unreadable")
 

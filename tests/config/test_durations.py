@@ -1,11 +1,12 @@
-"""Durations are Prometheus's, or plain seconds."""
+"""Durations are Prometheus durations or plain seconds."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from exporter.config import Duration, format_duration, parse_duration
+from exporter.config import format_duration, parse_duration
+from exporter.config.values import Duration
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from exporter.config import Duration, format_duration, parse_duration
         ("1e3", 1000),
     ],
 )
-def test_reads_what_prometheus_writes_and_plain_seconds(text: str, seconds: float) -> None:
+def test_prometheus_durations_and_plain_seconds_are_parsed(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds, rel=1e-15)
 
 
@@ -30,13 +31,13 @@ def test_reads_what_prometheus_writes_and_plain_seconds(text: str, seconds: floa
     "text",
     ["", "0", "0s", "-5s", "-5", "1m1h", "1m1m", "1.5m", "5 m", " 5m", "5M", "s", "inf", "nan", "1e999", "٣s"],
 )
-def test_refuses_everything_else(text: str) -> None:
+def test_any_other_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="must be a duration greater than zero"):
         parse_duration(text)
 
 
 @given(st.floats(min_value=0, exclude_min=True, allow_infinity=False))
-def test_every_number_of_seconds_comes_back_from_its_text(seconds: float) -> None:
+def test_formatting_and_parsing_returns_the_same_seconds(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
 
 
@@ -53,7 +54,7 @@ def test_the_shortest_text_is_written() -> None:
 
 @pytest.mark.bad_input
 @pytest.mark.parametrize("value", [True, None, [], 0, -1, float("nan"), float("inf"), 10**400])
-def test_a_field_refuses_what_is_no_positive_time(value: object) -> None:
+def test_a_field_rejects_values_that_are_no_positive_time(value: object) -> None:
     with pytest.raises(ValidationError, match="must be a duration"):
         TypeAdapter(Duration).validate_python(value)
 

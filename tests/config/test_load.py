@@ -1,4 +1,4 @@
-"""From flags, environment and file to settings, with every mistake where it was made."""
+"""From flags, environment and file to settings, with the place of every mistake."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import ConfigError, Layer, Settings, build, environment_layer, flag_layer, load
+from exporter.config import ConfigError, Layer, Settings, build, flag_layer, load
+from exporter.config.layers import environment_layer
 
 PREFIX = "WORKSPACE_EXPORTER_"
 PROJECTS = "projects: [{project_id: p, region: r, users: [alice]}]\n"
@@ -82,7 +83,7 @@ def project(extra: str) -> str:
 
 
 def test_the_complete_example_loads(tmp_path: Path) -> None:
-    """The documented file is right; users of the users file join the list, and secrets stay in their files."""
+    """The documented file is valid; users of the users file join the list, and secrets stay in their files."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/password").write_text("s3cret\n")
     (tmp_path / "users.txt").write_text("user003,77\n")
@@ -130,7 +131,7 @@ def test_sections_merge_key_by_key_and_lists_are_replaced(tmp_path: Path) -> Non
     assert [each.name for each in settings.projects] == ["q"]
 
 
-def test_the_file_may_be_named_by_the_environment_and_the_flag_wins(written: Path) -> None:
+def test_the_environment_can_name_the_file_and_the_flag_wins(written: Path) -> None:
     named = {f"{PREFIX}CONFIG__FILE": str(written / "workspace.yml")}
     assert load({}, named).projects[0].name == "p"
     with pytest.raises(ConfigError, match=r"other.yml: cannot be read \(No such file or directory\)"):
@@ -142,7 +143,7 @@ def test_no_file_is_needed() -> None:
 
 
 def test_texts_take_the_type_of_their_setting() -> None:
-    """What YAML has types for, environment and flags write as text; text stays text however it looks."""
+    """Environment and flags are text, which is converted only for settings of another type."""
     settings = load(
         {"poll.rate_limit": "90", "http.proxy": "http://p:1"},
         ENVIRONMENT
@@ -164,7 +165,7 @@ def test_an_empty_variable_is_not_set() -> None:
     assert load({}, ENVIRONMENT | {f"{PREFIX}HTTP__PROXY": ""}).http.proxy is None
 
 
-def test_a_mistake_names_what_caused_it(tmp_path: Path) -> None:
+def test_a_mistake_names_its_source(tmp_path: Path) -> None:
     (tmp_path / "w.yml").write_text(PROJECTS + "poll: {interval: soon, timeout: now}")
     with pytest.raises(ConfigError) as caught:
         load(
@@ -188,7 +189,7 @@ def test_a_mistake_within_the_projects_variable_names_the_path() -> None:
     )
 
 
-def test_wrong_yaml_in_the_projects_variable_is_placed_without_calling_projects_missing() -> None:
+def test_invalid_yaml_in_the_projects_variable_does_not_make_projects_missing() -> None:
     with pytest.raises(ConfigError) as caught:
         load({}, {f"{PREFIX}PROJECTS": "[{project_id: p"})
     assert [str(mistake)[:72] for mistake in caught.value.mistakes] == [
@@ -205,7 +206,7 @@ def test_unknown_variables_are_mistakes_with_a_suggestion() -> None:
     ]
 
 
-def test_an_unknown_variable_that_is_close_to_none_is_not_answered_with_all_of_them() -> None:
+def test_an_unknown_variable_without_a_similar_one_gets_no_list_of_variables() -> None:
     with pytest.raises(ConfigError) as caught:
         load({}, ENVIRONMENT | {f"{PREFIX}FOO": "1"})
     assert str(caught.value) == f"environment {PREFIX}FOO: is unknown; the README lists all settings"
@@ -224,7 +225,7 @@ def test_an_unknown_variable_that_is_close_to_none_is_not_answered_with_all_of_t
         "PORT_10099_TCP_ADDR",
     ],
 )
-def test_what_kubernetes_injects_for_a_service_of_that_name_is_passed_over(name: str) -> None:
+def test_variables_that_kubernetes_sets_for_a_service_are_ignored(name: str) -> None:
     load({}, ENVIRONMENT | {PREFIX + name: "tcp://10.0.0.1:10099"})
 
 
@@ -237,7 +238,7 @@ def test_an_unknown_flag_path_is_a_mistake() -> None:
     ]
 
 
-def test_without_any_project_the_remedy_is_told() -> None:
+def test_without_projects_the_mistake_names_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"^configuration: projects: is required: name projects in the file"):
         load({}, {})
 
@@ -253,7 +254,7 @@ def test_without_any_project_the_remedy_is_told() -> None:
         (b"a: 1\na: 2", "workspace.yml: line 2, column 1: repeats a key of the same mapping; keep one of them"),
     ],
 )
-def test_a_file_that_is_no_configuration_is_one_mistake(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_a_configuration_is_one_mistake(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "workspace.yml").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load({"config.file": str(tmp_path / "workspace.yml")}, {})
@@ -261,12 +262,12 @@ def test_a_file_that_is_no_configuration_is_one_mistake(tmp_path: Path, content:
     assert str(mistake).replace(f"{tmp_path}/", "").startswith(reason)
 
 
-def test_a_section_that_is_no_mapping_is_told_even_where_the_environment_adds_to_it(tmp_path: Path) -> None:
+def test_a_section_that_is_not_a_mapping_is_a_mistake_even_if_the_environment_adds_to_it(tmp_path: Path) -> None:
     [mistake] = mistakes(tmp_path, PROJECTS + "poll: 5", **{f"{PREFIX}POLL__INTERVAL": "5s"})
     assert mistake == "workspace.yml: poll: must be a mapping of settings"
 
 
-def test_a_projects_id_may_come_from_outside(tmp_path: Path) -> None:
+def test_a_default_project_id_fills_missing_ones(tmp_path: Path) -> None:
     (tmp_path / "w.yml").write_text("projects: [{region: r, users: [a]}, {project_id: q, region: r, users: [a]}]")
     flags = {"config.file": str(tmp_path / "w.yml")}
     assert [each.project_id for each in load(flags, {}, default_project_id="d").projects] == ["d", "q"]
@@ -288,7 +289,7 @@ def test_relative_paths_start_at_the_file_that_names_them(tmp_path: Path, monkey
 
 @pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["token_file: gone", "token_file: .", "token_file: empty", "token_file: two"])
-def test_a_secret_file_of_no_use_is_a_mistake_without_its_text(tmp_path: Path, name: str) -> None:
+def test_an_unusable_secret_file_is_a_mistake_without_its_text(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "two").write_text("s3cret\ns3cret")
     [mistake] = mistakes(tmp_path, project(f"auth: {{{name}}}"))
@@ -298,18 +299,18 @@ def test_a_secret_file_of_no_use_is_a_mistake_without_its_text(tmp_path: Path, n
 
 @pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["metrics.hash_key_file", "http.ca_file"])
-def test_a_path_that_cannot_be_is_a_mistake(name: str) -> None:
-    with pytest.raises(ConfigError, match="is no possible path of a file"):
+def test_an_impossible_path_is_a_mistake(name: str) -> None:
+    with pytest.raises(ConfigError, match="is not a possible path of a file"):
         load({name: "a\0b"}, ENVIRONMENT)
 
 
-def test_a_file_without_certificates_is_no_authority(tmp_path: Path) -> None:
+def test_an_authority_file_without_certificates_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
     [mistake] = mistakes(tmp_path, PROJECTS + "http: {ca_file: ca.pem}")
     assert mistake == "workspace.yml: http.ca_file: the file ca.pem holds no PEM certificates; name a file that does"
 
 
-def test_files_and_schema_are_told_of_together(tmp_path: Path) -> None:
+def test_mistakes_in_files_and_values_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "users.txt").write_text("alice\n,7\n")
     text = "projects: [{project_id: 5, region: r, users_file: users.txt, auth: {token_file: gone}}]"
     assert [mistake.rpartition(": ")[0] for mistake in mistakes(tmp_path, text)][:1] == [
@@ -351,7 +352,7 @@ def test_an_id_of_two_users_is_a_mistake_that_names_both_places(tmp_path: Path) 
         ("bob" * 50, "name: must not be longer than 128 characters"),
     ],
 )
-def test_a_wrong_line_of_a_users_file_is_told_by_its_number_and_never_by_the_name(
+def test_a_wrong_line_of_a_users_file_is_reported_by_number_and_without_name(
     tmp_path: Path, line: str, reason: str
 ) -> None:
     (tmp_path / "users.txt").write_text(f"# head\njane\n{line}\n,2\n", newline="")
@@ -368,25 +369,25 @@ def test_a_users_file_without_any_user_is_a_mistake(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_two_projects_share_is_told_of_once(tmp_path: Path) -> None:
+def test_a_file_that_two_projects_share_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "users.txt").write_text(",7\n")
     shared = "{project_id: a, region: r, users_file: users.txt}, {project_id: b, region: r, users_file: users.txt}"
     assert mistakes(tmp_path, f"projects: [{shared}]") == ["users.txt:1: name: must not be empty"]
 
 
-def test_layers_are_not_changed_by_building() -> None:
+def test_building_does_not_change_layers() -> None:
     values: dict[str, Any] = {"projects": [{"region": "r", "users": ["a"]}], "poll": {}}
     build(flag_layer({"poll.interval": "1s"}), Layer("test.yml", values), default_project_id="d")
     assert values == {"projects": [{"region": "r", "users": ["a"]}], "poll": {}}
 
 
-def test_a_mistake_is_one_line_whatever_it_names() -> None:
+def test_a_mistake_is_always_one_line() -> None:
     with pytest.raises(ConfigError) as caught:
         build(Layer("test.yml", {"projects": [], "a\nb": 1, "http": {"ca_file": "/no\nwhere"}}))
     assert len(str(caught.value).split("\n")) == 3
 
 
-def test_no_layer_at_all_is_a_mistake() -> None:
+def test_building_without_layers_is_a_mistake() -> None:
     with pytest.raises(ConfigError, match=r"^configuration: projects: is required"):
         build()
 
@@ -405,8 +406,8 @@ PROJECT = st.dictionaries(
 
 @pytest.mark.bad_input
 @given(st.dictionaries(KEYS, NESTED, max_size=5) | st.fixed_dictionaries({"projects": st.lists(PROJECT, max_size=3)}))
-def test_arbitrary_data_is_settings_or_plain_mistakes(values: dict[Any, Any]) -> None:
-    """Whatever a file holds, nothing but ConfigError comes of it, one line a mistake, in our words."""
+def test_arbitrary_data_gives_settings_or_mistakes(values: dict[Any, Any]) -> None:
+    """Only ConfigError is raised, with one line per mistake and none of pydantic's own messages."""
     try:
         build(environment_layer({f"{PREFIX}POLL__INTERVAL": "1s"}), Layer("test.yml", values))
     except ConfigError as error:
@@ -417,7 +418,7 @@ def test_arbitrary_data_is_settings_or_plain_mistakes(values: dict[Any, Any]) ->
 
 @pytest.mark.bad_input
 @given(st.sampled_from(["POLL__CONCURRENCY", "PROJECTS", "HTTP__CA_FILE", "LOG", "WEB__LISTEN_ADDRESS"]), st.text())
-def test_an_arbitrary_variable_is_settings_or_mistakes(name: str, text: str) -> None:
+def test_an_arbitrary_variable_gives_settings_or_mistakes(name: str, text: str) -> None:
     try:
         settings = load({}, ENVIRONMENT | {PREFIX + name: text})
     except ConfigError as error:
@@ -428,6 +429,6 @@ def test_an_arbitrary_variable_is_settings_or_mistakes(name: str, text: str) -> 
 
 @pytest.mark.bad_input
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000, "true", "null", "1.5", "1_6", " 1"])
-def test_other_text_than_a_number_is_a_mistake(text: str) -> None:
+def test_text_that_is_not_a_number_is_a_mistake(text: str) -> None:
     with pytest.raises(ConfigError, match=f"^environment {PREFIX}POLL__CONCURRENCY: must be a whole number"):
         load({}, ENVIRONMENT | {f"{PREFIX}POLL__CONCURRENCY": text})

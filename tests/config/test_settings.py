@@ -1,4 +1,4 @@
-"""Which settings go together, and which values they take."""
+"""The values that settings accept, and the rules over several settings."""
 
 import contextlib
 import gc
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import ConfigError, Layer, Settings, User, build
-from exporter.config.tree import leaves
+from exporter.config import ConfigError, Layer, Settings, User, build, parse_duration
+from exporter.config.catalog import all_settings
 
 PROJECT: dict[str, Any] = {"project_id": "p1", "region": "eu-west-101", "users": ["alice"]}
 
@@ -24,18 +24,18 @@ def project(**values: Any) -> Settings:
     return settings(projects=[PROJECT | values])
 
 
-def refusals(**values: Any) -> list[str]:
+def rejections(**values: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         settings(**values)
     return [str(mistake).removeprefix("test.yml: ") for mistake in caught.value.mistakes]
 
 
-def project_refusals(**values: Any) -> list[str]:
-    return refusals(projects=[PROJECT | values])
+def project_rejections(**values: Any) -> list[str]:
+    return rejections(projects=[PROJECT | values])
 
 
 def test_defaults_are_those_of_the_interface() -> None:
-    """What is left out has the documented value."""
+    """Every setting that is left out has the documented default."""
     default = settings()
     assert default.model_dump(exclude={"projects"}) == {
         "http": {"proxy": None, "ca_file": None},
@@ -68,24 +68,24 @@ def test_defaults_are_those_of_the_interface() -> None:
     assert default.projects[0].endpoints.metadata == "http://169.254.169.254"
 
 
-def test_a_project_is_named_by_its_id_unless_told() -> None:
+def test_a_project_without_a_name_is_named_by_its_id() -> None:
     assert settings().projects[0].name == "p1"
     assert project(name="berlin").projects[0].name == "berlin"
 
 
 def test_project_names_are_unique_after_defaulting() -> None:
-    assert refusals(projects=[PROJECT, PROJECT | {"project_id": "x", "name": "p1"}]) == [
+    assert rejections(projects=[PROJECT, PROJECT | {"project_id": "x", "name": "p1"}]) == [
         "projects[1].name: is also the name of projects[0]; give each project its own"
     ]
 
 
 def test_at_least_one_project_is_needed() -> None:
-    assert refusals(projects=[]) == ["projects: needs at least one entry"]
+    assert rejections(projects=[]) == ["projects: needs at least one entry"]
 
 
-def test_users_come_from_the_list_or_a_file_and_an_empty_list_is_a_statement() -> None:
+def test_users_are_required_but_may_be_an_empty_list() -> None:
     assert project(users=[]).projects[0].users == ()
-    mistakes = refusals(projects=[{"project_id": "p", "region": "r"}])
+    mistakes = rejections(projects=[{"project_id": "p", "region": "r"}])
     assert mistakes == ["projects[0].users: is required: name the users here or in users_file"]
 
 
@@ -99,7 +99,7 @@ def test_users_come_from_the_list_or_a_file_and_an_empty_list_is_a_statement() -
         {"username": "u", "domain": "d", "password": "p"},
     ],
 )
-def test_each_complete_way_to_authenticate_is_right(auth: dict[str, str]) -> None:
+def test_each_complete_way_to_authenticate_is_valid(auth: dict[str, str]) -> None:
     project(auth=auth)
 
 
@@ -113,40 +113,40 @@ def test_each_complete_way_to_authenticate_is_right(auth: dict[str, str]) -> Non
         ({"password": "a"}, ["username", "domain"]),
     ],
 )
-def test_a_way_to_authenticate_is_complete(auth: dict[str, str], wrong: list[str]) -> None:
-    mistakes = project_refusals(auth=auth)
+def test_an_incomplete_way_to_authenticate_is_rejected(auth: dict[str, str], wrong: list[str]) -> None:
+    mistakes = project_rejections(auth=auth)
     assert [mistake.partition(":")[0] for mistake in mistakes] == [f"projects[0].auth.{name}" for name in wrong]
 
 
-def test_only_one_way_to_authenticate_is_taken() -> None:
-    assert project_refusals(auth={"token": "t", "access_key": "a"}) == [
+def test_two_ways_to_authenticate_are_rejected() -> None:
+    assert project_rejections(auth={"token": "t", "access_key": "a"}) == [
         "projects[0].auth: has several ways to authenticate; keep one of token, access_key and username"
     ]
 
 
-def test_a_secret_and_its_file_contradict(tmp_path: Path) -> None:
+def test_a_secret_and_its_file_contradict_each_other(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("s")
-    assert project_refusals(auth={"token": "t", "token_file": file}) == [
+    assert project_rejections(auth={"token": "t", "token_file": file}) == [
         "projects[0].auth.token_file: contradicts token: keep one of them"
     ]
-    assert refusals(metrics={"hash_key": "t", "hash_key_file": file}) == [
+    assert rejections(metrics={"hash_key": "t", "hash_key_file": file}) == [
         "metrics.hash_key_file: contradicts hash_key: keep one of them"
     ]
 
 
 def test_hashed_labels_need_a_key() -> None:
-    assert refusals(metrics={"user_label": "hash"}) == [
+    assert rejections(metrics={"user_label": "hash"}) == [
         "metrics.user_label: needs hash_key or hash_key_file to be set for hash"
     ]
     settings(metrics={"user_label": "hash", "hash_key": "k"})
 
 
-def test_the_region_may_be_left_out_only_with_every_endpoint_that_is_used() -> None:
+def test_the_region_is_optional_only_with_all_endpoints_in_use() -> None:
     endpoints = {"sessions": "https://s", "users": "http://u:8080"}
     password = {"username": "u", "domain": "d", "password": "p"}
     assert project(region=None, endpoints=endpoints).projects[0].region is None
-    assert project_refusals(region=None, endpoints=endpoints, auth=password) == [
+    assert project_rejections(region=None, endpoints=endpoints, auth=password) == [
         "projects[0].region: is required, unless endpoints has all of sessions, users, iam"
     ]
     project(region=None, endpoints=endpoints | {"iam": "https://i"}, auth=password)
@@ -170,21 +170,21 @@ def test_the_region_may_be_left_out_only_with_every_endpoint_that_is_used() -> N
     ],
 )
 def test_an_endpoint_is_a_bare_http_url(url: str) -> None:
-    [mistake] = project_refusals(endpoints={"sessions": url})
+    [mistake] = project_rejections(endpoints={"sessions": url})
     assert mistake.startswith("projects[0].endpoints.sessions: must be an http:// or https:// URL with a host")
 
 
-def test_an_endpoint_loses_its_last_slash() -> None:
+def test_an_endpoint_s_trailing_slash_is_removed() -> None:
     endpoints = project(endpoints={"sessions": "https://x/", "users": "http://[::1]:8/v1/"}).projects[0].endpoints
     assert (endpoints.sessions, endpoints.users) == ("https://x", "http://[::1]:8/v1")
 
 
-def test_a_proxy_may_hold_a_password_and_never_shows_it() -> None:
+def test_a_proxy_s_password_is_never_shown() -> None:
     http = settings(http={"proxy": "http://u:s3cret@proxy:3128"}).http
     assert http.proxy is not None
     assert http.proxy.get_secret_value() == "http://u:s3cret@proxy:3128"
     assert "s3cret" not in repr(http)
-    assert "s3cret" not in refusals(http={"proxy": "socks5://u:s3cret@proxy"})[0]
+    assert "s3cret" not in rejections(http={"proxy": "socks5://u:s3cret@proxy"})[0]
 
 
 @pytest.mark.parametrize(
@@ -222,21 +222,21 @@ def test_a_listen_address_has_host_and_port(address: str, host: str | None, port
         "a:80\n",
     ],
 )
-def test_another_listen_address_is_refused(address: str) -> None:
-    [mistake] = refusals(web={"listen_address": address})
+def test_an_invalid_listen_address_is_rejected(address: str) -> None:
+    [mistake] = rejections(web={"listen_address": address})
     assert mistake.startswith("web.listen_address: must be [host]:port")
 
 
 @pytest.mark.bad_input
 @given(st.from_regex(r"[A-Za-z0-9._-]{0,70}", fullmatch=True))
-def test_an_accepted_host_is_one_that_the_socket_can_encode(host: str) -> None:
+def test_the_socket_can_encode_every_accepted_host(host: str) -> None:
     with contextlib.suppress(ConfigError):
         assert (settings(web={"listen_address": f"{host}:1"}).web.host or "").encode("idna") is not None
 
 
 @pytest.mark.parametrize("path", ["/", "/-/ready", "metrics", "/a b", "/a?b", "/{x}", ""])
-def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
-    [mistake] = refusals(web={"telemetry_path": path})
+def test_the_telemetry_path_cannot_be_a_path_of_the_exporter(path: str) -> None:
+    [mistake] = rejections(web={"telemetry_path": path})
     assert mistake.startswith("web.telemetry_path: must begin with /")
 
 
@@ -250,8 +250,8 @@ def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
         ("poll", {"concurrency": "x"}, "poll.concurrency: must be a whole number"),
         ("poll", {"rate_limit": "1.5"}, "poll.rate_limit: must be written without quotes"),
         ("web", {"enable_lifecycle": "true"}, "web.enable_lifecycle: must be written without quotes"),
-        ("poll", {"concurrency": 0}, "poll.concurrency: must be at least 1"),
-        ("poll", {"rate_limit": 0}, "poll.rate_limit: must be greater than 0"),
+        ("poll", {"concurrency": 0}, "poll.concurrency: must be a number of at least 1"),
+        ("poll", {"rate_limit": 0}, "poll.rate_limit: must be a number of at least 0.1"),
         ("poll", {"rate_limit": float("inf")}, "poll.rate_limit: must be a finite number"),
         ("poll", {"rate_limit": True}, "poll.rate_limit: must be a number"),
         ("poll", {"intervall": 1}, "poll.intervall: is unknown; did you mean interval?"),
@@ -262,22 +262,64 @@ def test_the_metrics_take_no_path_of_the_exporter(path: str) -> None:
         ("web", {"listen_address": [":1"]}, "web.listen_address: must be text"),
         ("web", {"enable_lifecycle": "no"}, "web.enable_lifecycle: must be true or false"),
         ("http", {"ca_file": 1}, "http.ca_file: must be the path of a file"),
-        ("log", {"level": "warn"}, "log.level: must be debug, info, warning or error"),
+        ("log", {"level": "loud"}, "log.level: must be debug, info, warning or error"),
         ("intervals", {"a": 1}, "intervals: is unknown; known here: projects, http, poll"),
     ],
 )
-def test_types_are_strict_and_reasons_plain(section: str, values: object, reason: str) -> None:
-    [mistake] = refusals(**{section: values})
+def test_types_are_strict(section: str, values: object, reason: str) -> None:
+    [mistake] = rejections(**{section: values})
     assert mistake.startswith(reason)
 
 
-def test_a_number_for_a_project_id_is_told_to_be_quoted() -> None:
-    [mistake] = project_refusals(project_id=1234)
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("interval", "1ms", "30d"),
+        ("user_interval", "1ms", "30d"),
+        ("timeout", "100ms", "1h"),
+        ("bulk_lookback", "1m", "1y"),
+        ("stale_after", "1s", "1y"),
+    ],
+)
+def test_a_duration_has_limits(name: str, low: str, high: str) -> None:
+    """With a look-back beyond the year 1, every scan would fail."""
+    for allowed in (low, high):
+        settings(poll={name: allowed})
+    for beyond in (parse_duration(low) * 0.999, parse_duration(high) * 1.001, "2100y"):
+        assert rejections(poll={name: beyond}) == [f"poll.{name}: must be a duration from {low} to {high}"]
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("section", "name", "value", "reason"),
+    [
+        ("poll", "rate_limit", 0.01, "must be a number of at least 0.1"),
+        ("poll", "rate_limit", 1e10, "must be a number of at most 1000000000"),
+        ("poll", "concurrency", 10**6, "must be a number of at most 1000"),
+        ("metrics", "max_label_values", 10**9, "must be a number of at most 100000"),
+        ("shard", "total", 10**15, "must be a number of at most 1000"),
+    ],
+)
+def test_a_number_has_limits(section: str, name: str, value: float, reason: str) -> None:
+    """With 10^15 shards, the check would never end."""
+    assert rejections(**{section: {name: value}}) == [f"{section}.{name}: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "level"), [("warn", "warning"), ("WARN", "warning"), ("Warning", "warning"), ("DEBUG", "debug")]
+)
+def test_a_log_level_may_be_written_in_any_case_or_as_warn(written: str, level: str) -> None:
+    assert settings(log={"level": written}).log.level == level
+
+
+def test_a_project_id_that_looks_like_a_number_needs_quotes() -> None:
+    [mistake] = project_rejections(project_id=1234)
     assert mistake.startswith("projects[0].project_id: must be text: put a value that looks like a number")
 
 
-def test_every_mistake_is_told_at_once() -> None:
-    mistakes = refusals(
+def test_all_mistakes_are_reported_at_once() -> None:
+    mistakes = rejections(
         projects=[PROJECT | {"project_id": "ü", "auth": {"username": "u", "token_file": "/nowhere/token"}}],
         poll={"interval": "soon", "timeout": 0},
         log=3,
@@ -292,20 +334,20 @@ def test_every_mistake_is_told_at_once() -> None:
     ]
 
 
-def test_a_user_takes_next_to_no_memory_and_is_nothing_to_the_garbage_collector() -> None:
+def test_a_user_takes_64_bytes_and_is_not_tracked_by_the_garbage_collector() -> None:
     (user,) = project(users=[{"name": " alice ", "id": "7a"}]).projects[0].users
     assert user == User("alice", "7a")
     assert sys.getsizeof(user) <= 64
     assert not gc.is_tracked(user)
 
 
-def test_no_user_is_named_where_settings_are_shown() -> None:
-    """Some error of a library may show them."""
+def test_the_repr_of_settings_names_no_user() -> None:
+    """A library's error may contain it."""
     assert "alice" not in repr(settings())
 
 
-def test_doubled_names_are_told_whatever_else_is_wrong() -> None:
-    assert refusals(
+def test_duplicate_names_are_reported_whatever_else_is_wrong() -> None:
+    assert rejections(
         projects=[
             PROJECT | {"users": ["alice", " alice ", 7, "a,b", "a,b"]},
             PROJECT | {"region": "EU"},
@@ -317,8 +359,8 @@ def test_doubled_names_are_told_whatever_else_is_wrong() -> None:
     ) == [
         "projects[0].users[1]: is the same user as test.yml: projects[0].users[0]; keep one of them",
         "projects[0].users[2]: must be a name, in quotes if it looks like a number, or {name: …, id: …}",
-        "projects[0].users[3].name: must not contain a comma: users_file separates name and id with it",
-        "projects[0].users[4].name: must not contain a comma: users_file separates name and id with it",
+        "projects[0].users[3].name: must not contain a comma, which separates name and id in users_file",
+        "projects[0].users[4].name: must not contain a comma, which separates name and id in users_file",
         "projects[1].name: is also the name of projects[0]; give each project its own",
         "projects[1].region: must be lowercase letters, digits and hyphens such as eu-west-101",
         "projects[2].name: must not be empty",
@@ -328,9 +370,9 @@ def test_doubled_names_are_told_whatever_else_is_wrong() -> None:
     ]
 
 
-def test_rules_over_several_settings_hold_whatever_else_is_wrong() -> None:
-    """Neither an unknown key nor a wrong value hides that another setting is missing."""
-    assert refusals(
+def test_rules_over_several_settings_are_checked_whatever_else_is_wrong() -> None:
+    """An unknown key or wrong value does not hide a missing setting."""
+    assert rejections(
         projects=[
             {"project_id": "p", "regoin": "x", "auth": {"access_key": "a", "tokn": "b"}, "users": []},
             {"project_id": "ü", "region": "r", "auth": {"access_key": 5, "secret_key": ["s"], "token": "t"}},
@@ -352,7 +394,7 @@ def test_rules_over_several_settings_hold_whatever_else_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"auth": {"access_key": "a", "secret_key": 5}}, ["auth.secret_key"]),
         ({"auth": {"access_key": "a", "secret_key_file": 5}}, ["auth.secret_key_file"]),
@@ -364,9 +406,9 @@ def test_rules_over_several_settings_hold_whatever_else_is_wrong() -> None:
         ({"project_id": None}, ["project_id"]),
     ],
 )
-def test_what_a_wrong_value_causes_is_not_told_besides(values: dict[str, object], told: list[str]) -> None:
-    assert [mistake.partition(":")[0] for mistake in project_refusals(**values)] == [
-        f"projects[0].{each}" for each in told
+def test_consequences_of_a_wrong_value_are_not_reported(values: dict[str, object], reported: list[str]) -> None:
+    assert [mistake.partition(":")[0] for mistake in project_rejections(**values)] == [
+        f"projects[0].{each}" for each in reported
     ]
 
 
@@ -384,7 +426,7 @@ def test_what_a_wrong_value_causes_is_not_told_besides(values: dict[str, object]
     ],
 )
 def test_a_user_is_never_named_in_a_mistake(user: object) -> None:
-    mistakes = project_refusals(users=["bob", user])
+    mistakes = project_rejections(users=["bob", user])
     assert all(mistake.startswith("projects[0].users[1]") for mistake in mistakes)
     assert "Mallory" not in "".join(mistakes)
 
@@ -398,7 +440,7 @@ def test_user_names_are_stripped_and_ids_optional() -> None:
 def test_names_and_ids_have_at_most_128_characters(key: str) -> None:
     longest = "ü" * 128
     project(users=[{"name": "a", key: longest}])
-    assert project_refusals(users=[{"name": "a", key: f"{longest}x"}]) == [
+    assert project_rejections(users=[{"name": "a", key: f"{longest}x"}]) == [
         f"projects[0].users[0].{key}: must not be longer than 128 characters"
     ]
 
@@ -406,13 +448,14 @@ def test_names_and_ids_have_at_most_128_characters(key: str) -> None:
 def test_secrets_are_never_shown() -> None:
     loaded = project(auth={"username": "u", "domain": "d", "password": "s3cret"})
     assert "s3cret" not in repr(loaded)
-    assert "s3cret" not in "".join(project_refusals(auth={"password": "s3cret\nx", "token": ["s3cret"]}))
+    assert "s3cret" not in "".join(project_rejections(auth={"password": "s3cret\nx", "token": ["s3cret"]}))
 
 
-def test_every_path_is_named_file_and_every_file_is_a_path() -> None:
+def test_settings_named_file_are_paths_and_no_others() -> None:
     """Relative paths are found by that name."""
-    for leaf in leaves():
-        assert leaf.path.endswith("_file") == ("pathlib.Path" in repr(leaf.field.annotation)), leaf.path
+    for setting in all_settings():
+        is_path = f"{Path.__module__}.Path" in repr(setting.field.annotation)
+        assert setting.path.endswith("_file") == is_path, setting.path
 
 
 def test_the_settings_cannot_change() -> None:
@@ -426,9 +469,9 @@ def test_the_settings_cannot_change() -> None:
     [
         ({"index": 2, "total": 2}, "shard.index: must be less than total, 2: shards are counted from 0"),
         ({"index": 1}, "shard.index: must be less than total, 1: shards are counted from 0"),
-        ({"index": -1, "total": 2}, "shard.index: must be at least 0"),
-        ({"total": 0}, "shard.total: must be at least 1"),
+        ({"index": -1, "total": 2}, "shard.index: must be a number of at least 0"),
+        ({"total": 0}, "shard.total: must be a number of at least 1"),
     ],
 )
-def test_a_shard_is_one_of_all(shard: dict[str, int], reason: str) -> None:
-    assert any(reason in mistake for mistake in refusals(shard=shard))
+def test_the_shard_index_is_below_the_total(shard: dict[str, int], reason: str) -> None:
+    assert any(reason in mistake for mistake in rejections(shard=shard))

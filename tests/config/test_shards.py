@@ -1,11 +1,11 @@
-"""How projects are spread over equal exporters."""
+"""The distribution of projects over equal exporters."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from exporter import config
-from exporter.config.shards import shard_of
+from exporter.config.settings import shard_of
 
 PROJECTS = [f"{number:032x}" for number in range(6000)]
 
@@ -22,7 +22,7 @@ def test_every_project_is_watched_by_exactly_one_shard() -> None:
     assert watched == Counter(PROJECTS[:50])
 
 
-def test_one_shard_more_takes_its_share_and_moves_no_other_project() -> None:
+def test_an_additional_shard_takes_its_share_and_moves_no_other_project() -> None:
     for total in range(1, 6):
         before = {project: shard_of(project, total) for project in PROJECTS}
         after = {project: shard_of(project, total + 1) for project in PROJECTS}

@@ -1,6 +1,6 @@
 """The users file, line by line."""
 
-from exporter.config.contents import parse_users
+from exporter.config.load import parse_users
 
 
 def users(text: str) -> list[tuple[object, object]]:
@@ -15,7 +15,7 @@ def test_comments_blank_lines_and_windows_line_ends_do_not_matter() -> None:
     assert users("# head\r\n\r\nalice # first\r\n  # middle\nbob\t# second") == [("alice", None), ("bob", None)]
 
 
-def test_a_hash_within_a_name_begins_no_comment() -> None:
+def test_a_hash_within_a_name_starts_no_comment() -> None:
     assert users("al#ice") == [("al#ice", None)]
 
 

@@ -1,4 +1,4 @@
-"""The web file: what Prometheus's promtool takes is taken, what it refuses is refused, and each exception is listed."""
+"""The web file: promtool accepts and rejects the same files, except for the listed cases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from support.web_files import certificate, hashed
 
 from exporter import config
 from exporter.config import web_file
-from exporter.config.files import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,11 +109,11 @@ INVALID = {
     "a hash of no cost": f"basic_auth_users: {{anna: {HASH.replace('$04$', '$03$')}}}",
     "users in a list": f"basic_auth_users: [{HASH}]",
 }
-REFUSED_HERE_ONLY = {
-    # Stricter on purpose: each would leave somebody in, or something undone, whom or which the file seems to exclude.
+REJECTED_HERE_ONLY = {
+    # Stricter on purpose: each would give access, or omit a protection, against the apparent intent of the file.
     "an empty file, as it is for a moment while it is written": "",
     "a section of which nothing is left": "tls_server_config:",
-    "users of whom nobody is left": "basic_auth_users:",
+    "a section for users without users": "basic_auth_users:",
     "settings of TLS without a certificate, which gives plain HTTP": "tls_server_config: {min_version: TLS13}",
     "an authority that has no certificate": (
         f"tls_server_config: {{{PAIR}, client_ca_file: words, client_auth_type: RequireAndVerifyClientCert}}"
@@ -126,10 +125,10 @@ REFUSED_HERE_ONLY = {
     "a hash that takes days": f"basic_auth_users: {{anna: {HASH.replace('$04$', '$31$')}}}",
     "a hash with rests": f"basic_auth_users: {{anna: {HASH}x}}",
     "a hash of an early, broken kind": f"basic_auth_users: {{anna: {HASH.replace('$2b$', '$2x$')}}}",
-    # bcrypt for Python refuses to check it: the last character holds two bits of the salt, and four that have to be 0.
+    # bcrypt for Python rejects it: the last character holds two bits of the salt, and four that have to be 0.
     "a hash whose salt does not end as one": f"basic_auth_users: {{anna: {HASH[:28]}x{HASH[29:]}}}",
     "a name that basic auth cannot send": f"basic_auth_users: {{'a:b': {HASH}}}",
-    # Python cannot ask for certificates without verifying them, and would verify in place of the wanted nothing.
+    # Python always verifies the certificates that it requests.
     "certificates that nobody checks": f"tls_server_config: {{{PAIR}, client_auth_type: RequestClientCert}}",
     "certificates that anybody makes": f"tls_server_config: {{{PAIR}, client_auth_type: RequireAnyClientCert}}",
     # Python can set one curve, or leave all of them to OpenSSL.
@@ -162,13 +161,13 @@ def write(directory: Path, text: str) -> Path:
 
 
 def load(file: Path) -> web_file.WebFile:
-    return web_file.read(file)
+    return web_file.read_web_file(file)
 
 
-def refusals(file: Path) -> list[str]:
-    with pytest.raises((web_file.RefusedError, UnreadableError)) as error:
+def rejections(file: Path) -> list[str]:
+    with pytest.raises(config.ConfigError) as error:
         load(file)
-    return [str(mistake).removeprefix(f"{file}: ") for mistake in web_file.mistakes(file, error.value)]
+    return [str(mistake).removeprefix(f"{file}: ") for mistake in error.value.mistakes]
 
 
 async def promtool_says(program: str, file: Path) -> bool:
@@ -179,25 +178,25 @@ async def promtool_says(program: str, file: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_what_is_valid_is_taken(files: Path, tool: Callable[[str], str], name: str) -> None:
+def test_a_valid_file_is_accepted(files: Path, tool: Callable[[str], str], name: str) -> None:
     tool("openssl")
     read = load(write(files, VALID[name]))
     assert (read.tls is not None) == ("tls_server_config" in VALID[name])
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("name", [*INVALID, *REFUSED_HERE_ONLY])
-def test_what_is_not_is_refused_with_a_reason(files: Path, tool: Callable[[str], str], name: str) -> None:
+@pytest.mark.parametrize("name", [*INVALID, *REJECTED_HERE_ONLY])
+def test_an_invalid_file_is_rejected_with_a_reason(files: Path, tool: Callable[[str], str], name: str) -> None:
     tool("openssl")
-    for mistake in refusals(write(files, {**INVALID, **REFUSED_HERE_ONLY}[name])):
+    for mistake in rejections(write(files, {**INVALID, **REJECTED_HERE_ONLY}[name])):
         assert "s3cret" not in mistake
         assert "anna" not in mistake
         assert "is not valid" not in mistake.replace("is not valid YAML", "")
 
 
-async def test_promtool_agrees_except_where_listed(files: Path, tool: Callable[[str], str]) -> None:
+async def test_promtool_agrees_except_for_the_listed_cases(files: Path, tool: Callable[[str], str]) -> None:
     promtool, _ = tool("promtool"), tool("openssl")
-    cases = [*VALID.items(), *INVALID.items(), *REFUSED_HERE_ONLY.items()]
+    cases = [*VALID.items(), *INVALID.items(), *REJECTED_HERE_ONLY.items()]
     few = asyncio.Semaphore(4)
 
     async def check(file: Path) -> bool:
@@ -208,31 +207,31 @@ async def test_promtool_agrees_except_where_listed(files: Path, tool: Callable[[
         (files / f"promtool{number}.yml").write_text(text)
     said = await asyncio.gather(*(check(files / f"promtool{number}.yml") for number in range(len(cases))))
     taken = {name for (name, _), valid in zip(cases, said, strict=True) if valid}
-    assert taken == {*VALID, *REFUSED_HERE_ONLY}
+    assert taken == {*VALID, *REJECTED_HERE_ONLY}
 
 
 @pytest.mark.parametrize("last", "./AZaz09Oeu")
-def test_a_hash_is_taken_exactly_where_bcrypt_can_check_it(tmp_path: Path, last: str) -> None:
-    """Whatever the last character of its salt is."""
+def test_a_hash_is_accepted_exactly_if_bcrypt_can_check_it(tmp_path: Path, last: str) -> None:
+    """For every last character of its salt."""
     other = f"{HASH[:28]}{last}{HASH[29:]}"
     file = write(tmp_path, f"basic_auth_users: {{anna: {other}}}")
     try:
         bcrypt.checkpw(b"any", other.encode())
     except ValueError:
-        assert "must be a bcrypt hash" in refusals(file)[0]
+        assert "must be a bcrypt hash" in rejections(file)[0]
     else:
         assert load(file).users == {b"anna": other.encode()}
 
 
-def test_every_mistake_is_told_at_once_with_file_and_path(files: Path, tool: Callable[[str], str]) -> None:
+def test_all_mistakes_are_reported_at_once_with_file_and_path(files: Path, tool: Callable[[str], str]) -> None:
     tool("openssl")
     text = f"""
 tls_server_config: {{cert_file: words, key_file: gone, min_version: TLS9, client_auth_type: RequireAnyClientCert}}
 http_server_config: {{headers: {{X-Frame-Options: none, Server: x}}}}
 basic_auth_users: {{anna: {HASH}, bert: s3cret}}
 """
-    told = [mistake.split(": ")[0] for mistake in refusals(write(files, text))]
-    assert sorted(told) == [
+    reported = [mistake.split(": ")[0] for mistake in rejections(write(files, text))]
+    assert sorted(reported) == [
         "basic_auth_users[1]",
         "http_server_config.headers.Server",
         "http_server_config.headers.X-Frame-Options",
@@ -243,7 +242,9 @@ basic_auth_users: {{anna: {HASH}, bert: s3cret}}
     ]
 
 
-def test_the_check_of_the_configuration_tells_them_with_its_own(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_check_includes_mistakes_in_the_web_file(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(files)
     write(files, "basic_auth_users: {anna: s3cret, bert: s3cret}\nhttp_server_config: {http3: true}")
     project = "{project_id: p, region: r-1, users: [a]}"
@@ -258,7 +259,7 @@ def test_the_check_of_the_configuration_tells_them_with_its_own(files: Path, mon
     ]
 
 
-def test_a_web_file_that_is_not_there_is_a_mistake_of_who_names_it(tmp_path: Path) -> None:
+def test_a_missing_web_file_is_a_mistake_in_the_file_that_names_it(tmp_path: Path) -> None:
     file = tmp_path / "workspace.yml"
     file.write_text("projects: [{project_id: p, region: r-1, users: [a]}]\nweb: {config_file: gone.yml}")
     with pytest.raises(config.ConfigError) as error:
@@ -266,11 +267,11 @@ def test_a_web_file_that_is_not_there_is_a_mistake_of_who_names_it(tmp_path: Pat
     assert str(error.value).startswith(f"{file}: web.config_file: the file {tmp_path}/gone.yml cannot be read (No such")
 
 
-def test_what_is_read_shows_no_hash(files: Path) -> None:
+def test_the_repr_shows_no_hash(files: Path) -> None:
     assert HASH not in repr(load(write(files, f"basic_auth_users: {{anna: {HASH}}}")))
 
 
-def test_headers_are_those_that_are_not_blank(files: Path) -> None:
+def test_blank_headers_are_left_out(files: Path) -> None:
     read = load(write(files, VALID["every header"]))
     assert read.headers == {
         "Content-Security-Policy": "default-src 'self' *.test.example.net",
@@ -282,8 +283,8 @@ def test_headers_are_those_that_are_not_blank(files: Path) -> None:
     assert load(write(files, VALID["a blank header"])).headers == {}
 
 
-def test_a_header_s_text_cannot_begin_another(files: Path) -> None:
-    [mistake] = refusals(write(files, 'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nX: b"}}'))
+def test_a_header_cannot_contain_a_line_break(files: Path) -> None:
+    [mistake] = rejections(write(files, 'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nX: b"}}'))
     assert mistake.startswith("http_server_config.headers.Content-Security-Policy: must not contain line breaks")
 
 
@@ -304,15 +305,15 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
 )
 @pytest.mark.bad_input
 @hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
-def test_any_data_is_a_web_file_or_plain_mistakes(files: Path, data: dict[object, object]) -> None:
-    """Nothing else is raised, since a running exporter reads whatever is put there."""
+def test_any_data_gives_a_web_file_or_mistakes(files: Path, data: dict[object, object]) -> None:
+    """Nothing else is raised, because a running exporter reads the file again."""
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(data, text)
-    with contextlib.suppress(web_file.RefusedError, UnreadableError):
+    with contextlib.suppress(config.ConfigError):
         load(write(files, text.getvalue()))
 
 
-def test_the_versions_and_suites_are_those_that_are_named(files: Path, tool: Callable[[str], str]) -> None:
+def test_the_tls_context_has_the_configured_versions_and_suites(files: Path, tool: Callable[[str], str]) -> None:
     tool("openssl")
 
     def context(settings: str) -> ssl.SSLContext:

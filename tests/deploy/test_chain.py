@@ -17,7 +17,7 @@ from support.deployment import ALERTMANAGER, PROMETHEUS, RULES, document, scaled
 from support.exporters import project, running, settings, until
 from support.monitoring import Webhook, free_port, process, webhook
 
-from exporter import app
+from exporter import runner
 from exporter.simulator import Script, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def test_an_incident_is_told_once_and_once_that_it_is_over(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    monkeypatch.setattr(app, "PUBLISH_INTERVAL", app.PUBLISH_INTERVAL / SPEED)
+    monkeypatch.setattr(runner, "PUBLISH_INTERVAL", runner.PUBLISH_INTERVAL / SPEED)
     clock = HeldClock()
     simulator = Simulator(SimulatorOptions(users=60, speed=SPEED, incident=INCIDENT, quota=0), clock=clock)
     begin = clock() + INCIDENT.at / SPEED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.ways_to_run import DEPLOY, ROOT, call, load, load_all, moved, python
 
-from exporter.config.shards import shard_of
+from exporter.config.settings import shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -129,10 +129,10 @@ async def test_prometheus_understands_every_query_of_the_runbook(tool: Callable[
 def test_every_event_of_the_log_that_the_runbook_names_is_one_that_the_code_writes() -> None:
     package = Path(exporter.__file__).parent
     code = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
-    written = set(re.findall(r"\._?(?:debug|info|warning|error|exception|tell)\(\s*\"(\w+)\"", code))
+    written = set(re.findall(r"\._?(?:debug|info|warning|error|exception|log_source)\(\s*\"(\w+)\"", code))
     named = set(re.findall(r"`([a-z]+_[a-z]+|reloaded|stopped)`", RUNBOOK.read_text("utf-8")))
     others = {"request_id", "no_credentials", "invalid_response", "connection_error", "tls_error"}
-    assert {"calls_failing", "reload_refused"} <= named - others <= written
+    assert {"requests_failing", "reload_rejected"} <= named - others <= written
 
 
 def test_scaling_changes_timings_and_nothing_else() -> None:

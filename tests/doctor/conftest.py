@@ -1,4 +1,4 @@
-"""A machine on which no credentials and no proxies lie about."""
+"""An environment without credentials and proxies."""
 
 from __future__ import annotations
 

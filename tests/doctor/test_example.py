@@ -1,4 +1,4 @@
-"""The README shows what the doctor really says."""
+"""The README shows what the doctor really prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 async def test_the_readme_s_example_is_word_for_word(tmp_path: Path, tool: Callable[[str], str]) -> None:
-    """A clock that is behind and a permission that is missing; only host, address and date are others than here."""
+    """A slow clock and a missing permission; only host, address and date are replaced."""
     simulator = frozen(users=150, clock=lambda: NOW + BEHIND, denied_actions=frozenset({"workspace:users:list"}))
     files = {name: tmp_path / name for name in ("access_key", "secret_key")}
     for name, file in files.items():
@@ -33,9 +33,9 @@ async def test_the_readme_s_example_is_word_for_word(tmp_path: Path, tool: Calla
         auth = {f"{name}_file": str(file) for name, file in files.items()}
         berlin = project(simulator, url, name="berlin", auth=auth)
         assert not await doctor.run(settings(berlin, poll={}, http={"ca_file": str(made)}), out, lambda: NOW)
-    said = (
+    printed = (
         out.getvalue().replace(url, "https://workspace.eu-west-101.myhuaweicloud.com").replace("127.0.0.1", "192.0.2.7")
     )
-    said = re.sub(r"valid until \S+", "valid until 2027-01-02", said)
+    printed = re.sub(r"valid until \S+", "valid until 2027-01-02", printed)
     (shown,) = re.findall(r"\$ [^\n]* doctor [^\n]*\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert shown == said
+    assert shown == printed

@@ -63,7 +63,7 @@ async def _suffer(stage: Scene, row: Row) -> None:
 
     now = await stage.until(told_so, always=never_wrong)
     assert {share for place in PLACES for share in now[place].coverage.values()} == {1}
-    failing = {event["code"] for event in stage.log if event["event"] == "calls_failing"}
+    failing = {event["code"] for event in stage.log if event["event"] == "requests_failing"}
     assert failing == {row.code} - {"200"}
 
 

@@ -10,7 +10,7 @@ from faults.scene import WELL, Scene, scene
 from faults.truth import HEALTHY
 from support.promises import Promise
 
-from exporter.polling import refusals
+from exporter.polling import gate
 
 if TYPE_CHECKING:
     from faults.told import Told
@@ -44,7 +44,7 @@ async def test_no_key_is_locked() -> None:
         assert 1 <= refused <= MOST_REFUSED
         await _others_go_on(stage)
         assert _refused(stage) == refused
-        assert _pauses(stage) == [refusals.FIRST_PAUSE]
+        assert _pauses(stage) == [gate.FIRST_PAUSE]
 
 
 async def _others_go_on(stage: Scene) -> None:
@@ -58,7 +58,7 @@ async def _others_go_on(stage: Scene) -> None:
 @pytest.mark.promise(Promise.PAUSED, Promise.RESUMED)
 async def test_refused_credentials_are_tried_rarely_and_recover_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause is twice the last one and ends with a single call; once that is answered, all is as before."""
-    monkeypatch.setattr(refusals, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(gate, "FIRST_PAUSE", 0.1)
     async with scene() as stage:
         stage.log.clear()
         _begin(stage)
@@ -70,4 +70,4 @@ async def test_refused_credentials_are_tried_rarely_and_recover_by_themselves(mo
 
 
 def _pauses(stage: Scene) -> list[float]:
-    return [event["seconds"] for event in stage.log if event["event"] == "calls_paused"]
+    return [event["seconds"] for event in stage.log if event["event"] == "requests_paused"]

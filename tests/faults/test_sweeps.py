@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ EVERYWHERE = tuple(
 ODD_SWEEPS = (
     Row("items that are no list", INVALID, ok(json_of({"items": {"id": "x"}, "count": 1}))),
     Row("items that are texts", INVALID, ok(swept("a1", "a2"))),
-    Row("a count that is a text", INVALID, ok(swept(count="2"))),
+    Row("a count that is no number", INVALID, ok(swept(count="two"))),
     Row("no items", INVALID, ok(b'{"count":2}')),
     Row("an error code", INVALID, ok(b'{"error_code":"WKS.1","items":[],"count":0}')),
 )
@@ -55,6 +56,7 @@ TORN_SWEEPS = (
     Row("fewer counted than listed", "200", ok(swept({"id": "x1"}, {"id": "x2"}, count=1))),
     Row("a negative count", "200", ok(swept({"id": "x1"}, count=-1))),
     Row("the count of the last page only", "200", ok(swept(count=1))),
+    Row("a count that is a text", "200", ok(swept(count="2"))),
 )
 """Pages that are as the reference says, and make no whole."""
 
@@ -71,9 +73,20 @@ BELIEVED_SWEEPS = (
 
 ODD_LISTINGS = (
     Row("users that are no list", INVALID, ok(json_of({"users": 7, "total_count": 1}))),
-    Row("a flag that is a text", INVALID, ok(listed({"id": "id-of-ann", "user_name": "ann", "locked": "yes"}))),
-    Row("an end that is a list", INVALID, ok(listed({"id": "id-of-ann", "user_name": "ann", "account_expires": []}))),
+    Row("a total that is no number", INVALID, ok(listed(total="two"))),
 )
+
+BELIEVED_LISTINGS = (
+    Row("a flag that is a text", "200", lambda body: _with_user(body, {"id": "x1", "user_name": "x", "locked": "yes"})),
+    Row("an end that is a list", "200", lambda body: _with_user(body, {"id": "x1", "account_expires": []})),
+    Row("a name that is a number", "200", lambda body: _with_user(body, {"id": "x1", "user_name": 7})),
+)
+"""Odd entries besides the good ones: a field of another type costs that field."""
+
+
+def _with_user(body: bytes, user: dict[str, object]) -> Fault:
+    listing = json.loads(body)
+    return ok(listed(*listing["users"], user, total=len(listing["users"]) + 1))(b"")
 
 
 def _with(body: bytes, item: dict[str, object]) -> Fault:
@@ -161,8 +174,9 @@ def spoiling(row: Row, operation: str) -> Callable[[Call, bytes], Fault | None]:
         ((*EVERYWHERE, *ODD_SWEEPS, *TORN_SWEEPS), LIST_SESSIONS, "per_user"),
         (BELIEVED_SWEEPS, LIST_SESSIONS, "bulk"),
         ((*EVERYWHERE, *ODD_LISTINGS), LIST_USERS, "bulk"),
+        (BELIEVED_LISTINGS, LIST_USERS, "bulk"),
     ],
-    ids=["sweeps", "odd entries", "lists of users"],
+    ids=["sweeps", "odd entries", "lists of users", "odd users"],
 )
 async def test_fault(rows: tuple[Row, ...], operation: str, source: str, subtests: pytest.Subtests) -> None:
     """While sweeps fail the numbers stay right, and what fails and where sessions come from is told."""

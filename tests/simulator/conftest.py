@@ -1,4 +1,4 @@
-"""A clock that stands until it is told to move, a served simulator, and the official SDK as its client."""
+"""A manual clock and clients of the official SDK."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from exporter.simulator import DEMO_ACCESS_KEY, DEMO_PROJECT_ID, DEMO_SECRET_KEY
 
 @dataclass
 class Clock:
-    """Wall time in seconds that moves only on demand."""
+    """A wall clock in seconds that a test moves."""
 
     now: float
 
     def __call__(self) -> float:
-        """The time it shows."""
+        """Return its time."""
         return self.now
 
 
@@ -37,13 +37,13 @@ ConnectSdk = Callable[..., Sdk]
 
 @pytest.fixture
 def clock() -> Clock:
-    """It stands at the real time, because the SDK signs with that."""
+    """Return a clock that stops at the real time, because the SDK signs with that."""
     return Clock(float(int(time.time())))
 
 
 @pytest.fixture
 def connect_sdk() -> Iterator[ConnectSdk]:
-    """Make SDK clients for a URL; they are closed after the test."""
+    """Return a function that makes SDK clients for a URL, and close them after the test."""
     clients: list[Any] = []
 
     def connect(

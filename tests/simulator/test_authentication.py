@@ -1,4 +1,4 @@
-"""Who may call: tokens, passwords, signatures, temporary keys and locks."""
+"""Authentication: tokens, passwords, signatures, temporary keys and locked keys."""
 
 import asyncio
 from datetime import datetime
@@ -31,12 +31,12 @@ USERS = f"/v2/{DEMO_PROJECT_ID}/users"
 
 
 class Clock:
-    """A clock to set."""
+    """A clock that a test sets."""
 
     now = NOW
 
     def __call__(self) -> float:
-        """The time it shows."""
+        """Return its time."""
         return self.now
 
 
@@ -51,7 +51,7 @@ def simulator(clock: Clock) -> Simulator:
 
 
 def signed(secret_key: str = DEMO_SECRET_KEY, date: str = SIGNED_AT, query: str = "limit=1&offset=0") -> Request:
-    """A request that the SDK's signer has signed at this date."""
+    """Return a request that the SDK's signer signed at this date."""
     pairs = [tuple(part.split("=")) for part in query.split("&")]
     request = SdkRequest(
         method="GET",
@@ -77,8 +77,8 @@ def with_token(token: str) -> Request:
     return Request("GET", USERS, {"x-auth-token": token})
 
 
-def asks_for_token(**changes: str) -> Request:
-    """A request for a token, with some of the credentials changed."""
+def token_request(**changes: str) -> Request:
+    """Return a request for a token, with some credentials changed."""
     who = {
         "name": DEMO_USERNAME,
         "password": DEMO_PASSWORD,
@@ -92,28 +92,28 @@ def asks_for_token(**changes: str) -> Request:
 
 
 def test_the_signature_covers_what_was_sent(simulator: Simulator) -> None:
-    """A signature is right for its own request, and wrong as soon as one byte of the query differs."""
+    """A signature is valid for its own request, and invalid if one byte of the query differs."""
     request = signed()
     assert simulator.handle(request).status == 200
     tampered = Request("GET", request.target.replace("limit=1", "limit=2"), request.headers)
     assert message(simulator.handle(tampered)).startswith("verify aksk signature fail")
 
 
-def test_another_encoding_than_the_signed_one_is_refused(simulator: Simulator) -> None:
-    """`+` and `%20` mean the same blank, but only the encoding that was signed is accepted."""
+def test_only_the_signed_encoding_is_accepted(simulator: Simulator) -> None:
+    """`+` and `%20` both mean a space, but only the signed one is accepted."""
     request = signed(query="user_name=a b")
     assert simulator.handle(Request("GET", f"{USERS}?user_name=a%20b", request.headers)).status == 200
     assert simulator.handle(Request("GET", f"{USERS}?user_name=a+b", request.headers)).status == 401
 
 
 def test_the_order_of_parameters_does_not_matter(simulator: Simulator) -> None:
-    """The canonical query is sorted, whatever order was sent."""
+    """The canonical query is sorted."""
     assert simulator.handle(Request("GET", f"{USERS}?offset=0&limit=1", signed().headers)).status == 200
 
 
 @pytest.mark.parametrize(("skew", "status"), [(-901, 401), (-900, 200), (900, 200), (901, 401)])
 def test_a_clock_may_be_fifteen_minutes_off(simulator: Simulator, clock: Clock, skew: float, status: int) -> None:
-    """A signature is good for 15 minutes on both sides of its time."""
+    """A signature is valid from 15 minutes before to 15 minutes after its date."""
     clock.now = NOW + skew
     response = simulator.handle(signed())
     assert response.status == status
@@ -122,7 +122,7 @@ def test_a_clock_may_be_fifteen_minutes_off(simulator: Simulator, clock: Clock, 
 
 
 def test_more_than_five_failures_in_a_row_lock_the_key(simulator: Simulator, clock: Clock) -> None:
-    """Five failures are forgiven by a success; after six the right signature is refused, too, for five minutes."""
+    """A success resets five failures. After six, a valid signature is rejected, too, for five minutes."""
     for _ in range(5):
         assert simulator.handle(signed("wrong")).status == 401
     assert simulator.handle(signed()).status == 200
@@ -144,24 +144,24 @@ def test_more_than_five_failures_in_a_row_lock_the_key(simulator: Simulator, clo
         ({"Authorization": "Basic Zm9vOmJhcg=="}, "no token or signature in the request"),
     ],
 )
-def test_bad_credentials_are_refused_with_the_gateways_words(
+def test_wrong_credentials_get_the_error_of_the_gateway(
     simulator: Simulator, headers: dict[str, str], words: str
 ) -> None:
-    """Each kind of bad credentials is a 401 in the gateway's shape with its own message."""
+    """Each kind of wrong credentials is a 401 in the gateway's format with a message of its own."""
     response = simulator.handle(Request("GET", USERS, headers))
     assert (response.status, message(response)) == (401, words)
 
 
 def test_the_date_must_be_signed(simulator: Simulator) -> None:
-    """A signature that leaves the date open could be used for ever, so it is refused."""
+    """A signature that does not cover the date would never expire, so it is rejected."""
     headers = dict(signed().headers)
     headers["Authorization"] = headers["Authorization"].replace("x-sdk-date;", "")
     assert "not signed" in message(simulator.handle(Request("GET", f"{USERS}?limit=1&offset=0", headers)))
 
 
-def test_a_token_lives_for_a_day(simulator: Simulator, clock: Clock) -> None:
-    """IAM hands out a token with its end; it works until then, and a second one does not end it."""
-    answers = [simulator.handle(asks_for_token()) for _ in range(2)]
+def test_a_token_is_valid_for_a_day(simulator: Simulator, clock: Clock) -> None:
+    """IAM returns when a token expires. It is valid until then, and a second token does not change that."""
+    answers = [simulator.handle(token_request()) for _ in range(2)]
     assert [answer.status for answer in answers] == [201, 201]
     first, second = (answer.headers["X-Subject-Token"] for answer in answers)
     assert first != second
@@ -173,8 +173,8 @@ def test_a_token_lives_for_a_day(simulator: Simulator, clock: Clock) -> None:
 
 
 def test_tokens_can_be_revoked(simulator: Simulator) -> None:
-    """One token ends alone; a changed password ends them all, the configured one included."""
-    first, second = (simulator.handle(asks_for_token()).headers["X-Subject-Token"] for _ in range(2))
+    """One token can be revoked alone. A changed password revokes all, including the configured one."""
+    first, second = (simulator.handle(token_request()).headers["X-Subject-Token"] for _ in range(2))
     simulator.tokens.revoke(first)
     assert [simulator.handle(with_token(token)).status for token in (first, second, DEMO_TOKEN)] == [401, 200, 200]
     simulator.tokens.revoke_all()
@@ -182,21 +182,31 @@ def test_tokens_can_be_revoked(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("change", [{"name": "x"}, {"password": "x"}, {"domain": "x"}, {"project": "x"}])
-def test_iam_refuses_wrong_credentials_in_its_own_shape(simulator: Simulator, change: dict[str, str]) -> None:
-    """A wrong user, password, domain or project is a 401 with IAM's nested error."""
-    response = simulator.handle(asks_for_token(**change))
+def test_iam_rejects_wrong_credentials_in_its_own_format(simulator: Simulator, change: dict[str, str]) -> None:
+    """A wrong user, password, domain or project is a 401 with the nested error of IAM."""
+    response = simulator.handle(token_request(**change))
     error = msgspec.json.decode(response.body)["error"]
     assert (response.status, error["code"], error["title"]) == (401, 401, "Unauthorized")
 
 
-def test_iam_refuses_a_malformed_body(simulator: Simulator) -> None:
-    """What is no token request is a 400."""
-    response = simulator.handle(Request("POST", "/v3/auth/tokens", body=b'{"auth": {}}'))
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"auth": {}}',
+        b'{"auth": {"identity": {"password": {"user": "x"}}, "scope": {"project": {}}}}',
+        b'{"auth": {"identity": {"password": {"user": {"name": "x", "password": "x", "domain": "x"}}}}}',
+    ],
+)
+def test_iam_rejects_a_malformed_body(simulator: Simulator, body: bytes) -> None:
+    """A body that is no request for a token is a 400."""
+    response = simulator.handle(Request("POST", "/v3/auth/tokens", body=body))
     assert (response.status, msgspec.json.decode(response.body)["error"]["title"]) == (400, "Bad Request")
 
 
-def test_temporary_keys_rotate_before_they_end(simulator: Simulator, clock: Clock) -> None:
-    """The metadata service always hands out a key with at least 12 hours left, without any credentials."""
+def test_temporary_keys_rotate_before_they_expire(simulator: Simulator, clock: Clock) -> None:
+    """The metadata service needs no credentials and always returns a key that is valid for 12 hours or more."""
     seen = set()
     for _ in range(48):
         credential = msgspec.json.decode(simulator.handle(Request("GET", "/openstack/latest/securitykey")).body)
@@ -207,8 +217,8 @@ def test_temporary_keys_rotate_before_they_end(simulator: Simulator, clock: Cloc
     assert len(seen) == 5
 
 
-async def test_the_wire_carries_the_raw_target(simulator: Simulator) -> None:
-    """Over a socket, too, the signature is checked against the client's own encoding and headers."""
+async def test_the_server_verifies_the_raw_target(simulator: Simulator) -> None:
+    """Over a socket, too, the signature is verified against the client's own encoding and headers."""
     request = signed(query="user_name=user001")
     async with simulator.serve() as url, ClientSession() as session:
         headers = {**request.headers, "Host": "127.0.0.1"}

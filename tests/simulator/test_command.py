@@ -1,4 +1,4 @@
-"""The command `simulate`: its flags, its words and that it serves."""
+"""The command `simulate`: its flags, its output and its server."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 
 def test_without_flags_it_is_the_default_simulator() -> None:
-    """The flags' defaults are the options' defaults."""
+    """Flags and options have the same defaults."""
     namespace = parse()
     assert options_of(namespace) == SimulatorOptions()
     assert namespace.listen_address == ("127.0.0.1", 10098)
@@ -42,10 +42,10 @@ def test_every_flag_reaches_the_options() -> None:
 
 @pytest.mark.parametrize(
     ("text", "address"),
-    [("[::1]:80", ("::1", 80)), (":0", ("0.0.0.0", 0)), ("localhost:9", ("localhost", 9))],  # noqa: S104 - only read
+    [("[::1]:80", ("::1", 80)), (":0", ("0.0.0.0", 0)), ("localhost:9", ("localhost", 9))],  # noqa: S104 - only parsed
 )
-def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
-    """Hosts, IPv6 in brackets and no host at all."""
+def test_an_address_has_a_host_or_not(text: str, address: tuple[str, int]) -> None:
+    """A host name, IPv6 in brackets and no host are accepted."""
     assert parse("--listen-address", text).listen_address == address
 
 
@@ -63,8 +63,10 @@ def test_addresses_are_read(text: str, address: tuple[str, int]) -> None:
         ("--incident-ratio", "1.5", "from 0 to 1"),
     ],
 )
-def test_nonsense_is_refused_with_a_hint(flag: str, value: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An invalid value ends with argparse's status 2 and says what would do."""
+def test_an_invalid_value_is_rejected_with_a_hint(
+    flag: str, value: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An invalid value exits with argparse's status 2 and an example of a valid one."""
     with pytest.raises(SystemExit, match="2"):
         parse(f"{flag}={value}")
     error = capsys.readouterr().err
@@ -74,7 +76,7 @@ def test_nonsense_is_refused_with_a_hint(flag: str, value: str, hint: str, capsy
 
 @pytest.mark.parametrize(("users", "listed"), [(0, 0), (1, 1), (50, 50), (1000, 200)])
 def test_the_printed_configuration_is_yaml_with_the_users(users: int, listed: int) -> None:
-    """It can be pasted as it is: one project, its endpoints, a key and the users' names."""
+    """The configuration is complete: one project, its endpoints, a key and the names of the users."""
     simulator = Simulator(SimulatorOptions(users=users))
     project = YAML(typ="safe").load(configuration(simulator, "http://127.0.0.1:1"))["projects"][0]
     assert project["project_id"] == DEMO_PROJECT_ID
@@ -83,8 +85,8 @@ def test_the_printed_configuration_is_yaml_with_the_users(users: int, listed: in
     assert project["users"] == list(simulator.population.names()[:listed])
 
 
-async def test_it_serves_until_cancelled_and_says_how_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    """The printed curl line's address and token work."""
+async def test_it_serves_until_cancelled_and_prints_a_working_request(capsys: pytest.CaptureFixture[str]) -> None:
+    """Address and token of the printed curl command work."""
     task = asyncio.create_task(run(parse("--listen-address=127.0.0.1:0", "--users=3")))
     text = ""
     async with asyncio.timeout(10):

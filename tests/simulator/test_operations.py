@@ -1,4 +1,4 @@
-"""The operations as such: documented examples, parameters, refusals. No sockets."""
+"""The operations without sockets: documented examples, parameters and errors."""
 
 import json
 from typing import Any
@@ -72,41 +72,41 @@ WINDOW = "query_begin_time=2024-02-27T03:47:51.182Z&query_end_time=2024-02-28T03
 
 @pytest.fixture
 def simulator() -> Simulator:
-    """It knows the user and the session of the reference's examples."""
+    """Return a simulator with the user and the session of the reference's examples."""
     user = msgspec.convert(USER_EXAMPLE["user_detail"], UserDetail)
     sessions = msgspec.convert(SESSIONS_EXAMPLE["session_info_list"], list[SessionInfo])
     population = StaticPopulation({"api-test": user}, {"api-test": sessions})
     return Simulator(clock=lambda: 1_800_000_000.0, population=population)
 
 
-def ask(simulator: Simulator, target: str, method: str = "GET") -> Response:
+def get(simulator: Simulator, target: str, method: str = "GET") -> Response:
     return simulator.handle(Request(method, target, {"X-Auth-Token": DEMO_TOKEN}))
 
 
-def test_the_documented_sessions_are_served_to_the_letter(simulator: Simulator) -> None:
-    """Absent fields stay absent: the reference's example goes in and comes out."""
-    response = ask(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=api-test")
+def test_the_documented_sessions_are_returned_exactly(simulator: Simulator) -> None:
+    """The reference's example is returned without additional fields."""
+    response = get(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=api-test")
     assert json.loads(response.body) == SESSIONS_EXAMPLE
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_the_documented_user_is_served_to_the_letter(simulator: Simulator) -> None:
-    """The reference's example of a user goes in and comes out."""
-    response = ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users/8a2c3f9579d240820179d51e6caf0001")
+def test_the_documented_user_is_returned_exactly(simulator: Simulator) -> None:
+    """The reference's example is returned without additional fields."""
+    response = get(simulator, f"/v2/{DEMO_PROJECT_ID}/users/8a2c3f9579d240820179d51e6caf0001")
     assert json.loads(response.body) == USER_EXAMPLE
 
 
-def test_a_listed_user_is_no_user_detail(simulator: Simulator) -> None:
-    """ListUsers says `account_expired`, and `account_expires` as text."""
-    user = json.loads(ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users").body)["users"][0]
+def test_a_listed_user_has_other_fields_than_its_detail(simulator: Simulator) -> None:
+    """ListUsers has `account_expired`, and a string as `account_expires`."""
+    user = json.loads(get(simulator, f"/v2/{DEMO_PROJECT_ID}/users").body)["users"][0]
     assert (user["account_expires"], user["account_expired"]) == ("0", False)
     assert not {"user_expired", "sam_account_name"} & user.keys()
 
 
 def test_a_known_user_may_have_no_sessions() -> None:
-    """A user without sessions is an empty list, not a 404."""
+    """A user without sessions has an empty list, not a 404."""
     simulator = Simulator(population=StaticPopulation({"idle": UserDetail(id="1", user_name="idle")}))
-    response = ask(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=idle")
+    response = get(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=idle")
     assert (response.status, json.loads(response.body)) == (200, {"session_info_list": []})
 
 
@@ -128,24 +128,24 @@ def test_a_known_user_may_have_no_sessions() -> None:
         ("GET", f"/v2/{'f' * 32}/users", 403, "APIG.0302"),
     ],
 )
-def test_bad_requests_are_refused(simulator: Simulator, method: str, target: str, status: int, code: str) -> None:
-    """Each bad request has its status and an error code."""
-    response = ask(simulator, target, method)
+def test_an_invalid_request_is_rejected(simulator: Simulator, method: str, target: str, status: int, code: str) -> None:
+    """Each invalid request has a status and an error code."""
+    response = get(simulator, target, method)
     body = json.loads(response.body)
     assert (response.status, body["error_code"]) == (status, code)
     assert body["error_msg"]
 
 
-def test_what_the_documented_example_shows_is_a_valid_window(simulator: Simulator) -> None:
-    """The times of the reference are understood, and nothing started in that window."""
-    assert json.loads(ask(simulator, f"{SESSIONS}?{WINDOW}").body) == {"count": 0, "items": []}
+def test_the_documented_times_are_a_valid_window(simulator: Simulator) -> None:
+    """The times of the reference's example are accepted, and no session started between them."""
+    assert json.loads(get(simulator, f"{SESSIONS}?{WINDOW}").body) == {"count": 0, "items": []}
 
 
-def test_every_call_is_counted(simulator: Simulator) -> None:
-    """Calls are counted by operation and status, refused ones and unknown paths included."""
-    ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users")
-    ask(simulator, f"/v2/{DEMO_PROJECT_ID}/users/unknown")
-    ask(simulator, "/nowhere")
+def test_every_request_is_counted(simulator: Simulator) -> None:
+    """Requests are counted by operation and status, including rejected ones and unknown paths."""
+    get(simulator, f"/v2/{DEMO_PROJECT_ID}/users")
+    get(simulator, f"/v2/{DEMO_PROJECT_ID}/users/unknown")
+    get(simulator, "/nowhere")
     assert simulator.calls.counts == {("ListUsers", 200): 1, ("ListUserDetail", 404): 1, ("unknown", 404): 1}
     assert simulator.calls.total("ListUsers") == 1
     assert simulator.calls.times("ListUserDetail") == [1_800_000_000.0]

@@ -1,4 +1,4 @@
-"""The living population: repeatable whatever the rhythm of asking, and plausible."""
+"""The generated population: repeatable whatever the order of queries, and plausible."""
 
 import random
 from collections import Counter
@@ -8,9 +8,8 @@ from itertools import pairwise
 import pytest
 
 from exporter.simulator import Script, SessionInfo, Simulator, SimulatorOptions
-from exporter.simulator.office import Office
-from exporter.simulator.population import all_sessions, all_users
-from exporter.simulator.rollout import Rollout
+from exporter.simulator.inventory import Rollout
+from exporter.simulator.population import GeneratedPopulation, all_sessions, all_users
 from exporter.simulator.schema import OPEN_END, SUCCESS_CODE
 
 START = 1_800_000_000.0
@@ -26,25 +25,25 @@ TRANSITIONS = {
 }
 
 
-def office(**options: object) -> Office:
-    return Office(**{"seed": 7, "users": 50, "start": START} | options)  # type: ignore[arg-type]  # a test's short hand
+def generated(**options: object) -> GeneratedPopulation:
+    return GeneratedPopulation(**{"seed": 7, "users": 50, "start": START} | options)  # type: ignore[arg-type]  # shorthand
 
 
 def timestamp(text: object) -> float:
     return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
 
 
-def failed_since_start(population: Office, *, until: float) -> dict[object, SessionInfo]:
-    """Every session seen in InitFail when asked each five minutes."""
+def failed_since_start(population: GeneratedPopulation, *, until: float) -> dict[object, SessionInfo]:
+    """Return every session in state InitFail, queried every five minutes."""
     found: dict[object, SessionInfo] = {}
     for at in range(int(START), int(START + until), 300):
         found |= {s.id: s for s in all_sessions(population, at) if s.session_state == "InitFail"}
     return found
 
 
-def test_the_same_seed_lives_the_same_day_whatever_the_rhythm_of_asking() -> None:
-    """Asked each hour, or at times all over the day and backwards, two populations say the same at the same time."""
-    regular, erratic = office(), office()
+def test_the_same_seed_gives_the_same_day_whatever_the_order_of_queries() -> None:
+    """Two populations return the same, one queried every hour, one at random times and backwards."""
+    regular, erratic = generated(), generated()
     times = [START + hour * HOUR for hour in range(48)]
     expected = {at: (all_users(regular, at), all_sessions(regular, at)) for at in times}
     dice = random.Random(3)  # noqa: S311 - a shuffle
@@ -53,14 +52,14 @@ def test_the_same_seed_lives_the_same_day_whatever_the_rhythm_of_asking() -> Non
         assert (all_users(erratic, at), all_sessions(erratic, at)) == expected[at]
 
 
-def test_another_seed_lives_another_day() -> None:
-    """The seed decides who does what."""
-    assert all_sessions(office(), START) != all_sessions(office(seed=8), START)
+def test_another_seed_gives_another_day() -> None:
+    """The seed decides all sessions."""
+    assert all_sessions(generated(), START) != all_sessions(generated(seed=8), START)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_frozen_clock_shows_a_lively_office(seed: int) -> None:
-    """From the first moment all five states, all kinds of accounts, several versions and groups are there."""
+def test_a_frozen_simulation_has_every_kind_of_state(seed: int) -> None:
+    """All session states, all kinds of accounts, several versions and groups exist from the start."""
     simulator = Simulator(SimulatorOptions(seed=seed, speed=0), clock=lambda: START)
     sessions, users = simulator.sessions(), simulator.users()
     assert 20 <= len(sessions) <= 45
@@ -74,9 +73,9 @@ def test_a_frozen_clock_shows_a_lively_office(seed: int) -> None:
     assert 0 in {user.account_expires for user in users}
 
 
-def test_sessions_go_only_the_ways_that_sessions_go() -> None:
-    """Asked often enough to miss nothing, no session skips a state, comes back to life or changes its start."""
-    population = office(users=10)
+def test_sessions_only_make_valid_transitions() -> None:
+    """No session skips a state, comes back after its end or changes its start."""
+    population = generated(users=10)
     last: dict[object, SessionInfo] = {}
     seen: Counter[object] = Counter()
     for at in range(int(START), int(START + 10 * HOUR), 5):
@@ -91,9 +90,9 @@ def test_sessions_go_only_the_ways_that_sessions_go() -> None:
 
 
 def test_the_times_of_a_session_fit_its_state() -> None:
-    """A session has an end where it is over, a failure only in InitFail, and nothing lies in the future."""
+    """Only a session that is over has an end, only InitFail has a failure, and no time is in the future."""
     for at in range(int(START), int(START + 30 * HOUR), 1800):
-        for session in all_sessions(office(users=200), at):
+        for session in all_sessions(generated(users=200), at):
             over = session.session_state in {"SignedOut", "InitFail"}
             assert (session.end_time != OPEN_END) == over
             assert (session.failed_code != SUCCESS_CODE) == (session.session_state == "InitFail")
@@ -102,17 +101,17 @@ def test_the_times_of_a_session_fit_its_state() -> None:
             assert abs(at - since - int(str(session.status_continue_time))) <= 1
 
 
-def test_nobody_has_more_than_three_sessions() -> None:
-    """Users have none to three sessions at a time, and not always none."""
-    population = office(users=200, script=Script(at=HOUR))
+def test_no_user_has_more_than_three_sessions() -> None:
+    """Users have zero to three sessions at a time."""
+    population = generated(users=200, script=Script(at=HOUR))
     counts = {len(population.sessions_of(n, START + HOUR * 1.2)) for n in population.names()}
     assert counts == {0, 1, 2, 3}
 
 
 def test_an_incident_fails_most_new_sessions_of_one_server_group() -> None:
-    """InitFail is rare before a scripted incident; while it lasts it is what most log-ins at one group end in."""
-    calm = failed_since_start(office(users=500, script=Script(at=48 * HOUR)), until=2 * HOUR)
-    troubled = failed_since_start(office(users=500, script=Script(at=HOUR, duration=900)), until=2 * HOUR)
+    """InitFail is rare before a scripted incident. In it, most session starts at one group fail."""
+    calm = failed_since_start(generated(users=500, script=Script(at=48 * HOUR)), until=2 * HOUR)
+    troubled = failed_since_start(generated(users=500, script=Script(at=HOUR, duration=900)), until=2 * HOUR)
     assert len(calm) < 8
     assert len(troubled) > 50
     groups = Counter(session.app_server_group_id for session in troubled.values())
@@ -121,9 +120,9 @@ def test_an_incident_fails_most_new_sessions_of_one_server_group() -> None:
     assert len(during) > 50
 
 
-def test_some_days_have_an_incident_by_chance() -> None:
-    """Without a script, over ten days some have many failures and most have few."""
-    population = office(users=300)
+def test_some_days_have_a_random_incident() -> None:
+    """Without a script, a few of ten days have many failures and the others few."""
+    population = generated(users=300)
     per_day = []
     for day in range(10):
         found = set()
@@ -135,8 +134,8 @@ def test_some_days_have_an_incident_by_chance() -> None:
 
 
 def test_accounts_get_locked_and_unlocked_and_expire() -> None:
-    """Within hours somebody is locked and unlocked again, and somebody expires at the announced time."""
-    population = office()
+    """Within hours a user is locked and unlocked again, and a user expires at the announced time."""
+    population = generated()
     hours = [START + step * 600 for step in range(24)]
     locked = [{user.user_name for user in all_users(population, at) if user.locked} for at in hours]
     assert any(before - after for before, after in pairwise(locked))
@@ -148,9 +147,9 @@ def test_accounts_get_locked_and_unlocked_and_expire() -> None:
             assert user.user_expired == (expires != 0 and at * 1000 >= expires)
 
 
-def test_expired_and_disabled_users_do_not_log_in() -> None:
-    """Who may not log in has no session that began after."""
-    population = office(users=200)
+def test_expired_and_disabled_users_start_no_sessions() -> None:
+    """Disabled users have no session, and expired users none that started after the expiry."""
+    population = generated(users=200)
     for at in (START, START + 24 * HOUR):
         for user in all_users(population, at):
             begun = [timestamp(s.start_time) for s in population.sessions_of(str(user.user_name), at)]
@@ -160,8 +159,8 @@ def test_expired_and_disabled_users_do_not_log_in() -> None:
 
 
 def test_speed_shortens_the_day() -> None:
-    """At speed 60 an hour of the office passes in a minute, and its times are the clock's all the same."""
-    fast, slow = office(speed=60), office()
+    """At speed 60 a simulated hour takes a minute, and the times in records are still wall-clock times."""
+    fast, slow = generated(speed=60), generated()
     for minutes in (0, 30, 90):
         quick = all_sessions(fast, START + minutes)
         assert [s.id for s in quick] == [s.id for s in all_sessions(slow, START + minutes * 60)]
@@ -170,23 +169,23 @@ def test_speed_shortens_the_day() -> None:
     assert START < last_start <= START + 90
 
 
-def test_the_day_is_lively_whenever_the_simulator_starts() -> None:
-    """The office day is shifted to the start, so that nobody meets an empty office at night."""
+def test_every_simulation_starts_in_the_morning() -> None:
+    """The simulated day is shifted to the start, so that there are sessions at night, too."""
     night = START + 14 * HOUR
-    assert len(all_sessions(office(start=night), night)) == len(all_sessions(office(), START))
+    assert len(all_sessions(generated(start=night), night)) == len(all_sessions(generated(), START))
 
 
-def test_a_release_reaches_everybody_in_its_time() -> None:
-    """A rollout goes through the queue by share, and the next one begins after the period."""
+def test_a_release_is_rolled_out_by_position() -> None:
+    """A rollout proceeds by position, and the next one begins after the period."""
     rollout = Rollout(begin=0, duration=10, period=100)
     assert [rollout.release(0.5, at) for at in (-1, 4, 5, 99, 104, 105)] == [-1, -1, 0, 0, 0, 1]
     assert rollout.release(0.0, 0) == 0
     assert rollout.release(0.99, 9.8) == -1
 
 
-def test_more_users_run_the_new_client_as_the_day_goes_on() -> None:
-    """Client and agent versions move from one release to the next."""
-    population = office(users=300)
+def test_the_share_of_the_new_client_grows_during_a_rollout() -> None:
+    """More and more users have the new version."""
+    population = generated(users=300)
     newest = "24.10.2.12888"
     share = []
     for hour in (0, 5):

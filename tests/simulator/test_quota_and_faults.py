@@ -1,4 +1,4 @@
-"""Too many calls, and calls that go wrong on purpose."""
+"""The quota, injected faults and latency."""
 
 import asyncio
 import json
@@ -23,12 +23,12 @@ SESSIONS = f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=user001"
 
 
 class Clock:
-    """A clock to set."""
+    """A clock that a test sets."""
 
     now = 1_800_000_000.0
 
     def __call__(self) -> float:
-        """The time it shows."""
+        """Return its time."""
         return self.now
 
 
@@ -36,8 +36,8 @@ def statuses(simulator: Simulator, count: int, target: str = USERS) -> list[int]
     return [simulator.handle(Request("GET", target, TOKEN)).status for _ in range(count)]
 
 
-def test_two_hundred_calls_pass_and_the_next_is_refused_for_a_minute() -> None:
-    """The quota slides: each call frees its place a minute after it was made, not at the full minute."""
+def test_the_quota_is_a_sliding_window_of_a_minute() -> None:
+    """Each of 200 requests counts for 60 seconds, whenever a clock minute ends."""
     clock = Clock()
     simulator = Simulator(clock=clock)
     assert statuses(simulator, 100) == [200] * 100
@@ -51,19 +51,19 @@ def test_two_hundred_calls_pass_and_the_next_is_refused_for_a_minute() -> None:
 
 
 def test_the_quota_is_per_operation() -> None:
-    """One operation's calls leave the others' quota alone."""
+    """Requests of one operation do not count against the quota of another."""
     simulator = Simulator(SimulatorOptions(quota=1), clock=Clock())
     assert statuses(simulator, 2) == [200, 429]
     assert statuses(simulator, 2, SESSIONS) == [200, 429]
 
 
-def test_without_quota_everything_passes() -> None:
-    """A quota of 0 is none."""
+def test_a_quota_of_0_is_unlimited() -> None:
+    """Nothing is throttled."""
     assert statuses(Simulator(SimulatorOptions(quota=0, users=1), clock=Clock()), 1000) == [200] * 1000
 
 
-def test_throttling_speaks_the_gateways_words() -> None:
-    """Past the quota the answer is what users of the real API report, with the limit in it."""
+def test_throttling_has_the_message_of_the_gateway() -> None:
+    """The answer is the one that users of the real API report, and names the limit."""
     simulator = Simulator(SimulatorOptions(quota=1), clock=Clock())
     statuses(simulator, 1)
     response = simulator.handle(Request("GET", USERS, TOKEN))
@@ -74,15 +74,15 @@ def test_throttling_speaks_the_gateways_words() -> None:
     }
 
 
-def test_strangers_do_not_use_up_the_quota() -> None:
-    """A call without credentials is refused before it counts."""
+def test_unauthenticated_requests_do_not_use_up_the_quota() -> None:
+    """A request without credentials is rejected before it counts."""
     simulator = Simulator(SimulatorOptions(quota=1), clock=Clock())
     assert simulator.handle(Request("GET", USERS)).status == 401
     assert statuses(simulator, 1) == [200]
 
 
-def test_faults_come_in_their_ratio_and_repeatably() -> None:
-    """The same seed fails the same calls; ratios of several faults add up."""
+def test_faults_occur_in_their_ratio_and_repeatably() -> None:
+    """The same seed fails the same requests. The ratios of several faults add up."""
     options = SimulatorOptions(quota=0, users=1, faults=parse_faults("500=0.1,503=0.1"))
     first, second = (statuses(Simulator(options, clock=Clock()), 2000) for _ in range(2))
     assert first == second
@@ -90,8 +90,8 @@ def test_faults_come_in_their_ratio_and_repeatably() -> None:
     assert 150 < first.count(503) < 250
 
 
-def test_a_fault_may_be_one_operations() -> None:
-    """Named faults leave the other operations alone."""
+def test_a_fault_may_affect_one_operation() -> None:
+    """A fault of one operation does not affect others."""
     simulator = Simulator(SimulatorOptions(faults=parse_faults("ListUsers:503=1")), clock=Clock())
     assert statuses(simulator, 3) == [503] * 3
     assert statuses(simulator, 3, SESSIONS) == [200] * 3
@@ -102,26 +102,26 @@ def test_a_fault_may_be_one_operations() -> None:
     [("200=1", b'"error_code":"WKS.'), ("418=1", b"Injected fault."), ("garbage=1", b"<html>"), ("504=1", b"Backend")],
 )
 def test_faults_have_bodies(fault: str, words: bytes) -> None:
-    """Any status can be had, with a body; 200 has an error code in it, garbage is HTML."""
+    """Every status has a body. That of 200 has an error code, that of garbage is HTML."""
     simulator = Simulator(SimulatorOptions(faults=parse_faults(fault)), clock=Clock())
     assert words in simulator.handle(Request("GET", USERS, TOKEN)).body
 
 
-def test_faults_are_read_from_text() -> None:
-    """The list of faults is what the command line says."""
+def test_faults_are_parsed_from_text() -> None:
+    """A comma-separated list becomes faults; an empty one becomes none."""
     assert parse_faults("429=0.01, ListUsers:hang=1,") == (Fault("429", 0.01), Fault("hang", 1.0, "ListUsers"))
     assert parse_faults("") == ()
 
 
 @pytest.mark.parametrize("text", ["429", "429=2", "429=often", "600=1", "99=1", "oops=1", "Foo:500=1", "429=nan"])
-def test_nonsense_is_no_fault(text: str) -> None:
-    """What cannot be meant is refused with the offending part."""
+def test_an_invalid_fault_is_rejected(text: str) -> None:
+    """The error quotes the invalid part."""
     with pytest.raises(ValueError, match=text):
         parse_faults(text)
 
 
 def test_latency_stays_within_its_jitter() -> None:
-    """Delays lie around the latency and are never negative."""
+    """Delays vary around the latency and are never negative."""
     options = SimulatorOptions(quota=0, users=1, latency=Latency(0.01, 0.02))
     simulator = Simulator(options, clock=Clock())
     delays = [simulator.handle(Request("GET", USERS, TOKEN)).delay for _ in range(300)]
@@ -129,8 +129,8 @@ def test_latency_stays_within_its_jitter() -> None:
     assert 0.025 < max(delays) <= 0.03
 
 
-async def test_a_reset_comes_amid_the_body() -> None:
-    """The connection breaks before the announced length is reached."""
+async def test_a_reset_truncates_the_body() -> None:
+    """The connection breaks before the announced length."""
     simulator = Simulator(SimulatorOptions(faults=parse_faults("reset=1")))
     async with simulator.serve() as url, ClientSession() as session:
         with pytest.raises((ClientError, ConnectionResetError)):
@@ -139,8 +139,8 @@ async def test_a_reset_comes_amid_the_body() -> None:
     assert simulator.calls.total("ListUsers") == 1
 
 
-async def test_a_hanging_call_gets_no_answer_and_holds_nobody_up() -> None:
-    """The client times out, other calls go on, and the server stops without waiting for the hanging one."""
+async def test_a_hanging_request_does_not_block_others() -> None:
+    """The client times out, others get answers, and the server stops without waiting for the hanging request."""
     simulator = Simulator(SimulatorOptions(faults=parse_faults("ListUsers:hang=1")))
     async with asyncio.timeout(10), ClientSession() as session:
         async with simulator.serve() as url:

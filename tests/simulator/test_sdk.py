@@ -1,4 +1,4 @@
-"""The official SDK is the judge of the simulator: it must be able to tell it from the cloud by nothing."""
+"""The official SDK accepts the simulator as the cloud."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from exporter.simulator import (
     PERSONAL_MARKS,
+    Request,
     SessionInfo,
     Simulator,
     SimulatorOptions,
@@ -23,13 +24,13 @@ from exporter.simulator import (
     UserDetail,
     parse_faults,
 )
-from exporter.simulator.identity import security_key
 from exporter.simulator.operations import DETAIL_ONLY
 
 Connect = Callable[..., Any]
 TIMES_AS_TEXT = pytest.mark.filterwarnings("ignore:Unable to convert string to datetime:ImportWarning")
-"""The SDK turns the times of ListSessions into datetimes only where it finds python-dateutil."""
+"""The SDK converts the times of ListSessions only if python-dateutil is installed."""
 
+SECURITY_KEY = "/openstack/latest/securitykey"
 ODD_NAMES = ["Jörg Müller", "a+b", "100%", "~tilde", "a&b=c", "x/y?z", "日本", "a%20b"]
 
 
@@ -38,14 +39,14 @@ def timestamp(seconds: float) -> str:
 
 
 def same(record: Any, truth: msgspec.Struct, *, but: AbstractSet[str] = frozenset()) -> None:
-    """Compare every field that both know; what the truth leaves out the SDK shows as None."""
+    """Compare every field that both have. The SDK shows an absent field as None."""
     for name in set(record.attribute_map) & set(truth.__struct_fields__) - set(but):
         expected = getattr(truth, name)
         assert getattr(record, name) == (None if expected is UNSET else expected), name
 
 
 async def test_every_field_of_every_session_reaches_the_sdk(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """ListSessionByUserName hands out the population's truth, field by field, in all five states."""
+    """ListSessionByUserName returns the population's sessions field by field, in all five states."""
     simulator = Simulator(clock=clock)
     async with simulator.serve() as url:
         sdk = connect_sdk(url)
@@ -62,7 +63,7 @@ async def test_every_field_of_every_session_reaches_the_sdk(clock: Callable[[], 
 
 
 async def test_every_field_of_every_user_reaches_the_sdk(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """ListUserDetail hands out the population's truth, field by field."""
+    """ListUserDetail returns the population's users field by field."""
     simulator = Simulator(clock=clock)
     async with simulator.serve() as url:
         sdk = connect_sdk(url)
@@ -72,8 +73,8 @@ async def test_every_field_of_every_user_reaches_the_sdk(clock: Callable[[], flo
             assert answer.raw_content.count(b'"enabled_change_password":true') == 1
 
 
-async def test_list_users_is_paged_and_unlike_the_detail(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """Pages of ListUsers make up all users once; expiry has another name and type there than in UserDetail."""
+async def test_list_users_is_paged_and_formatted_differently(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The pages of ListUsers contain each user once. Expiry has another name and type than in UserDetail."""
     simulator = Simulator(clock=clock)
     async with simulator.serve() as url:
         list_users = connect_sdk(url).users.list_users
@@ -92,8 +93,8 @@ async def test_list_users_is_paged_and_unlike_the_detail(clock: Callable[[], flo
     assert not DETAIL_ONLY & msgspec.json.decode(whole.raw_content)["users"][0].keys()
 
 
-async def test_list_users_matches_fuzzily(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """Asked for one name or several, ListUsers returns every user whose name contains one of them."""
+async def test_list_users_matches_parts_of_names(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """For one or several names, ListUsers returns every user with a name that contains one of them."""
     async with Simulator(SimulatorOptions(users=1200), clock=clock).serve() as url:
         list_users = connect_sdk(url).users.list_users
         one = await asyncio.to_thread(list_users, ListUsersRequest(user_name="user110"))
@@ -104,7 +105,7 @@ async def test_list_users_matches_fuzzily(clock: Callable[[], float], connect_sd
 
 @TIMES_AS_TEXT
 async def test_list_sessions_is_paged_newest_first(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """Pages of ListSessions make up the sessions that started in the window, newest first, with the group's name."""
+    """The pages of ListSessions contain all sessions that started in the window, newest first, with group names."""
     simulator = Simulator(clock=clock)
     window = {"query_begin_time": timestamp(clock() - 86400), "query_end_time": timestamp(clock())}
     async with simulator.serve() as url:
@@ -129,7 +130,7 @@ async def test_list_sessions_is_paged_newest_first(clock: Callable[[], float], c
 
 @TIMES_AS_TEXT
 async def test_list_sessions_selects_by_start_and_state(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """A session that started before the window is not returned, however alive; several states may be asked for."""
+    """A session that started before the window is not returned, even if it is active. Several states can be given."""
     simulator = Simulator(clock=clock)
     begin = clock() - 3600
     request = ListSessionsRequest(
@@ -147,8 +148,8 @@ async def test_list_sessions_selects_by_start_and_state(clock: Callable[[], floa
     assert 0 < len(recent) < len(here)
 
 
-async def test_odd_names_survive_signing_and_encoding(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """Names with blanks, +, %, ~ and umlauts are signed by the SDK and verified from the bytes on the wire."""
+async def test_unusual_names_survive_signing_and_encoding(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The SDK signs names with spaces, +, %, ~ and umlauts, and the simulator verifies the bytes it receives."""
     people = {
         name: UserDetail(id=f"{number:032x}", user_name=name, account_expires=0)
         for number, name in enumerate(ODD_NAMES)
@@ -166,29 +167,30 @@ async def test_odd_names_survive_signing_and_encoding(clock: Callable[[], float]
 
 
 async def test_temporary_keys_need_their_security_token(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """The metadata service's key works with its security token and not with another."""
-    key = msgspec.json.decode(security_key(1, clock()).body)["credential"]
+    """A key of the metadata service works only with its own security token."""
+    simulator = Simulator(clock=clock)
+    key = msgspec.json.decode(simulator.handle(Request("GET", SECURITY_KEY)).body)["credential"]
     request = ListUsersRequest()
-    async with Simulator(clock=clock).serve() as url:
+    async with simulator.serve() as url:
         good = connect_sdk(url, key["access"], key["secret"], security_token=key["securitytoken"])
         assert (await asyncio.to_thread(good.users.list_users, request)).total_count == 50
         bad = connect_sdk(url, key["access"], key["secret"], security_token="another")
-        with pytest.raises(ClientRequestException) as refused:
+        with pytest.raises(ClientRequestException) as error:
             await asyncio.to_thread(bad.users.list_users, request)
-    assert refused.value.status_code == 401
-    assert "Get secretKey failed" in refused.value.error_msg
+    assert error.value.status_code == 401
+    assert "Get secretKey failed" in error.value.error_msg
 
 
-async def test_a_wrong_secret_is_refused_with_what_was_verified(
+async def test_a_wrong_secret_is_rejected_with_the_canonical_request(
     clock: Callable[[], float], connect_sdk: Connect
 ) -> None:
-    """A signature under another secret is a 401 that shows the canonical request, as the gateway's does."""
+    """A signature with another secret is a 401 that shows the canonical request, like that of the gateway."""
     async with Simulator(clock=clock).serve() as url:
         sdk = connect_sdk(url, secret_key="wrong")
-        with pytest.raises(ClientRequestException) as refused:
+        with pytest.raises(ClientRequestException) as error:
             await asyncio.to_thread(sdk.users.list_users, ListUsersRequest(limit="5"))
-    assert (refused.value.status_code, refused.value.error_code) == (401, "APIGW.0301")
-    assert "verify aksk signature fail, canonicalRequest:GET|/v2/" in refused.value.error_msg
+    assert (error.value.status_code, error.value.error_code) == (401, "APIGW.0301")
+    assert "verify aksk signature fail, canonicalRequest:GET|/v2/" in error.value.error_msg
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ async def test_a_wrong_secret_is_refused_with_what_was_verified(
         ({"faults": parse_faults("503=1")}, 503, "WKS.00010503", "Service unavailable."),
     ],
 )
-async def test_refusals_surface_as_sdk_exceptions(  # noqa: PLR0913, PLR0917 - a table of cases with its fixtures
+async def test_errors_become_sdk_exceptions(  # noqa: PLR0913, PLR0917 - a table of cases with its fixtures
     clock: Callable[[], float],
     connect_sdk: Connect,
     options: dict[str, Any],
@@ -207,27 +209,27 @@ async def test_refusals_surface_as_sdk_exceptions(  # noqa: PLR0913, PLR0917 - a
     code: str,
     message: str,
 ) -> None:
-    """403, 500 and 503 carry code, message and request id to where the SDK looks for them."""
+    """The SDK finds code, message and request id of 403, 500 and 503."""
     async with Simulator(SimulatorOptions(**options), clock=clock).serve() as url:
-        with pytest.raises((ClientRequestException, ServerResponseException)) as refused:
+        with pytest.raises((ClientRequestException, ServerResponseException)) as error:
             await asyncio.to_thread(connect_sdk(url).users.list_users, ListUsersRequest())
-    assert (refused.value.status_code, refused.value.error_code) == (status, code)
-    assert message in refused.value.error_msg
-    assert refused.value.request_id == "00000001" + "1".rjust(24, "0")
+    assert (error.value.status_code, error.value.error_code) == (status, code)
+    assert message in error.value.error_msg
+    assert error.value.request_id == "00000001" + "1".rjust(24, "0")
 
 
-async def test_throttling_surfaces_as_status_429(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """The SDK recognises 429; it drops the body of that status, so that its code and request id show only elsewhere."""
+async def test_throttling_becomes_status_429(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The SDK recognises 429 but drops the body, so that the code of the gateway is lost."""
     async with Simulator(SimulatorOptions(quota=1), clock=clock).serve() as url:
         list_users = connect_sdk(url).users.list_users
         await asyncio.to_thread(list_users, ListUsersRequest())
-        with pytest.raises(ClientRequestException) as refused:
+        with pytest.raises(ClientRequestException) as error:
             await asyncio.to_thread(list_users, ListUsersRequest())
-    assert (refused.value.status_code, refused.value.error_code) == (429, "429")
+    assert (error.value.status_code, error.value.error_code) == (429, "429")
 
 
 async def test_unknown_users_are_not_found(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """An unknown name and an unknown id are 404 with a WKS code."""
+    """An unknown name and an unknown id are a 404 with a WKS code."""
     async with Simulator(clock=clock).serve() as url:
         sdk = connect_sdk(url)
         calls = (
@@ -235,22 +237,22 @@ async def test_unknown_users_are_not_found(clock: Callable[[], float], connect_s
             (sdk.users.list_user_detail, ListUserDetailRequest(user_id="0" * 32)),
         )
         for call, request in calls:
-            with pytest.raises(ClientRequestException) as refused:
+            with pytest.raises(ClientRequestException) as error:
                 await asyncio.to_thread(call, request)
-            assert (refused.value.status_code, refused.value.error_code) == (404, "WKS.00170404")
+            assert (error.value.status_code, error.value.error_code) == (404, "WKS.00170404")
 
 
-async def test_another_project_is_refused(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """Credentials are good for their project only."""
+async def test_another_project_is_rejected(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """Credentials are valid only for their own project."""
     async with Simulator(clock=clock).serve() as url:
-        with pytest.raises(ClientRequestException) as refused:
+        with pytest.raises(ClientRequestException) as error:
             await asyncio.to_thread(connect_sdk(url, project_id="f" * 32).users.list_users, ListUsersRequest())
-    assert refused.value.status_code == 403
+    assert error.value.status_code == 403
 
 
 @TIMES_AS_TEXT
-async def test_personal_data_is_there_and_recognisable(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """Every kind of personal data is in the answers, so that a test for leaks proves something."""
+async def test_personal_data_is_recognisable(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The answers contain every kind of personal data, so that a test for leaks proves something."""
     simulator = Simulator(clock=clock)
     window = {"query_begin_time": timestamp(clock() - 86400), "query_end_time": timestamp(clock())}
     async with simulator.serve() as url:

@@ -1,10 +1,11 @@
-"""The doctor at work, with what it must never say."""
+"""Run the doctor, and check that it shows no name and no secret."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import io
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,34 +21,34 @@ if TYPE_CHECKING:
     from exporter import config
 
 HUSH = "hush"
-"""Part of every secret, and of every user's name, that a test makes up."""
+"""Part of every secret and user name that a test makes up."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the command said, and whether its exit code is 0."""
+    """The command's output, and whether its exit code is 0."""
 
     healthy: bool
     text: str
 
     def lines(self, verdict: str) -> list[str]:
-        """The lines with this verdict, with their remedies."""
-        lines = self.text.replace("\n                   -> ", " -> ").splitlines()
+        """Return the lines with this verdict, with their remedies."""
+        lines = re.sub(r"\n +-> ", " -> ", self.text).splitlines()
         return [line for line in lines if line.startswith(f"{verdict} ")]
 
     def only(self, verdict: str) -> str:
-        """The one line with this verdict."""
+        """Return the only line with this verdict."""
         (line,) = self.lines(verdict)
         return line
 
 
 async def diagnose(*projects: dict[str, Any], **sections: Any) -> Diagnosis:
-    """What the doctor says of these projects."""
+    """Run the doctor for these projects."""
     return await diagnosis_by(settings(*projects, **{"poll": {"timeout": "5s"}, **sections}))
 
 
 async def diagnosis_by(wanted: config.Settings, now: Callable[[], float] = time.time) -> Diagnosis:
-    """What the doctor says on a machine with this clock; never a secret or a name."""
+    """Run the doctor with this clock; no secret and no name may be in its output."""
     out = io.StringIO()
     healthy = await doctor.run(wanted, out, now)
     text = out.getvalue()
@@ -60,19 +61,19 @@ async def diagnosis_by(wanted: config.Settings, now: Callable[[], float] = time.
 
 
 def frozen(users: int = 20, clock: Callable[[], float] | None = None, **options: Any) -> Simulator:
-    """A cloud whose users stand still."""
+    """Return a simulated cloud that does not change."""
     made = SimulatorOptions(users=users, speed=0, **options)
     return Simulator(made, clock=clock) if clock else Simulator(made)
 
 
 def authenticated(simulator: Simulator) -> int:
-    """The calls so far that carried credentials."""
+    """Return how many requests had credentials so far."""
     return sum(count for (operation, _), count in simulator.calls.counts.items() if operation != "unknown")
 
 
 @contextlib.asynccontextmanager
 async def answering(answer: bytes) -> AsyncIterator[str]:
-    """The address of a server that answers whatever comes with these bytes; with none it keeps silent."""
+    """Serve these bytes as the answer to everything, or nothing if empty; yields the address."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,7 +11,7 @@ from support.virtual_time import wall_clock
 
 from exporter.cloud.errors import CloudError, refusal
 from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
-from exporter.polling.refusals import Refusals, Standing
+from exporter.polling.gate import Access, KeyGate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ def refused(operation: str, status: int) -> CloudError:
     return refusal(operation, status, "WKS.00000404" if status == 404 else "WKS.1", "request-1")
 
 
-def unjudged(project: str) -> Refusals:
-    """How credentials stand with a cloud that has not judged them yet."""
-    return Refusals(project, lambda: "the key", Standing())
+def unverified(project: str) -> Access:
+    """Access with a key that the cloud has not checked yet."""
+    return Access(project, lambda: "the key", KeyGate())
 
 
 @dataclass
@@ -39,6 +39,8 @@ class FakeCloud:
     zone: float = 0.0
     """Seconds that the times it tells, which carry no zone, are ahead of UTC."""
     latency: float = 0.01
+    slow: dict[str, float] = field(default_factory=dict)
+    """Latency of single operations."""
     fault: Callable[[str, str], None] = lambda _operation, _who: None
     calls: list[tuple[float, str, str]] = field(default_factory=list)
     """Time, operation and whom it was about."""
@@ -49,7 +51,7 @@ class FakeCloud:
         self.calls.append((asyncio.get_running_loop().time(), operation, who))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.slow.get(operation, self.latency))
         self.in_flight -= 1
         self.fault(operation, who)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from support.deployment import tried_table
 
 from exporter.config import reference_table
-from exporter.metrics.families import DESCRIPTIONS, FAMILIES, LATENCY
+from exporter.metrics.families import DESCRIPTIONS, PROJECT_DESCRIPTIONS
 
 
 def metrics_table() -> str:
     """Return the Markdown table of every metric that is the exporter's own."""
-    of_projects = {description.name for description in (*FAMILIES, LATENCY)}
+    of_projects = {description.name for description in PROJECT_DESCRIPTIONS}
     rows = (
         f"| `{d.name}` | {d.kind} | {', '.join(f'`{name}`' for name in _labels(d.name in of_projects, d.labels))} "
         f"| {d.help} |\n"

@@ -54,7 +54,7 @@ class SimulatedCloud:
         if response.status != 200:
             error = refusal(operation, response.status, bodies.error_code(response.body), None)
             if isinstance(error, Throttled):
-                error.quota = bodies.told_quota(response.body)
+                error.quota = bodies.quota_from_429(response.body)
             raise error
         return decode(response.body)
 

@@ -17,26 +17,25 @@ import structlog
 from support.simulated_cloud import LATENCY, SimulatedCloud
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
-from exporter import app, config, watch
-from exporter.app import Exporter
+from exporter import config, runner, setup
 from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection
-from exporter.cloud.credentials import Lease, Leased
+from exporter.cloud.credentials import RenewedCredentials, TemporaryCredentials
 from exporter.cloud.errors import CloudError
-from exporter.cloud.renewal_log import RenewalLog
 from exporter.cloud.telemetry import Telemetry
 from exporter.metrics.exposition import OPENMETRICS
+from exporter.polling.gate import KeyGate
+from exporter.runner import Exporter
 from exporter.setup import prepared
-from exporter.simulator import DEMO_PROJECT_ID, Script, Simulator, SimulatorOptions
-from exporter.simulator.chance import stream
-from exporter.simulator.faults import Fault
+from exporter.simulator import DEMO_PROJECT_ID, Fault, Script, Simulator, SimulatorOptions
+from exporter.simulator.simulation import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from exporter.cloud.client import Client
-    from exporter.cloud.connect import Terms
+    from exporter.cloud.connect import ConnectionSpec
 
 T = TypeVar("T")
 Problem = tuple[str, str, str]
@@ -61,7 +60,7 @@ _SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<val
 class ToldCloud(SimulatedCloud):
     """The simulated cloud with the telemetry and the credentials that a real connection has."""
 
-    def __init__(self, simulator: Simulator, credentials: Leased, telemetry: Telemetry) -> None:
+    def __init__(self, simulator: Simulator, credentials: RenewedCredentials, telemetry: Telemetry) -> None:
         super().__init__(simulator)
         self._credentials = credentials
         self._telemetry = telemetry
@@ -89,19 +88,20 @@ class Clouds:
     def __init__(self) -> None:
         self._simulators = {name: _simulator(seed) for name, seed in PROJECTS.items()}
 
-    def connect(self, terms: Terms, _: object, telemetry: Telemetry | None = None) -> Connection:
-        """A line to a project's cloud."""
+    def connect(self, spec: ConnectionSpec, *_: object, telemetry: Telemetry | None = None) -> Connection:
+        """A connection to a project's cloud."""
 
-        async def lend() -> Lease:
-            return Lease(Token("token"), wall_clock() + DAY)
+        async def obtain() -> TemporaryCredentials:
+            return TemporaryCredentials(Token("token"), wall_clock() + DAY)
 
         async def nothing_to_close() -> None:
             pass
 
         telemetry = telemetry or Telemetry()
-        credentials = Leased(lend, wall_clock, RenewalLog(str(terms.project.name)))
-        cloud = ToldCloud(self._simulators[str(terms.project.name)], credentials, telemetry)
-        return Connection(cast("Client", cloud), credentials, telemetry, nothing_to_close)
+        name = str(spec.project.name)
+        credentials = RenewedCredentials(obtain, wall_clock, name, KeyGate())
+        cloud = ToldCloud(self._simulators[name], credentials, telemetry)
+        return Connection(cast("Client", cloud), credentials, telemetry, 10.0, nothing_to_close)
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with which user now."""
@@ -137,7 +137,9 @@ async def _scraped(project: str, instance: str, begin: float, end: float, lines:
     """Let an exporter run from one time of the loop to another, and note what each scrape of it gives."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(begin - loop.time())
-    exporter = Exporter(prepared(_settings(project), wall_clock), wall_clock)
+    first, plans = prepared(_settings(project), wall_clock)
+    exporter = Exporter(first, wall_clock)
+    await exporter.adopt(first, plans)
     running = asyncio.create_task(exporter.run())
     while loop.time() < end:
         await asyncio.sleep(SCRAPE_INTERVAL)
@@ -170,8 +172,8 @@ def record(file: Path) -> set[Problem]:
     async def main() -> set[Problem]:
         clouds = Clouds()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(watch, "connect", clouds.connect)
-            patch.setattr(app, "PUBLISH_INTERVAL", DAY)
+            patch.setattr(setup, "connect", clouds.connect)
+            patch.setattr(runner, "PUBLISH_INTERVAL", DAY)
             await asyncio.gather(
                 _scraped("berlin", "exporter-0:10099", 0, DAY / 2, lines),
                 _scraped("berlin", "exporter-1:10099", DAY / 2, DAY, lines),

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
-from support.fake_cloud import unjudged
+from support.fake_cloud import unverified
 from support.virtual_time import run_virtually, until, wall_clock
 
 from exporter import config
 from exporter.cloud.auth import Token
-from exporter.cloud.connect import Connection
-from exporter.cloud.credentials import Kept
+from exporter.cloud.connect import Connection, ConnectionSpec
+from exporter.cloud.credentials import StaticCredentials
 from exporter.cloud.telemetry import Telemetry
-from exporter.fleet import Fleet
-from exporter.polling.poller import Poller
-from exporter.watch import Plan, Watch
+from exporter.polling.pace import Pace
+from exporter.watch import Watch, WatchSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from ssl import SSLContext
 
     from exporter.cloud.client import Client
-    from exporter.cloud.connect import Terms
-    from exporter.polling.cloud import Cloud
+    from exporter.polling.context import Cloud
     from exporter.status import ProjectStatus
 
 
@@ -34,24 +34,32 @@ async def _nothing_to_close() -> None:
 
 def watch_of(cloud: Cloud, *names: str, **poll: float | str) -> Watch:
     """A watch over these users, in virtual time."""
-    return _watch(cloud, Fleet((name, None) for name in names), poll)
-
-
-def reloaded(cloud: Cloud, before: Watch, **poll: float | str) -> Watch:
-    """A watch over the same users that goes on from one that has ended, as with a reload."""
-    watch = _watch(
-        cloud, Fleet(((member.name, member.given_id) for member in before.fleet.members), before.fleet), poll
-    )
-    watch.poller.go_on_from(before.poller)
+    settings = config.Poll.model_validate(poll)
+    project = config.Project(project_id="berlin")
+    spec = WatchSpec(settings, ConnectionSpec(project, config.Http(), 10.0, cast("SSLContext", None), None))
+    connection = _connection(cloud)
+    watch = Watch(spec, connection, unverified("berlin"), lambda _: Pace(), wall_clock)
+    for _ in watch.fleet.update((name, None) for name in names):
+        pass
     return watch
 
 
-def _watch(cloud: Cloud, fleet: Fleet, poll: dict[str, float | str]) -> Watch:
-    settings = config.Poll.model_validate(poll)
-    poller = Poller(fleet, cloud, settings, wall_clock, unjudged("berlin"))
-    connection = Connection(cast("Client", cloud), Kept(lambda: Token("t")), Telemetry(), _nothing_to_close)
-    project = config.Project(project_id="berlin")
-    return Watch(Plan(project, settings, cast("Terms", None)), connection, fleet, poller, wall_clock)
+async def reload(watch: Watch, cloud: Cloud, *names: str, **poll: float | str) -> None:
+    """Reload a watch that goes on with these users and settings."""
+    lanes = watch.poller.lanes
+    await watch.apply(
+        dataclasses.replace(watch.spec, poll=config.Poll.model_validate(poll)),
+        [config.User(name) for name in names],
+        _connection(cloud),
+        watch.poller.access,
+        lambda operation: lanes[operation].pace,
+    )
+    watch.follow_shares()
+
+
+def _connection(cloud: Cloud) -> Connection:
+    credentials = StaticCredentials(lambda: Token("t"))
+    return Connection(cast("Client", cloud), credentials, Telemetry(), 10.0, _nothing_to_close)
 
 
 @asynccontextmanager
@@ -66,13 +74,20 @@ async def polled(*watches: Watch) -> AsyncIterator[None]:
         await asyncio.wait(running)
 
 
+def status(watch: Watch) -> ProjectStatus:
+    """A project now, without what is stale."""
+    for _ in watch.expire():
+        pass
+    return watch.status()
+
+
 async def statuses(watch: Watch, *times: float) -> list[ProjectStatus]:
     """How a project stands at these times while it is polled."""
     seen = []
     async with polled(watch):
         for time in times:
             await until(time)
-            seen.append(watch.status())
+            seen.append(status(watch))
     return seen
 
 

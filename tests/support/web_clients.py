@@ -14,7 +14,6 @@ from prometheus_client.registry import CollectorRegistry
 from exporter import config
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import Description
-from exporter.metrics.lines import lines_of
 from exporter.web.application import application
 from exporter.web.connections import Limits
 from exporter.web.current import CurrentWebFile
@@ -23,23 +22,42 @@ from exporter.web.server import Server
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
+
+    from exporter.status import ProjectStatus
 
 
 @asynccontextmanager
 async def web_server(
-    web_file: Path | None = None, limits: Limits | None = None, *, length: int = 0
+    web_file: Path | None = None,
+    limits: Limits | None = None,
+    *,
+    length: int = 0,
+    exposition: Exposition | None = None,
+    statuses: Sequence[ProjectStatus] = (),
 ) -> AsyncIterator[Server]:
-    """A server of metrics that are at least so many bytes long."""
-    exposition = Exposition(CollectorRegistry())
-    lines = lines_of("padding", ["text"], (((f"{number}{'x' * 1000}",), 1) for number in range(length // 1000)))
-    exposition.publish([Description("padding", "gauge", "To be long.", ("text",)).rendered(lines)])
+    """A server of an exposition, or of metrics that are at least ``length`` bytes long."""
+    exposition = exposition or padded(length)
     settings = config.Web(listen_address="127.0.0.1:0", config_file=web_file)
-    server = Server(CurrentWebFile(web_file), limits or Limits())
-    async with server.running(application(lambda: settings, exposition, lambda: ())):
+    limits = limits or Limits()
+    server = Server(CurrentWebFile(web_file), limits)
+    async with server.running(application(lambda: settings, exposition, lambda: statuses, limits)):
         server.listen(await listening_sockets(settings))
         yield server
+
+
+def padded(length: int) -> Exposition:
+    """Metrics that are at least so many bytes long."""
+    exposition = Exposition(CollectorRegistry())
+    publish_padding(exposition, length)
+    return exposition
+
+
+def publish_padding(exposition: Exposition, length: int) -> None:
+    """Publish a page of at least so many bytes."""
+    lines = "".join(f'padding{{text="{number}{"x" * 1000}"}} 1.0\n' for number in range(length // 1000))
+    exposition.publish([Description("padding", "gauge", "Padding.", ("text",)).rendered(lines)])
 
 
 class Answer(NamedTuple):

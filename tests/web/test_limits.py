@@ -8,16 +8,18 @@ import itertools
 import resource
 import socket
 import ssl
+import tracemalloc
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from support.web_clients import ask, client, until, web_server
+from support.web_clients import ask, client, padded, publish_padding, until, web_server
 from support.web_files import certificate, write
 
 from exporter import config
+from exporter.metrics.exposition import TEXT
 from exporter.web.connections import Connections, Limits
 from exporter.web.listener import Listener, listening_sockets
 
@@ -36,6 +38,28 @@ GET = b"GET /metrics HTTP/1.1\r\nHost: a\r\n"
 
 def opened(server: Server) -> Connections:
     return server._listener.connections  # noqa: SLF001 - what is bounded
+
+
+def requests_of(server: Server) -> int:
+    """Connections that have sent a request."""
+    return sum(connection.has_asked for connection in opened(server)._open.values())  # noqa: SLF001 - see above
+
+
+def has_asked(server: Server, one: Client) -> bool:
+    """Whether the server has read a request of this client."""
+    ours = one.writer.get_extra_info("sockname")
+    asked = [each.transport for each in opened(server)._open.values() if each.has_asked]  # noqa: SLF001 - see above
+    return any(each.get_extra_info("peername") == ours for each in asked if each and not each.is_closing())
+
+
+@asynccontextmanager
+async def traced() -> AsyncIterator[Callable[[], int]]:
+    """The bytes that have been allocated since and are still in use."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 @contextmanager
@@ -135,6 +159,66 @@ async def test_who_reads_slowly_holds_no_copy_of_the_answer() -> None:
         assert sum(buffered()) < 1_000_000
         one.writer.transport.resume_reading()  # type: ignore[attr-defined] # a read transport as well
         assert len((await one.answer()).body) > LONG
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+async def test_clients_that_never_read_keep_few_old_pages_in_memory(
+    tmp_path: Path, tool: Callable[[str], str], with_tls: bool
+) -> None:
+    """Each of 15 clients requests another page of 12 MB, in either format; 30 MB of them may stay in memory."""
+    file, trusted = None, None
+    if with_tls:
+        own, _ = certificate(tool("openssl"), tmp_path, "server")
+        file = write(tmp_path / "web.yml", "tls_server_config: {cert_file: server.crt, key_file: server.key}")
+        trusted = ssl.create_default_context(cafile=own)
+    exposition, accepts = padded(12_000_000), itertools.cycle((b"text/plain", b"application/openmetrics-text"))
+    async with (
+        web_server(file, Limits(pages=30_000_000), exposition=exposition) as server,
+        AsyncExitStack() as stack,
+        traced() as traced_bytes,
+    ):
+        for _ in range(15):
+            publish_padding(exposition, 12_000_000)
+            slow = await stack.enter_async_context(client(server, trusted))
+            slow.writer.transport.pause_reading()  # type: ignore[attr-defined] # a read transport as well
+            slow.writer.write(GET + b"Accept: " + next(accepts) + b"\r\n\r\n")
+            await until(lambda slow=slow: has_asked(server, slow))  # type: ignore[misc]
+        await until(lambda: traced_bytes() < 80_000_000)
+        assert len((await ask(server, tls=trusted)).body) > 12_000_000
+
+
+async def test_a_client_of_an_old_page_gets_the_rest_of_it() -> None:
+    """As long as the old pages that are being read are few."""
+    exposition = padded(LONG)
+    async with web_server(exposition=exposition) as server, client(server) as slow:
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined] # a read transport as well
+        slow.writer.write(GET + b"\r\n")
+        await until(lambda: requests_of(server) == 1)
+        length = len(exposition.get(TEXT).body)
+        exposition.publish(())
+        assert (await ask(server)).body == b""
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined] # a read transport as well
+        assert len((await slow.answer()).body) == length
+
+
+async def test_the_newest_page_is_served_whatever_its_size() -> None:
+    async with web_server(limits=Limits(pages=1), length=2_000_000) as server:
+        async with client(server) as one:
+            assert len((await one.ask()).body) > 2_000_000
+        assert len((await ask(server)).body) > 2_000_000
+
+
+async def test_the_kernel_holds_little_for_a_client_that_does_not_read() -> None:
+    """Left to itself, it grows the buffers of a connection to several megabytes."""
+    async with web_server(length=LONG) as server, client(server) as slow:
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined] # a read transport as well
+        slow.writer.write(GET + b"\r\n")
+        await until(lambda: requests_of(server) == 1)
+        [connection] = opened(server)._open.values()  # noqa: SLF001 - what is bounded
+        assert connection.transport
+        accepted = connection.transport.get_extra_info("socket")
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            assert accepted.getsockopt(socket.SOL_SOCKET, option) <= 512 * 1024
 
 
 async def test_a_head_has_the_length_of_what_it_does_not_hold() -> None:

@@ -1,4 +1,4 @@
-"""The page for people: what it tells, and that a browser, a phone and a screen reader can make use of it."""
+"""The page for people: its facts, and that browsers, phones and screen readers can show it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import pytest
 from playwright.async_api import async_playwright
 from support.exporters import project, running, settings, until
 from support.virtual_time import EPOCH
+from support.web_clients import ask, web_server
 
 from exporter.cloud.errors import CloudError, refusal
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet
-from exporter.polling.failure_log import Trouble
-from exporter.polling.rounds import Round, Rounds
+from exporter.polling.cycles import Cycle, Cycles
+from exporter.polling.failure_log import Failure
 from exporter.polling.source import Source
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.status import OperationStatus, ProjectStatus
 from exporter.web import page
-from exporter.web.times import ago, lasting
+from exporter.web.page import ago, lasting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from playwright.async_api import Browser
 
 SESSIONS, DETAIL = "ListSessionByUserName", "ListUserDetail"
 NOW = EPOCH
-DONE = Rounds(last=Round(2, NOW - 60, answered=2), last_duration=58.2, last_ended=NOW - 4, next_at=NOW + 2)
+DONE = Cycles(last=Cycle(2, NOW - 60, answered=2), last_duration=58.2, last_ended=NOW - 4, next_at=NOW + 2)
 
 
 def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
@@ -40,14 +41,14 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
     values = {
         "project": name,
         "taken_at": NOW,
-        "counts": fleet.counts(sessions_since=0, accounts_since=0),
+        "counts": fleet.counts(),
         "users": fleet.users(),
         "init_failures": fleet.init_failures,
         "account_locks": fleet.account_locks,
         "operations": operations,
         "source": Source("per_user", "2 users fit"),
         "up": True,
-        "ready": all(operation.rounds.last for operation in operations.values()),
+        "ready": all(operation.cycles.last for operation in operations.values()),
         "paused": False,
         "rate_limit": 180.0,
         "telemetry": Telemetry(),
@@ -58,73 +59,92 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
 
 def troubled(error: CloudError, since: float = NOW - 420) -> dict[str, OperationStatus]:
     return {
-        SESSIONS: OperationStatus(DONE, 60.0, 2, 1, (Trouble(error, since),)),
+        SESSIONS: OperationStatus(DONE, 60.0, 2, 1, (Failure(error, since),)),
         DETAIL: OperationStatus(DONE, 300.0, 2, 2),
     }
 
 
+def html_of(statuses: Sequence[ProjectStatus]) -> str:
+    return "".join(page.render("/metrics", statuses))
+
+
 def text_of(html: str) -> str:
-    """What a person reads."""
+    """Return the text that a browser shows."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.partition("<body>")[2]))
 
 
-def test_what_fails_since_when_and_what_to_do_stands_there() -> None:
+def test_an_api_error_is_shown_with_its_start_and_its_fix() -> None:
     error = refusal(SESSIONS, 403, "WKS.00010003", "r-1")
-    text = text_of(page.render("/metrics", [status(operations=troubled(error))]))
-    assert "1 project of 1 in trouble" in text
+    text = text_of(html_of([status(operations=troubled(error))]))
+    assert "API errors in 1 of 1 project" in text
     assert "workspace:session:listSessionByUserName is missing (403 WKS.00010003, request_id r-1)" in text
     assert "since 2025-12-31 23:53:00 UTC (7 min ago)" in text
     assert "What to do: give the IAM user the policy in the README" in text
 
 
-def test_a_pause_is_told_with_its_end() -> None:
-    operations = {SESSIONS: OperationStatus(Rounds(next_at=NOW + 900), 60.0, 2, 0)}
-    text = text_of(page.render("/metrics", [status(up=False, paused=True, operations=operations)]))
+def test_a_pause_is_shown_with_its_end() -> None:
+    operations = {SESSIONS: OperationStatus(Cycles(next_at=NOW + 900), 60.0, 2, 0)}
+    text = text_of(html_of([status(up=False, paused=True, operations=operations)]))
     assert "no answers" in text
-    assert "paused, since the cloud refuses the credentials, until 00:15:00 UTC at the latest" in text
+    assert "paused because the cloud rejected the credentials, until 00:15:00 UTC at the latest" in text
 
 
-def test_progress_budget_and_the_next_round_are_told() -> None:
-    under_way = Rounds(
-        current=Round(2, NOW, answered=1), last=DONE.last, last_duration=58.2, last_ended=NOW - 4, next_at=NOW + 30
+def test_progress_request_rate_and_the_next_cycle_are_shown() -> None:
+    under_way = Cycles(
+        current=Cycle(2, NOW, answered=1), last=DONE.last, last_duration=58.2, last_ended=NOW - 4, next_at=NOW + 30
     )
-    html = page.render("/metrics", [status(operations={SESSIONS: OperationStatus(under_way, 60.0, 2, 2)})])
+    html = html_of([status(operations={SESSIONS: OperationStatus(under_way, 60.0, 2, 2)})])
     assert '<progress value="1" max="2">1 of 2</progress>' in html
     text = text_of(html)
     for told in (
         "took 58 s, ended 4.0 s ago, all answered",
-        "next round in 30 s",
+        "next cycle in 30 s",
         "interval 1 min",
-        "calls a minute 2 of 180 allowed",
+        "requests per minute 2 of 180 allowed",
     ):
         assert told in text
 
 
-def test_what_is_not_known_is_not_shown_as_zero() -> None:
-    text = text_of(page.render("/metrics", [status()]))
+def test_unknown_numbers_are_absent_and_not_zero() -> None:
+    text = text_of(html_of([status()]))
     assert "Active" not in text
-    assert "locked" not in text.partition("What the metrics mean")[0]
+    assert "locked" not in text.partition("All names begin with")[0]
 
 
-def test_names_from_outside_are_no_html() -> None:
+def test_names_from_outside_are_escaped() -> None:
     error = CloudError("<b>", "500", detail="<script>alert(1)</script>")
-    html = page.render("/metrics", [status("<script>", operations=troubled(error))])
+    html = html_of([status("<script>", operations=troubled(error))])
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)" in html
 
 
 def test_the_headline_counts_projects() -> None:
-    waiting = status(operations={SESSIONS: OperationStatus(Rounds(), 60.0, 2, 0)})
+    waiting = status(operations={SESSIONS: OperationStatus(Cycles(), 60.0, 2, 0)})
     down = status(up=False)
     headlines = [
-        text_of(page.render("/metrics", each)).partition(" Metrics ")[0]
+        text_of(html_of(each)).partition(" Metrics ")[0]
         for each in ([status()], [status(), waiting], [status(), waiting, down])
     ]
     assert [headline.partition("exporter ")[2] for headline in headlines] == [
-        "All is well: 1 project",
-        "1 project of 2 still in the first round",
-        "1 project of 3 in trouble",
+        "1 project working",
+        "First cycle running in 1 of 2 projects",
+        "API errors in 1 of 3 projects",
     ]
+
+
+async def test_requests_between_two_publishes_share_one_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    render, renderings = page.render, []
+
+    def counted(path: str, statuses: Sequence[ProjectStatus]) -> Iterator[str]:
+        renderings.append(path)
+        return render(path, statuses)
+
+    monkeypatch.setattr(page, "render", counted)
+    async with web_server(statuses=(status(),)) as server:
+        first, second = [await ask(server, "/") for _ in range(2)]
+    assert first.body == second.body
+    assert b"berlin" in first.body
+    assert len(renderings) == 1
 
 
 class Outline(HTMLParser):
@@ -163,7 +183,7 @@ class Outline(HTMLParser):
 
 def test_its_structure_serves_a_screen_reader() -> None:
     error = refusal(SESSIONS, 500, None, None)
-    html = page.render("/metrics", [status(), status("paris", operations=troubled(error))])
+    html = html_of([status(), status("paris", operations=troubled(error))])
     outline = Outline()
     outline.feed(html)
     assert outline.open == []
@@ -180,11 +200,11 @@ def test_its_structure_serves_a_screen_reader() -> None:
     ("seconds", "told"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min"), (330, "5 min 30 s"), (5400, "1 h 30 min"), (90061, "1 d 1 h")],
 )
-def test_durations_are_told_as_people_say_them(seconds: float, told: str) -> None:
+def test_durations_are_shown_in_their_two_largest_units(seconds: float, told: str) -> None:
     assert lasting(seconds) == told
 
 
-def test_what_has_just_been_is_just_now() -> None:
+def test_less_than_a_second_ago_is_just_now() -> None:
     assert ago(0.3) == "just now"
     assert ago(-5) == "just now"
 
@@ -215,10 +235,10 @@ async def test_a_browser_shows_it_on_a_phone_and_in_the_dark(
         view.on("request", lambda request: asked.append(request.url))
         await view.goto(f"{address}/")
         await view.screenshot(path=tmp_path / "page.png", full_page=True)
-        assert await view.title() == "1 project of 1 in trouble | Workspace exporter"
-        assert await view.get_by_role("heading", name="What fails").count() == 1
-        assert await view.get_by_role("region", name="sim in trouble").count() == 1
-        assert await view.get_by_role("meter", name=re.compile("5 of 5 users covered")).count() == 1
+        assert await view.title() == "API errors in 1 of 1 project | Workspace exporter"
+        assert await view.get_by_role("heading", name="Current API errors").count() == 1
+        assert await view.get_by_role("region", name="sim API errors").count() == 1
+        assert await view.get_by_role("meter", name=re.compile("Fresh answers for 5 of 5 users")).count() == 1
         assert await view.evaluate("document.documentElement.scrollWidth <= innerWidth")
         ground = await view.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"dark": "rgb(13, 17, 23)", "light": "rgb(255, 255, 255)"}[scheme]
@@ -230,7 +250,7 @@ async def test_a_browser_shows_it_on_a_phone_and_in_the_dark(
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_its_colours_can_be_told_apart(scheme: str) -> None:
+def test_text_has_enough_contrast(scheme: str) -> None:
     """Text against its ground has at least the contrast that WCAG asks for, 4.5."""
     roots = re.findall(r":root \{([^}]*)\}", page.STYLE)
     colours = dict(re.findall(r"--(\w+): (#\w+)", roots[scheme == "dark"]))

@@ -1,0 +1,134 @@
+"""All settings by path, with their names as variables and flags, and the reference in Markdown."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from exporter.config.errors import Loc
+from exporter.config.settings import Settings
+from exporter.config.values import WrittenAs, format_duration, is_duration
+
+PREFIX = "WORKSPACE_EXPORTER_"
+DELIMITER = "__"
+CONFIG_FILE = "config.file"  # the path of the only option that is not a setting: the file with the settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting; `path` is dotted, with `[]` after a list (`projects[].auth.token`)."""
+
+    path: str
+    field: FieldInfo
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        return get_origin(self.field.annotation) is tuple
+
+    @property
+    def meaning(self) -> str:
+        """Its description."""
+        return self.field.description or ""
+
+    @property
+    def default(self) -> str:
+        """Its default as one would write it; empty if there is none or it depends on others."""
+        value = self.field.default
+        match value:
+            case bool():
+                return str(value).lower()
+            case float():
+                return format_duration(value) if is_duration(self.field) else f"{value:g}"
+            case int() | str():
+                return str(value)
+            case _:
+                return ""
+
+
+def all_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[Setting]:
+    """Yield every setting in the order of declaration, a list before the settings of its items."""
+    for name, field in model.model_fields.items():
+        setting = Setting(prefix + name, field)
+        inner = _model_of(field)
+        if inner is None or setting.is_list:
+            yield setting
+        if inner:
+            yield from all_settings(inner, f"{setting.path}{'[]' if setting.is_list else ''}.")
+
+
+@cache
+def settings_outside_lists() -> dict[str, Setting]:
+    """Return the settings that have a variable, by path: all but those of list items."""
+    return {setting.path: setting for setting in all_settings() if "[]" not in setting.path}
+
+
+def model_at(loc: Loc, root: type[BaseModel]) -> type[BaseModel]:
+    """Return the model of the section at a location in pydantic's errors."""
+    for part in loc:
+        if isinstance(part, str):
+            root = _model_of(root.model_fields[part]) or root
+    return root
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    candidates = [field.annotation]
+    for each in get_args(field.annotation):
+        candidates += [each, *(way.model for way in get_args(each) if isinstance(way, WrittenAs))]
+    return next((each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)), None)
+
+
+def variable(path: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + path.replace(".", DELIMITER).upper()
+
+
+def flag(path: str) -> str:
+    """Return the flag of a setting."""
+    return f"--{path.replace('_', '-')}"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--config.file` and a flag for every setting with a single value."""
+    parser.add_argument(
+        flag(CONFIG_FILE), dest=CONFIG_FILE, metavar="FILE", default=argparse.SUPPRESS, help="YAML file with settings."
+    )
+    for setting in settings_outside_lists().values():
+        if not setting.is_list:
+            text = f"{setting.meaning} (default: {setting.default})" if setting.default else setting.meaning
+            text = text.replace("`", "").replace("%", "%%")
+            how: dict[str, Any] = {"metavar": _metavar(setting)}
+            if setting.field.annotation is bool:
+                how = {"action": argparse.BooleanOptionalAction}  # rejects a metavar from Python 3.14 on
+            parser.add_argument(flag(setting.path), dest=setting.path, default=argparse.SUPPRESS, help=text, **how)
+
+
+def given_flags(namespace: argparse.Namespace) -> dict[str, str]:
+    """Return the text of each flag that was given, by path."""
+    known = {CONFIG_FILE, *settings_outside_lists()}
+    given = {path: value for path, value in vars(namespace).items() if path in known}
+    return {path: value if isinstance(value, str) else json.dumps(value) for path, value in given.items()}
+
+
+def _metavar(setting: Setting) -> str:
+    if get_origin(setting.field.annotation) is Literal:
+        return "|".join(get_args(setting.field.annotation))
+    if is_duration(setting.field):
+        return "DURATION"
+    name = setting.path.rpartition(".")[2].upper()
+    return "FILE" if name.endswith("_FILE") else name
+
+
+def reference_table() -> str:
+    """Return the Markdown table of every setting, its default and its meaning."""
+    table = "| setting | default | meaning |\n|---|---|---|\n"
+    for setting in all_settings():
+        default = f"`{setting.default}`" if setting.default else "required" if setting.field.is_required() else ""
+        cells = [each.replace("|", "\\|") for each in (f"`{setting.path}`", default, setting.meaning)]
+        table += f"| {' | '.join(cells)} |\n"
+    return table

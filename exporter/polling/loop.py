@@ -1,0 +1,117 @@
+"""The cycles of one operation, one after the other: when they begin, and how long their answers count."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+
+from exporter.cloud.errors import CloudError
+from exporter.polling.context import PollContext, monotonic
+from exporter.polling.cycles import Cycle, Cycles
+from exporter.polling.lane import Lane
+
+STALE_CYCLES = 3  # an answer counts for this many cycles, unless the configuration says how long
+
+
+class CycleLoop(ABC):
+    """Runs cycles while :meth:`run` runs and ``wanted`` is set."""
+
+    entries = "users"  # what a cycle polls or reads
+
+    def __init__(self, context: PollContext, lane: Lane, cycle_ended: Callable[[], None]) -> None:
+        """``cycle_ended`` is called after each cycle, successful or not."""
+        self.context = context
+        self.lane = lane
+        self.wanted = asyncio.Event()
+        self.cycles = Cycles()
+        self.configured_interval = 1.0
+        self._cycle_ended = cycle_ended
+        self._started = 0.0
+        self._needed = 0.0
+        self._delayed = 0.0
+        self._early = False
+        self._changed = asyncio.Event()
+        lane.demands.append(lambda: self.requests * 60 / self.configured_interval)
+
+    @property
+    @abstractmethod
+    def requests(self) -> int:
+        """Requests that a cycle takes."""
+
+    @abstractmethod
+    async def _run_cycle(self, cycle: Cycle) -> None:
+        """Poll or read everything once."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds from the start of a cycle to the start of the next one, at the present rate."""
+        return max(self.configured_interval, self.requests * 60 / self.lane.rate)
+
+    @property
+    def effective_interval(self) -> float:
+        """The same, or what the last cycle took if that is longer because the cloud answers slowly."""
+        return max(self.interval, self.cycles.last_pass)
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds that an answer counts by default. Throttling never extends them."""
+        at_ceiling = self.requests * 60 / self.lane.ceiling
+        running = self._needed if self.cycles.current else 0.0
+        return STALE_CYCLES * max(self.configured_interval, at_ceiling, self.cycles.last_pass, running)
+
+    def set_interval(self, configured: float) -> None:
+        """Use this interval in seconds from now on; a cycle that is already due begins at once."""
+        if configured != self.configured_interval:
+            self.configured_interval = configured
+            self.lane.pace.forget_demands()
+            self._changed.set()
+
+    def wake(self) -> None:
+        """Poll users who have joined at once, in the running cycle or else in one that begins now."""
+        self._early = self.cycles.current is None
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Run cycles until cancelled."""
+        while True:
+            await self.wanted.wait()
+            known = self.cycles.last is not None and self.cycles.last.answered > 0
+            now = self.context.now
+            self._early, self._needed, self._started = False, 0.0, monotonic()
+            self._delayed = self.lane.pace.delayed
+            self.cycles.next_at = now() + self.interval
+            cycle = self.cycles.current = Cycle(0, now(), self.entries)
+            await self._run_cycle(cycle)
+            duration = monotonic() - self._started
+            self.cycles.finish(duration, self._needed, now())
+            self.lane.log.finished(cycle, duration)
+            self._cycle_ended()
+            await self._rest(first_answers=cycle.answered > 0 and not known)
+
+    def _note_answer(self, retry_pauses: float = 0.0) -> None:
+        """Note that the cycle needs the time until now, apart from pauses for throttling and these for retries."""
+        throttled = max(self.lane.pace.delayed - self._delayed, 0.0)
+        self._needed = max(monotonic() - self._started - throttled - retry_pauses, 0.0)
+
+    def _fail(self, cycle: Cycle, error: CloudError | None, entries: int) -> None:
+        """Note that so many entries have no answer because of an error; None if none is known."""
+        cycle.failed[error.outcome if error else "paused"] += max(entries, 1)
+        if error:
+            self.lane.log.failed(error)
+
+    async def _sleep_until(self, time: float) -> None:
+        """Sleep until this time of the event loop, or until users or settings change."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(time):
+                await self._changed.wait()
+
+    async def _rest(self, *, first_answers: bool) -> None:  # noqa: ARG002 - for those who spread their requests
+        """Wait for the start of the next cycle, or for the end of a pause for rejected credentials."""
+        access = self.lane.access
+        if access.paused:
+            self.cycles.next_at = self.context.now() + access.rest
+            await access.wait()
+            return
+        while not self._early and (end := self._started + self.interval) > monotonic():
+            await self._sleep_until(end)

@@ -1,0 +1,151 @@
+"""Runs the watches, and publishes their state for scrapes."""
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib import resources
+
+import structlog
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+from exporter import __version__
+from exporter.cloud.connect import Connection
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import render
+from exporter.setup import Plan, Setup
+from exporter.status import ProcessStatus, ProjectStatus
+from exporter.watch import Watch
+
+PUBLISH_INTERVAL = 1.0  # seconds between two publishes; longer if one takes long
+_PUBLISH_SHARE = 0.05  # of the time at most is spent publishing
+_TURN = 0.001  # seconds that a publish takes before other tasks get a chance
+_RETRY_PAUSE = 60.0  # seconds after a failed publish
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Exporter:
+    """The watches of a setup, and what was last published of them."""
+
+    def __init__(self, setup: Setup, now: Callable[[], float]) -> None:
+        own = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=own)
+        self.exposition = Exposition(own)
+        self.statuses: tuple[ProjectStatus, ...] = ()  # as last published
+        self.setup = setup
+        self.stopping = False  # whether :meth:`run` has ended, after which no setup can be adopted
+        self._now = now
+        self._process = ProcessStatus(
+            version=__version__,
+            revision=_revision(),
+            python_version=platform.python_version(),
+            reload_successful=True,
+            loaded_at=now(),
+        )
+        self._tasks: asyncio.TaskGroup | None = None
+        self._polling: dict[Watch, asyncio.Task[None]] = {}
+        self._leaving: set[Connection] = set()  # connections that are no longer used and not yet closed
+        self._one_at_a_time = asyncio.Lock()
+
+    async def publish(self) -> float:
+        """Publish the present state, in steps with chances for other tasks.
+
+        Return the seconds that the steps took, without those of the other tasks.
+        """
+        async with self._one_at_a_time:
+            began = turn = time.perf_counter()
+            others = 0.0
+            for _ in self._publishing():
+                paused = time.perf_counter()
+                if paused - turn >= _TURN:
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter()
+                    others += turn - paused
+            return time.perf_counter() - began - others
+
+    def _publishing(self) -> Iterator[None]:
+        watches = self.setup.watches
+        for watch in watches:
+            yield from watch.expire()
+        statuses = []
+        for watch in watches:
+            statuses.append(watch.status())
+            yield
+        try:
+            yield from self.exposition.publishing(render(statuses, self.setup.labelling, self._process))
+        finally:
+            self.statuses = tuple(statuses)
+
+    async def run(self) -> None:
+        """Poll and publish until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._poll_new_watches()
+                while True:
+                    pause = await self._publish_timed()
+                    await asyncio.sleep(pause)
+        finally:
+            self.stopping = True
+
+    async def aclose(self) -> None:
+        """Close all connections to the cloud."""
+        for connection in {*self._leaving, *(watch.connection for watch in self.setup.watches)}:
+            await connection.close()
+
+    async def adopt(self, setup: Setup, plans: Sequence[Plan]) -> None:
+        """Continue with another setup. Nothing is published until it is complete."""
+        async with self._one_at_a_time:
+            connections = {watch.connection for watch in self.setup.watches}
+            for watch in set(self.setup.watches) - set(setup.watches):
+                if polling := self._polling.pop(watch, None):
+                    polling.cancel()
+                    await asyncio.wait([polling])
+                watch.poller.close()
+            for plan in plans:
+                await plan.apply()
+            self.setup = setup
+            for watch in setup.watches:
+                watch.follow_shares()
+            if self._tasks:
+                self._poll_new_watches()
+                for connection in connections - {watch.connection for watch in setup.watches}:
+                    self._leaving.add(connection)
+                    self._tasks.create_task(self._close_unused(connection))
+
+    async def reloaded(self, *, successful: bool) -> None:
+        """Publish how a reload ended and what it changed."""
+        loaded_at = self._now() if successful else self._process.loaded_at
+        self._process = replace(self._process, reload_successful=successful, loaded_at=loaded_at)
+        await self._publish_timed()
+
+    def _poll_new_watches(self) -> None:
+        assert self._tasks
+        for watch in self.setup.watches:
+            if watch not in self._polling:
+                self._polling[watch] = self._tasks.create_task(watch.run())
+
+    async def _close_unused(self, connection: Connection) -> None:
+        """Close a connection when its last requests have ended."""
+        await asyncio.sleep(connection.timeout)
+        await connection.close()
+        self._leaving.discard(connection)
+
+    async def _publish_timed(self) -> float:
+        """Publish, and return the seconds until the next time. After a bug of ours nothing is published."""
+        try:
+            took = await self.publish()
+        except Exception:
+            _logger.exception("publish_failed", retry_in_seconds=_RETRY_PAUSE)
+            self.exposition.publish(())  # what is not known is absent
+            return _RETRY_PAUSE
+        return max(PUBLISH_INTERVAL, took / _PUBLISH_SHARE)
+
+
+def _revision() -> str:
+    """Return the commit that the package was built from; ``unknown`` when run from its sources."""
+    file = resources.files("exporter") / "REVISION"
+    return file.read_text("ascii").strip() if file.is_file() else "unknown"

@@ -1,0 +1,188 @@
+"""The sessions of one user and day: when each starts, changes its state and ends, and the record of it at a time.
+
+Seed, user and day alone decide a day, so that the result never depends on earlier queries. Times are simulated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+from exporter.simulator.inventory import (
+    AGENT_ROLLOUT,
+    MACHINES_PER_GROUP,
+    MAIL_DOMAIN,
+    client_fields,
+    machine,
+    server_group,
+)
+from exporter.simulator.schema import OPEN_END, SUCCESS_CODE, SessionInfo, SessionState, session_time
+from exporter.simulator.simulation import DAY, HOUR, MINUTE, START, START_DAY, Incident, Timeline, identifier, stream
+
+MOST_SESSIONS = 3
+CACHE_SIZE = 200_000
+ATTENDANCE = (0.85, 0.85, 0.85, 0.85, 0.8, 0.12, 0.06)  # of users, Monday to Sunday
+FAILURE_RATIO = 0.008  # of session starts outside of incidents
+INCIDENT_START_RATIO = 0.3  # of users at work start another session at the affected server group during an incident
+APPLICATION_RATIO = 0.7  # of sessions stream applications, the others are shared desktops
+APPS = ("EXCEL", "WINWORD", "chrome", "sapgui", "explorer")
+NO_FAILURE = (SUCCESS_CODE, "success")
+FAILURES = (
+    ("WKS.00220001", "The server is not ready."),
+    ("WKS.00220013", "Connection to the agent timed out."),
+    ("WKS.00220105", "Failed to load the user profile."),
+    ("WKS.00220207", "No server is available in the server group."),
+)
+"""Codes and reasons of failed session starts. The reference documents none: these only have the right form."""
+Steps = tuple[tuple[float, SessionState], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSession:
+    """A session with all its states and the time at which each begins."""
+
+    key: str  # unique among the sessions of a user
+    group: int
+    machine: int
+    steps: Steps
+    removed: float  # when the cloud stops listing it
+    failure: tuple[str, str] = NO_FAILURE
+
+    @property
+    def begin(self) -> float:
+        """The time of the session start."""
+        return self.steps[0][0]
+
+    def listed(self, at: float) -> bool:
+        """Return whether the cloud lists the session."""
+        return self.begin <= at < self.removed
+
+    def step(self, at: float) -> tuple[float, SessionState]:
+        """Return the state at a time at which the session is listed, preceded by the time at which it began."""
+        return next(step for step in reversed(self.steps) if step[0] <= at)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A user; `rank` is a random order of all users, `home` is the usual server group."""
+
+    name: str
+    rank: int
+    home: int
+
+
+@lru_cache(CACHE_SIZE)
+def sessions_of_day(
+    seed: int, worker: Worker, day: int, groups: int, incidents: tuple[Incident, ...]
+) -> tuple[PlannedSession, ...]:
+    """Return the sessions that a user starts on a day, at most three."""
+    rng = stream(seed, "day", worker.name, day)
+    sessions = initial_sessions(worker) if day == START_DAY else []
+    if not sessions and rng.random() < ATTENDANCE[day % 7]:
+        for _ in range(rng.choice((1, 1, 2, 2, 2))):
+            at = day * DAY + rng.triangular(6.5, 17, 8.75) * HOUR
+            group = worker.home if rng.random() < 0.85 else rng.randrange(groups)  # noqa: PLR2004 - mostly at home
+            sessions.append(planned_session(rng, f"{day}-{len(sessions)}", group, at, incidents))
+    for incident in incidents:
+        if sessions and len(sessions) < MOST_SESSIONS and rng.random() < INCIDENT_START_RATIO:
+            at = rng.uniform(incident.begin, incident.begin + incident.duration)
+            sessions.append(planned_session(rng, f"{day}-{len(sessions)}", incident.group, at, incidents))
+    return tuple(sessions)
+
+
+def planned_session(rng: Random, key: str, group: int, at: float, incidents: tuple[Incident, ...]) -> PlannedSession:
+    """Return a random session that starts at this time."""
+    host = rng.randrange(MACHINES_PER_GROUP)
+    ready = at + rng.uniform(10, 60)
+    ratio = max((incident.ratio for incident in incidents if incident.affects(group, at)), default=FAILURE_RATIO)
+    if rng.random() < ratio:
+        steps: Steps = ((at, SessionState.APPC_INIT), (ready, SessionState.INIT_FAIL))
+        return PlannedSession(key, group, host, steps, ready + rng.uniform(10, 20) * MINUTE, rng.choice(FAILURES))
+    leave = ready + rng.uniform(0.5, 7.5) * HOUR
+    steps = ((at, SessionState.APPC_INIT), *connections(rng, ready, leave), (leave, SessionState.SIGNED_OUT))
+    return PlannedSession(key, group, host, steps, leave + rng.uniform(5, 20) * MINUTE)
+
+
+def connections(rng: Random, begin: float, end: float) -> Steps:
+    """Return alternating states, beginning with Active, then Disconnected."""
+    steps = [(begin, SessionState.ACTIVE)]
+    at = begin + rng.uniform(10, 150) * MINUTE
+    while at < end:
+        steps.append((at, SessionState.DISCONNECTED))
+        at += rng.uniform(1, 30) * MINUTE
+        if at < end:
+            steps.append((at, SessionState.ACTIVE))
+            at += rng.uniform(10, 150) * MINUTE
+    return tuple(steps)
+
+
+def initial_sessions(worker: Worker) -> list[PlannedSession]:
+    """Return one session for each of the first five users by rank, so that even a frozen simulation has all states."""
+    init, active, away, out, failed = SessionState
+    minutes_ago: list[list[tuple[float, SessionState]]] = [
+        [(95, init), (94, active), (-180, out)],
+        [(80, init), (79, active), (5, away), (-180, out)],
+        [(0.3, init), (-1, active), (-180, out)],
+        [(70, init), (69, active), (2, out)],
+        [(4.5, init), (4, failed)],
+    ]
+    if worker.rank >= len(minutes_ago):
+        return []
+    steps = tuple((START - ago * MINUTE, state) for ago, state in minutes_ago[worker.rank])
+    return [PlannedSession("opening", worker.home, worker.rank, steps, steps[-1][0] + 15 * MINUTE, FAILURES[0])]
+
+
+def session_id(seed: int, name: str, session: PlannedSession) -> str:
+    """Return the id of a session."""
+    return identifier(seed, "session-id", name, session.key)
+
+
+@lru_cache(CACHE_SIZE)
+def constant_fields(seed: int, name: str, session: PlannedSession) -> Mapping[str, str]:
+    """Return the fields that are known at the session start and never change."""
+    rng = stream(seed, "session", name, session.key)
+    group, host = server_group(seed, session.group), machine(seed, session.group, session.machine)
+    application = {"session_type": "2", "app_group_id": group.app_group_id, "app_name": ",".join(rng.sample(APPS, 2))}
+    return {
+        "id": session_id(seed, name, session),
+        "session_stamp": f"{host.sid}-{name}@{MAIL_DOMAIN}-HDP-{session.key}",
+        "protocol_type": rng.choice(("HDP", "Hdp")),
+        "login_user": f"{name}@{MAIL_DOMAIN}",
+        "tenant_id": identifier(seed, "tenant"),
+        "app_server_group_id": group.id,
+        "app_server_group_name": group.name,
+        "machine_sid": host.sid,
+        "machine_name": host.name,
+        "vm_ip": host.ip,
+        **(application if rng.random() < APPLICATION_RATIO else {"session_type": "1"}),
+        **client_fields(seed, name, session.begin),
+    }
+
+
+def session_info(seed: int, name: str, session: PlannedSession, at: float, timeline: Timeline) -> SessionInfo:
+    """Return the record of a session at a simulated time."""
+    clock = timeline.clock
+    since, state = session.step(at)
+    over = state in (SessionState.SIGNED_OUT, SessionState.INIT_FAIL)
+    code, reason = session.failure if state is SessionState.INIT_FAIL else NO_FAILURE
+    begin = session_time(clock(session.begin))
+    agent: dict[str, str | None] = {}  # nothing during the session start, nulls if that failed
+    if state is SessionState.INIT_FAIL:
+        agent = {"os_session_id": None, "agent_version": None}
+    elif state is not SessionState.APPC_INIT:
+        host = machine(seed, session.group, session.machine)
+        release = AGENT_ROLLOUT.release(host.share, session.begin)
+        version = f"24.{8 + release}.0.{11461 + 29 * release}"
+        agent = {"os_session_id": str(1 + int(session.begin) % 60), "agent_version": version}
+    return SessionInfo(
+        pre_conn_time=begin,
+        start_time=begin,
+        end_time=session_time(clock(since)) if over else OPEN_END,
+        status_continue_time=str(int(clock(at) - clock(since))),
+        session_state=state.value,
+        failed_code=code,
+        failed_reason=reason,
+        last_update_status_time=session_time(clock(since)),
+        **constant_fields(seed, name, session),
+        **agent,
+    )

@@ -1,0 +1,165 @@
+"""The request budget: what fits into rate limits that projects share, and into the account's quota."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
+from exporter.cloud.errors import Forbidden
+from exporter.config import Layer, Settings, build
+from exporter.doctor.answers import Totals
+from exporter.doctor.budget import Budget, Load, Share, judge
+from exporter.doctor.findings import NotQueried, Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNREAD = Totals(NotQueried("why"), NotQueried("why"))
+POLICY = "give the IAM user the policy in the README"
+KEY = {"access_key": "AK", "secret_key": "SK"}
+
+
+def settings_of(*users: int, poll: dict[str, Any] | None = None, **changes: Any) -> Settings:
+    """Projects with so many users each and the same access key in the same region."""
+    shard = changes.pop("shard", {})
+    projects = [
+        {"project_id": f"p{n}", "region": "r", "auth": KEY, "users": [f"u{i}" for i in range(count)], **changes}
+        for n, count in enumerate(users)
+    ]
+    return build(Layer("test", {"projects": projects, "poll": poll or {}, "shard": shard}))
+
+
+def findings(settings: Settings, *totals: Totals, position: int = 0) -> list[str]:
+    """The budget of the project at this position; with one Totals, all projects have it."""
+    budget = Budget(settings)
+    each = totals * len(settings.projects) if len(totals) == 1 else totals
+    budget.totals = dict(zip((project.name for project in settings.projects), each, strict=True))
+    found = budget.findings(settings.projects[position])
+    return [f"{finding.verdict} {finding.text} -> {finding.remedy}" for finding in found]
+
+
+class TestOneProject:
+    @pytest.mark.parametrize("users", [0, 1, 180])
+    def test_users_that_fit_are_ok(self, users: int) -> None:
+        by_user, accounts = findings(settings_of(users), UNREAD)
+        assert by_user.startswith("ok ListSessionByUserName: ")
+        assert accounts.startswith("ok ListUserDetail: ")
+
+    def test_a_large_project_needs_34_and_11_requests_instead_of_20000(self) -> None:
+        sessions, one_by_one, users = findings(settings_of(10_000), Totals(3_000, 10_000))
+        assert "3000 sessions in 34 requests every 1m are 34 requests per minute, 180 allowed" in sessions
+        assert one_by_one.startswith("ok ")
+        assert "a cycle takes 55m34s; sessions also come from bulk collection" in one_by_one
+        assert "10000 users in 11 requests every 5m are 2.2 requests per minute" in users
+
+    def test_a_scan_that_exceeds_its_interval_is_a_warning(self) -> None:
+        sessions, *_ = findings(settings_of(10_000), Totals(18_000, 10_000))
+        assert sessions.startswith("warn ")
+        assert "a cycle takes 1m7s -> set poll.interval to 1m10s, or shorten poll.bulk_lookback" in sessions
+
+    def test_sessions_that_are_not_worth_a_scan_are_queried_user_by_user(self) -> None:
+        by_user, accounts = findings(settings_of(200), Totals(30_000, 12_000))
+        assert "200 users every 1m are 200 requests per minute, 180 allowed by poll.rate_limit" in by_user
+        assert by_user.startswith("warn ")
+        assert "12000 users in 13 requests every 5m" in accounts
+
+    def test_a_missing_permission_is_blamed_for_the_requests_it_would_save(self) -> None:
+        denied = Forbidden(LIST_USERS, "403", error_code="WKS.00010403")
+        *_, accounts = findings(settings_of(1_000), Totals(3_000, denied))
+        assert "180 allowed by poll.rate_limit; a cycle takes 5m34s, because " in accounts
+        assert f"because {IAM_ACTIONS[LIST_USERS]} is missing (403 WKS.00010403) -> {POLICY}" in accounts
+
+    def test_a_missing_permission_is_not_blamed_if_the_users_fit(self) -> None:
+        """With source bulk, what exceeds the account's quota does so with or without the permission."""
+        denied = Forbidden(LIST_SESSIONS, "403", error_code="WKS.00010403")
+        settings = settings_of(250, poll={"source": "bulk", "rate_limit": 300})
+        by_user, _ = findings(settings, Totals(denied, 250))
+        assert by_user.startswith("warn ")
+        assert by_user.endswith(" -> lower poll.rate_limit")
+
+    @pytest.mark.parametrize(("users", "cycle"), [(250, ""), (400, "a cycle takes 1m20s; ")])
+    def test_more_than_the_documented_quota_is_a_warning(self, users: int, cycle: str) -> None:
+        settings = settings_of(users, poll={"source": "per_user", "rate_limit": 300})
+        by_user, accounts = findings(settings, UNREAD)
+        made = min(users, 300)
+        assert (
+            f"300 allowed by poll.rate_limit; {cycle}all configured projects of this account make {made}, " in by_user
+        )
+        assert "documented quota is 200 per minute and operation" in by_user
+        assert "raise poll.rate_limit" not in by_user
+        assert by_user.endswith("lower poll.rate_limit")
+        assert accounts.startswith("ok ")
+
+
+class TestSharedRateLimit:
+    def test_projects_with_equal_credentials_share_it_fairly(self) -> None:
+        settings = settings_of(30, 500, poll={"source": "per_user"})
+        small, _ = findings(settings, UNREAD)
+        large, _ = findings(settings, UNREAD, position=1)
+        assert small.startswith("ok ")
+        assert "30 requests per minute, 90 allowed by poll.rate_limit (180 shared by 2 projects with equal" in small
+        assert "500 requests per minute, 150 allowed by poll.rate_limit (180 shared by 2 projects with equal" in large
+        assert "a cycle takes 3m20s -> set poll.interval to 3m20s, or watch fewer users" in large
+
+    def test_projects_that_fit_alone_may_not_fit_together(self) -> None:
+        """Each then collects in bulk, and needs the permission to list sessions."""
+        settings = settings_of(150, 150)
+        budget = Budget(settings)
+        assert all(budget.scans(project) for project in settings.projects)
+        assert not any(Budget(settings_of(150)).scans(project) for project in settings_of(150).projects)
+
+    def test_scans_share_it_by_their_size(self) -> None:
+        """The two need 112 and 167 requests per minute."""
+        settings = settings_of(5_000, 5_000)
+        first, *_ = findings(settings, Totals(10_000, 5_000), Totals(15_000, 5_000))
+        assert "10000 sessions in 112 requests every 1m are 112 requests per minute, 90 allowed" in first
+        assert "a cycle takes 1m15s -> set poll.interval to 1m20s" in first
+
+    def test_an_operation_that_only_one_project_uses_is_not_shared(self) -> None:
+        settings = settings_of(10, 500)
+        *_, users = findings(settings, UNREAD, Totals(100, 500), position=1)
+        assert users.startswith("ok ListUsers: ")
+        assert users.endswith("180 allowed by poll.rate_limit -> ")
+
+    @pytest.mark.parametrize("difference", [{"auth": {"access_key": "other", "secret_key": "SK"}}, {"region": "s"}])
+    def test_other_credentials_or_another_host_mean_another_rate_limit(self, difference: dict[str, Any]) -> None:
+        first: dict[str, Any] = {"region": "r", "auth": KEY, "users": [f"u{i}" for i in range(150)]}
+        projects = [first | {"project_id": "p"}, first | {"project_id": "q"} | difference]
+        by_user, _ = findings(build(Layer("test", {"projects": projects})), UNREAD)
+        assert by_user.startswith("ok ")
+        assert "180 allowed by poll.rate_limit -> " in by_user
+
+    def test_another_shard_has_a_rate_limit_of_its_own_but_the_same_quota(self) -> None:
+        settings = settings_of(*[200] * 8, shard={"index": 0, "total": 2})
+        (watched, *_) = settings.watched
+        assert 0 < len(settings.watched) < 8, "both shards have projects"
+        budget = Budget(settings)
+        budget.totals = dict.fromkeys((project.name for project in settings.projects), UNREAD)
+        by_user, _ = map(str, budget.findings(watched)[-2:])
+        assert "all configured projects of this account make 360, " in by_user
+        assert "documented quota is 200" in by_user
+
+    def test_a_missing_key_file_does_not_affect_the_budget(self, tmp_path: Path) -> None:
+        file = tmp_path / "access_key"
+        file.write_text("AK")
+        settings = settings_of(10, auth={"access_key_file": str(file), "secret_key": "SK"})
+        file.unlink()
+        by_user, _ = findings(settings, UNREAD)
+        assert by_user.startswith("ok ")
+
+
+def test_bulk_collection_may_not_exceed_the_quota_either() -> None:
+    load = Load("Op", 10_000, "10000 users", "poll.interval", 60.0)
+    alone = judge(load, Share(180.0, 180.0, 1, 180.0), bulk="why")
+    together = judge(load, Share(180.0, 180.0, 1, 360.0), bulk="why")
+    assert (alone.verdict, together.verdict) == (Verdict.OK, Verdict.WARN)
+    assert together.remedy == "lower poll.rate_limit"
+
+
+def test_a_cycle_beside_bulk_takes_at_least_the_interval() -> None:
+    finding = judge(Load("Op", 50, "50 users", "poll.interval", 60.0), Share(180.0, 180.0), bulk="set by poll.source")
+    assert finding.text.endswith(
+        "allowed by poll.rate_limit; sessions also come from bulk collection (set by poll.source)"
+    )

@@ -1,0 +1,122 @@
+"""What hostile answers cost a process of its own: no pause of the event loop, and no memory that it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+from faults.hostile import HOSTILE, fault
+from faults.truth import ACCOUNTS, SESSIONS, USERS
+from support import measured_exporter
+from support.exporters import get
+from support.faulty_server import TOKEN, Call, Fault, FaultyServer
+from support.promises import Promise
+
+import exporter
+
+MOST_SECONDS = 0.05
+MOST_MIB = 200
+MOST_KEPT_MIB = 40
+TIMES = 20
+"""Answers of each kind."""
+
+
+class Figures(TypedDict):
+    """What an exporter measured of itself."""
+
+    stall: float
+    rss: float
+    peak: float
+
+
+class Measured:
+    """An exporter in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
+        self.address = address
+        self._process = process
+
+    async def figures(self) -> Figures:
+        """Since they were last wanted."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(b"\n")
+        figures: Figures = json.loads(await self._process.stdout.readline())
+        return figures
+
+
+@asynccontextmanager
+async def measured(url: str) -> AsyncIterator[Measured]:
+    settings = {
+        "projects": [
+            {
+                "name": name,
+                "project_id": name,
+                "endpoints": dict.fromkeys(("sessions", "users", "iam", "metadata"), url),
+                "auth": {"token": TOKEN},
+                "users": list(USERS),
+            }
+            for name in ("berlin", "munich")
+        ],
+        "poll": {"interval": 0.2, "user_interval": 0.2, "rate_limit": 60_000, "stale_after": 60, "timeout": 1},
+        "web": {"listen_address": "127.0.0.1:0"},
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, measured_exporter.__file__, json.dumps(settings)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(exporter.__file__).parents[1])},
+    )
+    try:
+        assert process.stdout
+        yield Measured(process, (await process.stdout.readline()).decode().strip())
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures with Linux's /proc")
+@pytest.mark.promise(Promise.BOUNDED, Promise.PROMPT)
+@pytest.mark.timeout(300)
+async def test_no_answer_holds_the_loop_up_or_fills_the_memory(subtests: pytest.Subtests) -> None:
+    """Every kind is sent for every operation, in two projects at once; meanwhile the exporter answers."""
+    asyncio.get_running_loop().set_debug(False)  # a stack trace for each future costs the server most of its time
+    server = FaultyServer(SESSIONS, ACCOUNTS)
+    async with server.serve() as url, measured(url) as process:
+        await _answered(process, server.good, 50)
+        before = await process.figures()
+        for name in HOSTILE:
+            server.spoil = partial(_spoil, name)
+            await _answered(process, server.faulty, TIMES)
+            with subtests.test(name):
+                figures = await process.figures()
+                assert figures["stall"] < MOST_SECONDS
+                assert figures["peak"] < MOST_MIB
+        server.spoil = lambda _call, _body: None
+        await _answered(process, server.good, 50)
+        after = await process.figures()
+        assert after["rss"] < before["rss"] + MOST_KEPT_MIB
+
+
+def _spoil(name: str, call: Call, _: bytes) -> Fault:
+    return fault(name, call.operation)
+
+
+async def _answered(process: Measured, answers: Counter[tuple[str, str]], times: int) -> None:
+    """Wait for this many further answers."""
+    wanted = answers.total() + times
+    async with asyncio.timeout(60):
+        while answers.total() < wanted:
+            assert (await get(f"{process.address}/-/healthy"))[0] == 200
+            await asyncio.sleep(0.02)
