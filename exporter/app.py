@@ -1,19 +1,21 @@
-"""Puts the parts together: settings in, a polling and serving exporter out."""
+"""The running process: settings in, a polling and serving exporter out; and how it is reloaded."""
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
 
-from exporter.config import Settings, Web
-from exporter.reload import Reload
+from exporter.config import ConfigError, Mistake, Settings, Web
+from exporter.logs import configure
 from exporter.runner import Exporter
 from exporter.setup import prepared
+from exporter.threads import in_a_thread
 from exporter.web.application import add_lifecycle, application
 from exporter.web.connections import Limits
 from exporter.web.current import CurrentWebFile
@@ -21,6 +23,75 @@ from exporter.web.listener import listening_sockets
 from exporter.web.server import Server
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Reload:
+    """Reloads an exporter's configuration, one time after the other. ``load`` reads it."""
+
+    def __init__(
+        self, exporter: Exporter, server: Server, load: Callable[[], Settings], now: Callable[[], float]
+    ) -> None:
+        self._exporter = exporter
+        self._server = server
+        self._load = load
+        self._now = now
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self) -> None:
+        """Reload.
+
+        Raises:
+            ConfigError: the new configuration was rejected, for whatever reason, and the old one stays.
+        """
+        async with self._one_at_a_time:
+            try:
+                settings = await in_a_thread(self._load)
+                await self._apply(settings)
+            except ConfigError as error:
+                await self._reject(error)
+                raise
+            except Exception as error:
+                _logger.exception("reload_failed")
+                rejected = ConfigError([Mistake("configuration", "", f"cannot be applied: {type(error).__name__}")])
+                await self._reject(rejected)
+                raise rejected from error
+            configure(settings.log)
+            await self._exporter.reloaded(successful=True)
+            users = sum(len(project.users) for project in settings.watched)
+            _logger.info("reloaded", projects=len(settings.watched), users=users, address=self._server.address)
+
+    async def _reject(self, error: ConfigError) -> None:
+        await self._exporter.reloaded(successful=False)
+        _logger.error("reload_rejected", mistakes=[str(mistake) for mistake in error.mistakes])
+
+    async def _apply(self, settings: Settings) -> None:
+        """Do first what may fail, then what cannot."""
+        with ExitStack() as undo:
+            sockets = await self._new_sockets(settings.web)
+            for each in sockets:
+                undo.callback(each.close)
+            if self._exporter.stopping:
+                raise ConfigError([Mistake("exporter", "", "is stopping; nothing was reloaded")])
+            web_file = self._web_file(settings.web)
+            setup, plans = prepared(settings, self._now, self._exporter.setup)
+            undo.pop_all()
+        self._server.web_file = web_file
+        if sockets:
+            self._server.listen(sockets)
+        await self._exporter.adopt(setup, plans)
+
+    async def _new_sockets(self, web: Web) -> list[socket.socket]:
+        """Return sockets for another address; none if it stays the same."""
+        if web.listen_address == self._exporter.setup.web.listen_address:
+            return []
+        try:
+            return await listening_sockets(web)
+        except OSError as error:
+            raise ConfigError([Mistake("configuration", "web.listen_address", str(error))]) from error
+
+    def _web_file(self, web: Web) -> CurrentWebFile:
+        present = self._server.web_file
+        return present if present.path == web.config_file else CurrentWebFile(web.config_file)
 
 
 @dataclass(frozen=True)
