@@ -140,7 +140,6 @@ class Listing(CycleLoop):
     def _limit(self) -> int:
         """Entries requested per page."""
 
-    @abstractmethod
     def _begin(self) -> None:
         """Begin reading from the first page."""
 
@@ -202,9 +201,6 @@ class UserListing(Listing):
     @property
     def _limit(self) -> int:
         return self._page_size
-
-    def _begin(self) -> None:
-        pass
 
     async def _page(self, offset: int, deadline: float) -> tuple[Sequence[str], int | None]:
         context, limit = self.context, self._page_size

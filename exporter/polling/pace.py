@@ -41,7 +41,7 @@ class Pace:
     def __init__(self) -> None:
         self._limits: dict[Sharer, float] = {}
         self._waiting: dict[Sharer, deque[asyncio.Future[None]]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._sent: deque[float] = deque()
         self._wanted_since = 0.0
         self._held_until = 0.0
@@ -136,11 +136,12 @@ class Pace:
         self._throttled.append(False)
 
     def _give_turns(self) -> None:
-        self._timer = None
+        """Give the next turn, at most one in each round of the event loop: others must not wait for bursts."""
+        loop, self._timer = asyncio.get_running_loop(), None
         while self._waiting:
             now, ready = monotonic(), self._ready_at()
             if ready > now:
-                self._timer = asyncio.get_running_loop().call_at(min(ready, now + _RECHECK), self._give_turns)
+                self._timer = loop.call_at(min(ready, now + _RECHECK), self._give_turns)
                 return
             lane, turns = next(iter(self._waiting.items()))
             del self._waiting[lane]
@@ -150,6 +151,8 @@ class Pace:
             if not turn.done():
                 self._note_sent(now)
                 turn.set_result(None)
+                self._timer = loop.call_soon(self._give_turns)
+                return
 
     def _ready_at(self) -> float:
         """When the next request may be sent."""
