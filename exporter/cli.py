@@ -143,11 +143,9 @@ async def _serve(load: Callable[[], Settings]) -> None:
 
 async def _without_reload(work: Coroutine[None, None, None]) -> None:
     """Run a command without a configuration file, and answer SIGHUP with a warning."""
-
-    def warn() -> None:
-        _logger.warning("nothing_to_reload", reason="this command reads no configuration file")
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, warn)
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGHUP, lambda: _logger.warning("nothing_to_reload", reason="this command reads no configuration file")
+    )
     await work
 
 

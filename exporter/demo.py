@@ -13,22 +13,29 @@ from exporter.fleet import DOCUMENTED_STATES
 from exporter.logs import configure
 from exporter.runner import Exporter
 from exporter.simulator import DEMO_PROJECT_ID, DEMO_TOKEN, Latency, Script, Simulator, SimulatorOptions
-from exporter.status import OperationStatus, ProjectStatus
 
 USERS = 60
 SPEED = 60.0  # simulated seconds per second
-_RATE_LIMIT = 1200.0  # requests per minute: all users in 3 seconds, compared with 20 in the real cloud
+_RATE_LIMIT = 1200  # requests per minute: all users in 3 seconds, compared with 20 in the real cloud
 
 _INCIDENT = Script(at=2 * 3600.0, duration=1800.0)  # two minutes after the start, for half a minute
-# Messages by the number of the line that they precede.
-_EVENTS = {
+_EVENTS = {  # messages by the number of the line that they precede
     120: "\n  -- sessions of one server group begin to fail: see InitFail --\n\n",
     150: "\n  -- sessions start again; failed ones remain listed for a while --\n\n",
 }
+_INTRODUCTION = """
+The exporter watches {users} users of a simulated cloud at {cloud}, where a minute passes each second.
+Two minutes from now, the sessions of one server group will fail to start for half a minute.
+
+  the numbers   {address}/metrics
+  a page        {address}/
+  end it        Ctrl-C
+"""
 _LINE_INTERVAL = 1.0  # seconds between two lines on the terminal
 _LINES_PER_HEADER = 20
 _BAR_WIDTH = 8
 _CYCLE_WIDTH = _BAR_WIDTH + len(f" {USERS}/{USERS}")
+_HEADER = f"\n  {'cycle':{_CYCLE_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
 
 
 def demo_settings(cloud: str, users: list[str], flags: Mapping[str, str]) -> Settings:
@@ -53,36 +60,21 @@ async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
     """Simulate, poll and serve until cancelled, with the numbers on the terminal. Raises ConfigError and OSError."""
     latency = Latency(0.03, 0.02)
     cloud = Simulator(
-        SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=int(_RATE_LIMIT), latency=latency)
+        SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=_RATE_LIMIT, latency=latency)
     )
     async with cloud.serve() as url:
         settings = demo_settings(url, list(cloud.population.names()), flags)
         configure(settings.log)
         async with exporting(settings) as running:
-            out.write(_introduction(running.address, url))
+            out.write(_INTRODUCTION.format(users=USERS, cloud=url, address=running.address))
             for line in itertools.count():
-                header = "" if line % _LINES_PER_HEADER else _header()
+                header = "" if line % _LINES_PER_HEADER else _HEADER
                 try:
                     out.write(_EVENTS.get(line, "") + header + _progress(running.exporter))
                     out.flush()
                 except BrokenPipeError:  # nobody reads any more
                     return
                 await asyncio.sleep(_LINE_INTERVAL)
-
-
-def _introduction(address: str, cloud: str) -> str:
-    return f"""
-The exporter watches {USERS} users of a simulated cloud at {cloud}, where a minute passes each second.
-Two minutes from now, the sessions of one server group will fail to start for half a minute.
-
-  the numbers   {address}/metrics
-  a page        {address}/
-  end it        Ctrl-C
-"""
-
-
-def _header() -> str:
-    return f"\n  {'cycle':{_CYCLE_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
 
 
 def _progress(exporter: Exporter) -> str:
@@ -92,19 +84,15 @@ def _progress(exporter: Exporter) -> str:
     states = Counter[str]()
     for (state, _, _), count in status.counts.sessions.items():
         states[state] += count
-    known, accounts_known = status.sessions_known, status.accounts_known
     numbers = [
-        *((name, states[name] if known else "-") for name in DOCUMENTED_STATES),
+        *((name, states[name] if status.sessions_known else "-") for name in DOCUMENTED_STATES),
         ("failures", status.init_failures.total),
-        ("locked", status.counts.locked if accounts_known else "-"),
-        ("expired", status.counts.expired if accounts_known else "-"),
+        ("locked", status.counts.locked if status.accounts_known else "-"),
+        ("expired", status.counts.expired if status.accounts_known else "-"),
     ]
     columns = " ".join(f"{number:>{len(name)}}" for name, number in numbers)
-    return f"  {_cycle(sessions, status):{_CYCLE_WIDTH}} {columns}\n"
-
-
-def _cycle(operation: OperationStatus, status: ProjectStatus) -> str:
-    shown = operation.cycles.current or operation.cycles.last
+    shown = sessions.cycles.current or sessions.cycles.last
     polled = shown.done if shown else 0
-    filled = _BAR_WIDTH * polled // max(status.configured, 1)
-    return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {polled}/{status.configured}"
+    bar = "█" * (_BAR_WIDTH * polled // max(status.configured, 1))
+    cycle = f"{bar:░<{_BAR_WIDTH}} {polled}/{status.configured}"
+    return f"  {cycle:{_CYCLE_WIDTH}} {columns}\n"

@@ -4,13 +4,11 @@ import logging
 import sys
 
 import structlog
+from structlog.stdlib import ProcessorFormatter
 
 from exporter.config import Log
 
 _KEY_ORDER = ["timestamp", "level", "event", "project", "operation"]
-
-# Tracebacks without the values of variables, which may be secrets or people's names.
-_PLAIN_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 def configure(settings: Log) -> None:
@@ -21,22 +19,14 @@ def configure(settings: Log) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.format)],
-        )
-    )
+    rendering = [ProcessorFormatter.remove_processors_meta, *_renderers(settings.format)]
+    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)  # of libraries
@@ -46,7 +36,9 @@ def configure(settings: Log) -> None:
 def _renderers(log_format: str) -> list[structlog.typing.Processor]:
     match log_format:
         case "json":
-            return [structlog.processors.ExceptionRenderer(_PLAIN_TRACEBACKS), structlog.processors.JSONRenderer()]
+            # The values of variables may be secrets or people's names.
+            without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            return [structlog.processors.ExceptionRenderer(without_values), structlog.processors.JSONRenderer()]
         case "console":
             plain = structlog.dev.plain_traceback
             return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

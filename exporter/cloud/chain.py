@@ -12,7 +12,7 @@ from exporter.cloud.errors import CloudError, NoCredentials
 from exporter.cloud.iam import seconds
 from exporter.cloud.models import security_key
 from exporter.cloud.transport import Answer, Request, Transport
-from exporter.secrets import ChangingFile
+from exporter.files import ChangingFile
 
 METADATA_OPERATION = "GetSecurityKey"
 

@@ -18,7 +18,7 @@ from exporter.cloud.regions import iam_endpoint, sessions_endpoint, users_endpoi
 from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Transport, proxy_from_environment
 from exporter.config import Auth, Http, Project, Settings
-from exporter.secrets import secret
+from exporter.files import secret
 
 
 def lockout_key(auth: Auth) -> object:

@@ -1,28 +1,14 @@
-"""The configuration: one declaration of settings for flags, environment, YAML file and reference."""
+"""The configuration: one declaration of settings for flags, environment, YAML file and the README."""
 
-from exporter.config.catalog import add_flags, given_flags, reference_table
-from exporter.config.errors import ConfigError, Mistake
-from exporter.config.layers import Layer, flag_layer
-from exporter.config.load import build, load
-from exporter.config.settings import (
-    Auth,
-    Endpoints,
-    Http,
-    Log,
-    Metrics,
-    Poll,
-    Project,
-    Settings,
-    Shard,
-    User,
-    Web,
-)
+from exporter.config.catalog import add_flags, given_flags
+from exporter.config.load import Layer, build, flag_layer, load
+from exporter.config.mistakes import ConfigError, Mistake
+from exporter.config.settings import Auth, Http, Log, Metrics, Poll, Project, Settings, User, Web
 from exporter.config.values import format_duration, parse_duration
 
 __all__ = [
     "Auth",
     "ConfigError",
-    "Endpoints",
     "Http",
     "Layer",
     "Log",
@@ -31,7 +17,6 @@ __all__ = [
     "Poll",
     "Project",
     "Settings",
-    "Shard",
     "User",
     "Web",
     "add_flags",
@@ -41,5 +26,4 @@ __all__ = [
     "given_flags",
     "load",
     "parse_duration",
-    "reference_table",
 ]

@@ -1,21 +1,19 @@
-"""All settings by path, with their names as variables and flags, and the reference in Markdown."""
+"""All settings by path, with their names as variables and flags."""
 
 import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from exporter.config.errors import Loc
-from exporter.config.settings import Settings
-from exporter.config.values import WrittenAs, format_duration, is_duration
+from exporter.config.settings import Settings, User, WrittenUser
+from exporter.config.values import format_duration, is_duration
 
-PREFIX = "WORKSPACE_EXPORTER_"
-DELIMITER = "__"
+PREFIX, DELIMITER = "WORKSPACE_EXPORTER_", "__"
 CONFIG_FILE = "config.file"  # the path of the only option that is not a setting: the file with the settings
 
 
@@ -40,22 +38,18 @@ class Setting:
     def default(self) -> str:
         """Its default as one would write it; empty if there is none or it depends on others."""
         value = self.field.default
-        match value:
-            case bool():
-                return str(value).lower()
-            case float():
-                return format_duration(value) if is_duration(self.field) else f"{value:g}"
-            case int() | str():
-                return str(value)
-            case _:
-                return ""
+        if isinstance(value, float):
+            return format_duration(value) if is_duration(self.field) else f"{value:g}"
+        if isinstance(value, bool):
+            return str(value).lower()
+        return str(value) if isinstance(value, int | str) else ""
 
 
 def all_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[Setting]:
     """Yield every setting in the order of declaration, a list before the settings of its items."""
     for name, field in model.model_fields.items():
         setting = Setting(prefix + name, field)
-        inner = _model_of(field)
+        inner = model_of(field)
         if inner is None or setting.is_list:
             yield setting
         if inner:
@@ -68,18 +62,11 @@ def settings_outside_lists() -> dict[str, Setting]:
     return {setting.path: setting for setting in all_settings() if "[]" not in setting.path}
 
 
-def model_at(loc: Loc, root: type[BaseModel]) -> type[BaseModel]:
-    """Return the model of the section at a location in pydantic's errors."""
-    for part in loc:
-        if isinstance(part, str):
-            root = _model_of(root.model_fields[part]) or root
-    return root
-
-
-def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    candidates = [field.annotation]
-    for each in get_args(field.annotation):
-        candidates += [each, *(way.model for way in get_args(each) if isinstance(way, WrittenAs))]
+def model_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of a section, or of the items of a list."""
+    candidates = [field.annotation, *get_args(field.annotation)]
+    if User in candidates:
+        return WrittenUser
     return next((each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)), None)
 
 
@@ -95,9 +82,8 @@ def flag(path: str) -> str:
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add `--config.file` and a flag for every setting with a single value."""
-    parser.add_argument(
-        flag(CONFIG_FILE), dest=CONFIG_FILE, metavar="FILE", default=argparse.SUPPRESS, help="YAML file with settings."
-    )
+    add = partial(parser.add_argument, default=argparse.SUPPRESS)
+    add(flag(CONFIG_FILE), dest=CONFIG_FILE, metavar="FILE", help="YAML file with settings.")
     for setting in settings_outside_lists().values():
         if not setting.is_list:
             text = f"{setting.meaning} (default: {setting.default})" if setting.default else setting.meaning
@@ -105,7 +91,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             how: dict[str, Any] = {"metavar": _metavar(setting)}
             if setting.field.annotation is bool:
                 how = {"action": argparse.BooleanOptionalAction}  # rejects a metavar from Python 3.14 on
-            parser.add_argument(flag(setting.path), dest=setting.path, default=argparse.SUPPRESS, help=text, **how)
+            add(flag(setting.path), dest=setting.path, help=text, **how)
 
 
 def given_flags(namespace: argparse.Namespace) -> dict[str, str]:
@@ -122,13 +108,3 @@ def _metavar(setting: Setting) -> str:
         return "DURATION"
     name = setting.path.rpartition(".")[2].upper()
     return "FILE" if name.endswith("_FILE") else name
-
-
-def reference_table() -> str:
-    """Return the Markdown table of every setting, its default and its meaning."""
-    table = "| setting | default | meaning |\n|---|---|---|\n"
-    for setting in all_settings():
-        default = f"`{setting.default}`" if setting.default else "required" if setting.field.is_required() else ""
-        cells = [each.replace("|", "\\|") for each in (f"`{setting.path}`", default, setting.meaning)]
-        table += f"| {' | '.join(cells)} |\n"
-    return table

@@ -8,17 +8,10 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
-from ruamel.yaml.events import (
-    CollectionEndEvent,
-    CollectionStartEvent,
-    DocumentStartEvent,
-    Event,
-    NodeEvent,
-    ScalarEvent,
-)
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, DocumentStartEvent, Event, ScalarEvent
 from ruamel.yaml.parser import Parser
 
-from exporter.config.errors import Loc, UnusableError
+from exporter.config.mistakes import Loc
 from exporter.files import read_bytes
 
 _SYNTAX = (
@@ -27,6 +20,10 @@ _SYNTAX = (
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEEPEST = 20  # nested collections; more than the settings have, and too few to exhaust the stack
+
+
+class UnusableError(ValueError):
+    """A file or text that cannot be used; the message says why and fits after its name."""
 
 
 class _StrictParser(Parser):
@@ -45,7 +42,7 @@ class _StrictParser(Parser):
             reason = "begins a second document; keep one"
         elif isinstance(event, DocumentStartEvent) and (event.version or event.tags):
             reason = "follows a % directive; remove it"
-        elif isinstance(event, NodeEvent) and (event.anchor or getattr(event, "tag", None)):
+        elif getattr(event, "anchor", None) or getattr(event, "tag", None):
             reason = "has an anchor (&), alias (*) or tag (!); write the value out"
         elif isinstance(event, ScalarEvent) and not event.value.isascii() and _SURROGATE.search(event.value):
             reason = "has an escape for half a character; write the whole character"
@@ -57,8 +54,7 @@ class _StrictParser(Parser):
 def parse_yaml(text: str) -> object:
     """Return the data of one YAML document, or None if it is empty.
 
-    Raise UnusableError, with line and column, for invalid YAML and for what could change its meaning or size: duplicate
-    keys, further documents, anchors, aliases, tags and directives.
+    Raise UnusableError, with line and column, for invalid YAML, duplicate keys, and what `_StrictParser` rejects.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Parser = _StrictParser
@@ -121,7 +117,7 @@ def _unusable(error: OSError | ValueError) -> UnusableError:
             return UnusableError("is not a possible path of a file")
 
 
-def with_absolute_files(values: Mapping[str, object], directory: Path) -> dict[str, object]:
+def resolve_files(values: Mapping[str, object], directory: Path) -> dict[str, object]:
     """Return a copy of nested values with absolute `…_file` paths; raise OSError if the working directory is gone."""
 
     def copied(value: object, key: object) -> object:
@@ -139,16 +135,12 @@ def with_absolute_files(values: Mapping[str, object], directory: Path) -> dict[s
 
 
 def named_files(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, Path]]:
-    """Yield location and path of each `…_file` in nested values that `with_absolute_files` returned."""
-    match value:
-        case dict():
-            for key, inner in value.items():
-                yield from named_files(inner, (*loc, key))
-        case list():
-            for index, inner in enumerate(value):
-                yield from named_files(inner, (*loc, index))
-        case Path() if _names_file(loc[-1]):
-            yield loc, value
+    """Yield location and path of each `…_file` in nested values that `resolve_files` returned."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        if isinstance(part, Path) and _names_file(key):
+            yield (*loc, key), part
+        yield from named_files(part, (*loc, key))
 
 
 def _names_file(key: object) -> bool:

@@ -1,27 +1,147 @@
-"""From flags, environment and file to settings, with every mistake reported at once."""
+"""From flags, environment and file to settings, with every mistake reported at once with its source."""
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from exporter.config.catalog import CONFIG_FILE, variable
-from exporter.config.checks import broken_rules, validate
-from exporter.config.errors import ConfigError, Loc, Mistake, UnusableError
-from exporter.config.files import check_certificates, named_files, read_text
-from exporter.config.layers import Layer, Merged, environment_layer, file_layer, flag_layer, merge
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from exporter.config.catalog import CONFIG_FILE, DELIMITER, PREFIX, flag, settings_outside_lists, variable
+from exporter.config.files import check_certificates, named_files, parse_yaml, read_mapping, read_text, resolve_files
+from exporter.config.mistakes import ConfigError, Loc, Mistake, broken_rules, dotted, unknown, validate
 from exporter.config.settings import Settings, User
-from exporter.config.values import one_line
+from exporter.config.values import Text, one_line
 from exporter.config.web_file import read_web_file
 
+# Kubernetes sets variables for each Service of a namespace, and those of a Service workspace-exporter have our prefix.
+_KUBERNETES = re.compile(
+    PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 _COMMENT = re.compile(r"(?:^|\s)#.*")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The nested values of one source."""
+
+    source: str
+    values: Mapping[str, object]
+    mistakes: tuple[Mistake, ...] = ()  # what could not be read
+    directory: Path = Path()  # where relative paths start
+    spelling: Callable[[Loc], str] = lambda _: ""  # the source's name for a location, if the path is not enough
+
+
+class _Variables(Settings, BaseSettings):
+    """The settings by variable; never instantiated, since validation follows the merge."""
+
+    # Strict would convert texts by JSON, in which `true` passes for the number 1.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, enable_decoding=False, strict=False, defer_build=True
+    )
+
+
+def environment_layer(environ: Mapping[str, str]) -> Layer:
+    """Return the settings from the environment; an empty variable counts as unset, as deployments pass them on."""
+    given = {name: text for name, text in environ.items() if name.startswith(PREFIX) and text}
+    own = {name: text for name, text in given.items() if not _KUBERNETES.fullmatch(name)}
+    return _text_layer("environment", variable, own)
+
+
+def flag_layer(flags: Mapping[str, str]) -> Layer:
+    """Return the settings from flags, given by path (`web.listen_address`)."""
+    return _text_layer("flag", flag, {flag(path): text for path, text in flags.items()})
+
+
+def _text_layer(source: str, spell: Callable[[str], str], texts: Mapping[str, str]) -> Layer:
+    settings = settings_outside_lists()
+    prefix = spell("")  # left out of comparisons, where it would make any two names look close
+    paths = {spell(path).removeprefix(prefix): path for path in (*settings, CONFIG_FILE)}
+    values: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    for name, text in texts.items():
+        short = name.removeprefix(prefix)
+        path = paths.get(short)
+        if path is None:
+            reason = unknown(short, paths, "the README lists all settings", prefix)
+            mistakes.append(Mistake(f"{source} {name}", "", reason))
+        elif path != CONFIG_FILE:  # which `load` has read
+            try:  # YAML includes JSON
+                values[variable(path).lower()] = parse_yaml(text) if settings[path].is_list else Text(text)
+            except ValueError as error:
+                mistakes.append(Mistake(f"{source} {name}", "", str(error)))
+    nested = EnvSettingsSource(_Variables)
+    nested.env_vars = values
+    return Layer(source, nested(), tuple(mistakes), spelling=lambda loc: spell(".".join(map(str, loc))))
+
+
+def file_layer(path: Path) -> Layer:
+    """Return the settings from a YAML file."""
+    try:
+        return Layer(str(path), read_mapping(path, " with the key projects"), directory=path.parent)
+    except ValueError as error:
+        return Layer(str(path), {}, (Mistake(str(path), "", str(error)),))
+
+
+class Merged:
+    """The values of layers, highest priority first, merged key by key, with the layer that set each location."""
+
+    def __init__(self, *layers: Layer) -> None:
+        self.values: dict[str, Any] = {}
+        # What no layer sets is missing in the lowest.
+        self.origins: dict[Loc, Layer] = {(): layers[-1] if layers else Layer("configuration", {})}
+        # Users files by the location of the project's users: path, first position, and the line of each user.
+        self.listed: dict[Loc, tuple[Path, int, Sequence[int]]] = {}
+        for layer in reversed(layers):
+            try:
+                values = resolve_files(layer.values, layer.directory)
+            except OSError as error:
+                reason = f"has a relative path, and the working directory cannot be used ({error.strerror})"
+                raise ConfigError([Mistake(layer.source, "", reason)]) from None
+            self._overlay(self.values, values, (), layer)
+
+    def _overlay(self, below: dict[str, object], above: Mapping[str, object], loc: Loc, layer: Layer) -> None:
+        for key, value in above.items():
+            here = (*loc, key)
+            if not isinstance(value, dict):
+                below[key], self.origins[here] = value, layer
+                continue
+            if key not in below:
+                below[key], self.origins[here] = {}, layer
+            # A value that should be a mapping stays, so that the mistake shows.
+            if isinstance(section := below[key], dict):
+                self._overlay(section, value, here, layer)
+
+    def place(self, loc: Loc) -> tuple[str, str]:
+        """Return the source of a value and the path within it, or for a missing value where it belongs."""
+        match self.listed.get(loc[:3]), loc[3:]:
+            case (path, first, numbers), (int(position), *_) if position >= first:
+                return f"{path}:{numbers[position - first]}", dotted(loc[4:])
+        length = next(length for length in range(len(loc), -1, -1) if loc[:length] in self.origins)
+        layer = self.origins[loc[:length]]
+        spelled = layer.spelling(loc[:length] or loc)
+        return f"{layer.source} {spelled}".strip(), "" if spelled and length in {0, len(loc)} else dotted(loc)
+
+    def position(self, loc: Loc) -> list[int]:
+        """Return a sort key: locations in the order of keys and entries, missing ones first."""
+        position: list[int] = []
+        values: Any = self.values
+        for part in loc:
+            if isinstance(values, dict):
+                position.append(list(values).index(part) if part in values else -1)
+                values = values.get(part)
+            elif isinstance(values, list) and isinstance(part, int):
+                position.append(part)
+                values = values[part]
+        return position
 
 
 def load(flags: Mapping[str, str], environ: Mapping[str, str], *, default_project_id: str | None = None) -> Settings:
     """Return the settings from flags (by path), environment, the file that one of them names, and defaults.
 
-    `users` includes those of users files. Files of secrets are only checked. All paths are absolute.
-    Raise ConfigError with every mistake.
+    Users files are read, other files are only checked. Raise ConfigError with every mistake.
     """
     file = flags.get(CONFIG_FILE) or environ.get(variable(CONFIG_FILE))
     lowest = file_layer(Path(file)) if file else Layer("configuration", {})
@@ -30,7 +150,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], *, default_projec
 
 def build(*layers: Layer, default_project_id: str | None = None) -> Settings:
     """Return the settings of layers, highest priority first; raise ConfigError with every mistake, theirs included."""
-    merged = merge(*layers)
+    merged = Merged(*layers)
     if default_project_id is not None:
         _fill_project_ids(merged, default_project_id)
     unread = [mistake for layer in layers for mistake in layer.mistakes]
@@ -40,7 +160,8 @@ def build(*layers: Layer, default_project_id: str | None = None) -> Settings:
         wrong.pop(("projects",), None)  # the projects may be in what could not be read
     # A value with a mistake of its own is neither compared with others nor is its file reported.
     containing = {loc[:length] for loc in wrong for length in range(len(loc) + 1)}
-    further = [(loc, mistake) for loc, mistake in (*broken_rules(merged, containing), *in_files) if loc not in wrong]
+    rules = broken_rules(merged.values, containing, merged.place)
+    further = [(loc, mistake) for loc, mistake in (*rules, *in_files) if loc not in wrong]
     problems = sorted([*wrong.items(), *further], key=lambda problem: merged.position(problem[0]))
     mistakes = unread + [
         problem if isinstance(problem, Mistake) else Mistake(*merged.place(loc), problem) for loc, problem in problems
@@ -87,14 +208,13 @@ def _add_users(merged: Merged, index: int, path: Path) -> None:
         numbers.append(number)
         present.append(user)
     if not numbers:
-        raise UnusableError("names no user; leave it out if there are none")
+        raise ValueError("names no user; leave it out if there are none")
     merged.listed["projects", index, "users"] = path, first, numbers
 
 
 def _fill_project_ids(merged: Merged, project_id: str) -> None:
     projects = merged.values.get("projects")
-    source = Layer("the environment's project id", {})
     for index, project in enumerate(projects if isinstance(projects, list) else []):
         if isinstance(project, dict) and "project_id" not in project:
             project["project_id"] = project_id
-            merged.origins["projects", index, "project_id"] = source
+            merged.origins["projects", index, "project_id"] = Layer("the environment's project id", {})

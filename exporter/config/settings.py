@@ -1,13 +1,12 @@
-"""The declaration of all settings, from which flags, variables, YAML keys and the reference are made.
-
-`checks` has the rules over several settings.
-"""
+"""The declaration of all settings, from which flags, variables, YAML keys and the reference are made."""
 
 import hashlib
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from exporter.config.values import (
     Duration,
@@ -25,7 +24,6 @@ from exporter.config.values import (
     TelemetryPath,
     UserName,
     Whole,
-    WrittenAs,
     between,
     require,
     split_address,
@@ -66,13 +64,6 @@ class Auth(Section):
     password_file: File | None = Field(None, description="File with the password.")
 
 
-class User(msgspec.Struct, frozen=True, gc=False):
-    """A user to watch. There may be 100,000: a pydantic model for each would take most of the memory."""
-
-    name: str
-    id: str | None = None
-
-
 class WrittenUser(Section):
     """A user as the configuration writes it: a mapping, or just the name."""
 
@@ -85,12 +76,23 @@ class WrittenUser(Section):
         match value:
             case str():
                 return {"name": value}
-            case User():
-                return {"name": value.name, "id": value.id}
+            case User(name, user_id):
+                return {"name": name, "id": user_id}
             case dict():
                 return value
-            case _:
-                raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …}")
+        raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …}")
+
+
+class User(msgspec.Struct, frozen=True, gc=False):
+    """A user to watch. There may be 100,000: a pydantic model for each would take most of the memory."""
+
+    name: str
+    id: str | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check a user as it is written, and keep only its fields."""
+        return no_info_after_validator_function(lambda written: cls(**dict(written)), handler(WrittenUser))
 
 
 class Project(Section):
@@ -104,7 +106,7 @@ class Project(Section):
     region: Region | None = Field(None, description="Region such as `eu-west-101`. Optional with all endpoints in use.")
     endpoints: Endpoints = Endpoints()
     auth: Auth = Auth()
-    users: Annotated[tuple[Annotated[User, WrittenAs(WrittenUser)], ...], Field(strict=False)] = Field(
+    users: Annotated[tuple[User, ...], Field(strict=False)] = Field(
         (), description="Users to watch: names or `{name: …, id: …}`.", repr=False
     )
     users_file: File | None = Field(None, description="More users: a `name` or `name,id` per line; `#` for comments.")
@@ -136,7 +138,6 @@ class Poll(Section):
         180.0,
         ge=0.1,
         le=1e9,
-        allow_inf_nan=False,
         description="API requests per minute and operation, evenly spread. "
         "Projects with equal credentials and host share it.",
     )
@@ -221,14 +222,12 @@ class Settings(Section):
     @property
     def watched(self) -> tuple[Project, ...]:
         """The projects of this shard."""
-        index, total = self.shard.index, self.shard.total
-        return tuple(project for project in self.projects if shard_of(project.project_id, total) == index)
+        return tuple(each for each in self.projects if shard_of(each.project_id, self.shard.total) == self.shard.index)
 
 
 def shard_of(project_id: str, total: int) -> int:
     """Return the shard, from 0 to `total` - 1, that watches a project; the same in every process and version.
 
-    Rendezvous hashing: each shard draws a number for the project, and the highest wins. An additional shard takes
-    about 1 / `total` of the projects and moves no other.
+    Rendezvous hashing: an additional shard takes about 1 / `total` of the projects and moves no other.
     """
     return max(range(total), key=lambda shard: hashlib.sha256(f"{shard}/{project_id}".encode()).digest())

@@ -9,22 +9,18 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, GetCoreSchemaHandler, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_after_validator_function
 
 _DAY = 86_400_000
 _MILLISECONDS = {"y": 365 * _DAY, "w": 7 * _DAY, "d": _DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 # As in Prometheus, each unit at most once and in this order; 15 digits exceed any clock.
 _COMPOUND = re.compile("".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in _MILLISECONDS))
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
-_LARGEST_FLOAT = sys.float_info.max
 _EXACT_BELOW = 1e12  # seconds; floats above cannot represent every millisecond
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
@@ -52,7 +48,7 @@ def parse_duration(value: object) -> float:
             # Whole milliseconds add up exactly; fractions of seconds would not.
             counts = zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)
             seconds = sum(int(count) * size for count, size in counts) / 1000
-        case int() | float() if not isinstance(value, bool) and value < _LARGEST_FLOAT:
+        case int() | float() if not isinstance(value, bool) and value < sys.float_info.max:
             seconds = float(value)
     if not 0 < seconds < math.inf:
         raise ValueError("must be a duration greater than zero such as 30s, 5m or 1h30m, or a number of seconds")
@@ -115,10 +111,9 @@ def one_line(text: str) -> str:
 
 def _written_as(pattern: str, convert: Callable[[str], object]) -> BeforeValidator:
     """Return a check that converts Text of this pattern, and leaves everything else to pydantic."""
-    compiled = re.compile(pattern)
 
     def check(value: object) -> object:
-        if isinstance(value, str) and compiled.fullmatch(value):
+        if isinstance(value, str) and re.fullmatch(pattern, value):
             if isinstance(value, Text):
                 return convert(value)
             raise ValueError("must be written without quotes")
@@ -166,19 +161,8 @@ def _log_level(value: object) -> object:
     return "warning" if level == "warn" else level
 
 
-@dataclass(frozen=True)
-class WrittenAs:
-    """The model that checks a value which is then kept in a smaller class."""
-
-    model: type[BaseModel]
-
-    def __get_pydantic_core_schema__(self, kept: type, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make the smaller class from the fields of the model."""
-        return no_info_after_validator_function(lambda written: kept(**dict(written)), handler(self.model))
-
-
 Whole = Annotated[int, _written_as(r"-?[0-9]{1,18}", int)]
-Number = Annotated[float, _written_as(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", float)]
+Number = Annotated[float, Field(allow_inf_nan=False), _written_as(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", float)]
 Switch = Annotated[bool, _written_as(r"true|false", lambda text: text == "true")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_log_level)]
 Line = Annotated[str, AfterValidator(one_line)]

@@ -1,7 +1,6 @@
 """The web configuration file: TLS, basic auth and response headers, in the format of Prometheus's exporters.
 
-It decides who may read the metrics. A value that would silently leave access open is therefore a mistake, even if other
-exporters accept it.
+A value that would silently leave access open is a mistake, even if other exporters accept it.
 """
 
 import re
@@ -10,21 +9,21 @@ import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import TLSVersion
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
-from exporter.config.checks import validate
-from exporter.config.errors import ConfigError, Loc, Mistake, UnusableError, dotted, unknown
-from exporter.config.files import check_certificates, named_files, read_mapping, read_text, with_absolute_files
+from exporter.config.files import UnusableError, check_certificates, named_files, read_mapping, read_text, resolve_files
+from exporter.config.mistakes import ConfigError, Loc, Mistake, dotted, unknown, validate
 from exporter.config.settings import Section
 from exporter.config.values import File, matching, one_line, require
 
 _VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
+    "TLS10": TLSVersion.TLSv1,
+    "TLS11": TLSVersion.TLSv1_1,
+    "TLS12": TLSVersion.TLSv1_2,
+    "TLS13": TLSVersion.TLSv1_3,
 }
 _VERIFICATION = {
     "NoClientCert": ssl.CERT_NONE,
@@ -168,14 +167,12 @@ class TlsServer(Section):
 class Headers(Section):
     """The headers that may be added to every response."""
 
-    content_security_policy: HeaderText = Field("", alias="Content-Security-Policy")
-    strict_transport_security: HeaderText = Field("", alias="Strict-Transport-Security")
-    x_content_type_options: Annotated[Literal["nosniff"] | None, BeforeValidator(_not_none)] = Field(
-        None, alias="X-Content-Type-Options"
-    )
-    x_frame_options: Annotated[Literal["deny", "sameorigin"] | None, BeforeValidator(_not_none)] = Field(
-        None, alias="X-Frame-Options"
-    )
+    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-").title())
+
+    content_security_policy: HeaderText = ""
+    strict_transport_security: HeaderText = ""
+    x_content_type_options: Annotated[Literal["nosniff"] | None, BeforeValidator(_not_none)] = None
+    x_frame_options: Annotated[Literal["deny", "sameorigin"] | None, BeforeValidator(_not_none)] = None
     x_xss_protection: HeaderText = Field("", alias="X-XSS-Protection")
 
 
@@ -195,7 +192,7 @@ class _Contents(Section):
 def read_web_file(path: Path) -> WebFile:
     """Read the file and those that it names, or raise WebFileError with every mistake."""
     try:
-        values = with_absolute_files(read_mapping(path, ", if only an empty one: {}"), path.parent)
+        values = resolve_files(read_mapping(path, ", if only an empty one: {}"), path.parent)
     except UnusableError as error:
         raise WebFileError(path, {(): str(error)}) from None
     files = tuple(file for _, file in named_files(values))
@@ -208,10 +205,9 @@ def read_web_file(path: Path) -> WebFile:
     except OSError as error:  # a file or its OpenSSL has changed meanwhile, or OpenSSL lacks a feature
         reason = f"is not possible with this system's OpenSSL ({getattr(error, 'reason', None) or error.strerror})"
         raise WebFileError(path, {("tls_server_config",): reason}, files) from None
-    headers = contents.http_server_config.headers.model_dump(by_alias=True)
     return WebFile(
         tls=context,
-        headers={name: text for name, text in headers.items() if text},
+        headers=contents.http_server_config.headers.model_dump(by_alias=True, exclude_defaults=True),
         users={name.encode(): each.get_secret_value().encode() for name, each in contents.basic_auth_users.items()},
         files=(path, *files),
     )

@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any
 
 from exporter.config import Metrics
+from exporter.files import secret
 from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL, OTHER, FreshUser
-from exporter.secrets import secret
 from exporter.status import ProjectStatus
 
 Samples = Mapping[Any, float | None]  # values by label values, a tuple of texts. A value of None leaves the sample out.

@@ -20,8 +20,8 @@ from exporter.cloud.credentials import RENEW_AHEAD, RenewedCredentials, StaticCr
 from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
 from exporter.cloud.iam import IamUser, seconds
 from exporter.cloud.transport import Answer, Request
+from exporter.files import ChangingFile, secret
 from exporter.polling.gate import KeyGate
-from exporter.secrets import ChangingFile, secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -318,7 +318,7 @@ class TestChangingFile:
         path.write_text("one", "utf-8")
         file = ChangingFile(path)
         file.read()
-        monkeypatch.setattr("exporter.secrets.read_bytes", None)
+        monkeypatch.setattr("exporter.files.read_bytes", None)
         assert file.read() == "one"
 
     @pytest.mark.parametrize("content", [b"one", b" one\n", b"\r\n\tone\r\n\r\n", b"\xef\xbb\xbfone\n"])

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config.errors import UnusableError
-from exporter.config.files import parse_yaml
+from exporter.config.files import UnusableError, parse_yaml
 
 
 def test_plain_yaml_is_read() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import ConfigError, Layer, Settings, build, flag_layer, load
-from exporter.config.layers import environment_layer
+from exporter.config.load import environment_layer
 
 PREFIX = "WORKSPACE_EXPORTER_"
 PROJECTS = "projects: [{project_id: p, region: r, users: [alice]}]\n"

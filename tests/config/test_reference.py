@@ -3,12 +3,12 @@
 import re
 
 import pytest
+from support.readme import settings_table
 
-from exporter.config import reference_table
 from exporter.config.catalog import Setting, all_settings, settings_outside_lists, variable
-from exporter.config.layers import environment_layer
+from exporter.config.load import environment_layer
 
-ROWS = [re.split(r"(?<!\\) ?\| ?", row)[1:4] for row in reference_table().splitlines()[2:]]
+ROWS = [re.split(r"(?<!\\) ?\| ?", row)[1:4] for row in settings_table().splitlines()[2:]]
 
 
 def test_every_setting_has_one_row() -> None:

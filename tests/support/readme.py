@@ -11,8 +11,18 @@ from pathlib import Path
 
 from support.deployment import tried_table
 
-from exporter.config import reference_table
+from exporter.config.catalog import all_settings
 from exporter.metrics.families import DESCRIPTIONS, PROJECT_DESCRIPTIONS
+
+
+def settings_table() -> str:
+    """Return the Markdown table of every setting, its default and its meaning."""
+    table = "| setting | default | meaning |\n|---|---|---|\n"
+    for setting in all_settings():
+        default = f"`{setting.default}`" if setting.default else "required" if setting.field.is_required() else ""
+        cells = [each.replace("|", "\\|") for each in (f"`{setting.path}`", default, setting.meaning)]
+        table += f"| {' | '.join(cells)} |\n"
+    return table
 
 
 def metrics_table() -> str:
@@ -30,7 +40,7 @@ def _labels(of_projects: bool, labels: tuple[str, ...]) -> tuple[str, ...]:
     return ("project", *labels) if of_projects else labels
 
 
-TABLES = {"README.md": {"settings": reference_table, "metrics": metrics_table}, "RUNBOOK.md": {"tried": tried_table}}
+TABLES = {"README.md": {"settings": settings_table, "metrics": metrics_table}, "RUNBOOK.md": {"tried": tried_table}}
 
 
 def with_tables(text: str, file: str = "README.md") -> str:
