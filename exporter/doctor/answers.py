@@ -17,7 +17,7 @@ from exporter.doctor.endpoints import METADATA
 from exporter.doctor.findings import CLOCK, CREDENTIALS, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
 from exporter.fleet import DOCUMENTED_STATES, OTHER
 
-_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
+CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
 _NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting
 
 _REMEDY_CLOCK = "set the clock, and keep it right with NTP (chrony or systemd-timesyncd)"
@@ -52,11 +52,6 @@ _LISTINGS = (LIST_SESSIONS, LIST_USERS)  # their 404 means that the host has no 
 _FLAGS = ("locked", "user_expired", "disabled")
 
 
-def clock_correction(skew: float | None) -> float:
-    """Return the seconds to add to this machine's clock, so that no signature is rejected for its time."""
-    return skew if skew is not None and abs(skew) > _TOLERANCE else 0.0
-
-
 def judge_clock(skew: float | None, *, signing: bool) -> Finding:
     """Return the finding about a clock; ``skew`` is the cloud's clock minus this machine's, in seconds."""
     if skew is None:
@@ -65,8 +60,8 @@ def judge_clock(skew: float | None, *, signing: bool) -> Finding:
     if abs(skew) <= _NOTEWORTHY:
         return ok(CLOCK, f"this machine's clock and the cloud's differ by at most {apart}")
     text = f"this machine's clock is {apart} {'behind' if skew > 0 else 'ahead of'} the cloud's"
-    rejected = f"the cloud rejects signatures that are more than {format_duration(_TOLERANCE)} off"
-    if abs(skew) <= _TOLERANCE:
+    rejected = f"the cloud rejects signatures that are more than {format_duration(CLOCK_TOLERANCE)} off"
+    if abs(skew) <= CLOCK_TOLERANCE:
         return warn(CLOCK, f"{text}; {rejected}", _REMEDY_CLOCK)
     if signing:
         return fail(CLOCK, f"{text}; {rejected}. The checks below use the cloud's time", _REMEDY_CLOCK)
@@ -82,11 +77,6 @@ class AuthMethod:
     expires: bool = False  # whether the configured value expires and cannot be renewed
     token_endpoints: Mapping[str, str] = field(default_factory=dict)
     """The endpoint that issues the credentials, by its purpose; empty if none is needed."""
-
-    @property
-    def signing(self) -> bool:
-        """Whether requests are signed, which needs the right time."""
-        return self.kind in ("access key", "metadata")
 
 
 def auth_method(project: Project, link: Link | None) -> AuthMethod:
@@ -127,9 +117,8 @@ def judge_credentials(method: AuthMethod, answers: Sequence[object], expires_at:
         if isinstance(answer, Unauthorized):
             text = f"the cloud rejects {method.source} ({answer.operation}: {facts(answer)})"
             return fail(CREDENTIALS, text, _REMEDY_REJECTED[method.kind])
-    if all(
-        isinstance(each, CloudError | NotQueried) and not isinstance(each, Forbidden | NotFound) for each in answers
-    ):
+    unproven = [each for each in answers if isinstance(each, CloudError | NotQueried)]
+    if len(unproven) == len(answers) and not any(isinstance(each, Forbidden | NotFound) for each in unproven):
         return skip(CREDENTIALS, f"{method.source}: present, but no answer shows whether the cloud accepts them")
     text = f"{method.source}: accepted"
     if expires_at is not None:
@@ -149,13 +138,11 @@ class Totals(NamedTuple):
 
 def total(answer: SessionPage | UserPage | CloudError | NotQueried) -> Total:
     """Return the size of a listing from its first page, or the error."""
-    match answer:
-        case SessionPage():
-            return max(answer.total or 0, len(answer.sessions))
-        case UserPage():
-            return max(answer.total_count or 0, len(answer.users or ()))
-        case _:
-            return answer
+    if isinstance(answer, SessionPage):
+        return max(answer.total or 0, len(answer.sessions))
+    if isinstance(answer, UserPage):
+        return max(answer.total_count or 0, len(answer.users or ()))
+    return answer
 
 
 def permission(operation: str, answer: object, *, needed: bool = True) -> Finding:
@@ -191,23 +178,17 @@ def session_listing(page: object, users: Iterable[User], poll: Poll) -> Finding:
     content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
     finding = listing(LIST_SESSIONS, page, content, poll)
     names = {user.name.casefold() for user in users}
-    if not isinstance(page, SessionPage) or not page.sessions:
+    found = [(name or "").casefold() for name, _ in page.sessions] if isinstance(page, SessionPage) else []
+    if not found or not names.isdisjoint(found):
         return finding
-    if any((name or "").casefold() in names for name, _ in page.sessions):
-        return finding
-    first = len(page.sessions)
-    return warn(PERMISSION, f"{finding.text}; the first {first} belong to no configured user", _REMEDY_OTHER_NAMES)
+    text = f"{finding.text}; the first {len(found)} belong to no configured user"
+    return warn(PERMISSION, text, _REMEDY_OTHER_NAMES)
 
 
 def found_id(page: object, name: str) -> str | None:
     """Return the id of exactly this name on a page of ListUsers, or None."""
     users = page.users or () if isinstance(page, UserPage) else ()
     return next((user.id for user in users if user.user_name == name and user.id), None)
-
-
-def lists_all(page: object) -> bool:
-    """Return whether this is a page of ListUsers, and the only one."""
-    return isinstance(page, UserPage) and (page.total_count or 0) <= len(page.users or ())
 
 
 def one_user(position: int, sessions: object, detail: object, *, has_id: bool) -> Finding:

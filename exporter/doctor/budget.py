@@ -101,10 +101,9 @@ class Budget:
         """Return how a project is polled."""
         return self._settings.poll
 
-    def sharing(self, project: Project) -> list[Project]:
-        """Return the projects of this process that have a project's credentials, itself included."""
-        key = self.keys[project.name]
-        return [other for other in self._settings.watched if self.keys[other.name] == key]
+    def sharing(self, project: Project) -> set[str]:
+        """Return the names of the projects that have a project's credentials, itself included."""
+        return {name for name, key in self.keys.items() if key == self.keys[project.name]}
 
     def scans(self, project: Project) -> bool:
         """Return whether the project's polling tries the listings for bulk collection."""
@@ -147,8 +146,7 @@ class Budget:
             fewer = "set poll.source to per_user"
             loads.append(Load(LIST_USERS, scan, entries, "poll.user_interval", poll.user_interval, fewer))
         elif isinstance(totals.users, Forbidden) or not self.scans(project):
-            name, interval = "poll.user_interval", poll.user_interval
-            loads.append(Load(LIST_USER_DETAIL, load.requests, load.entries, name, interval))
+            loads.append(Load(LIST_USER_DETAIL, load.requests, load.entries, "poll.user_interval", poll.user_interval))
         return {load.operation: load for load in loads}
 
     def _share(self, project: Project, operation: str) -> Share:

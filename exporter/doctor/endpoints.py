@@ -4,20 +4,18 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Literal
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.connector import Connection
+from yarl import URL
 
 from exporter import __version__
 from exporter.cloud.causes import PROXY_LOGIN_REQUIRED, REDIRECTS, Cause, cause_of_status
-from exporter.cloud.client import Endpoints
 from exporter.cloud.errors import SERVER_ERRORS
 from exporter.cloud.resolver import Resolver
 from exporter.config import format_duration
@@ -35,7 +33,6 @@ _REMEDY_METADATA = (
 _REMEDY_RENEW = "the operator of this endpoint, or proxy, has to renew it"
 
 _HAPPY_EYEBALLS_DELAY = 0.25  # seconds until the next address of a name is tried in parallel
-_PORTS = {"http": 80, "https": 443}
 
 Step = Literal["name", "connection", "answer"]  # a step towards an answer; they come in this order
 
@@ -80,9 +77,8 @@ Outcome = Answered | Unanswered
 
 def route_to(endpoint: str, proxy: str | None) -> Route:
     """Return the route to an endpoint, through the proxy if there is one."""
-    first = urlsplit(proxy or endpoint)
-    port = first.port or _PORTS.get(first.scheme, _PORTS["http"])
-    return Route(endpoint, first.hostname or "", port, proxy is not None)
+    first = URL(proxy or endpoint)
+    return Route(endpoint, first.host or "", first.port or 80, proxy is not None)
 
 
 async def probe(
@@ -93,25 +89,18 @@ async def probe(
     step: Step = "name"
     try:
         async with asyncio.timeout(limit):
-            addresses = await _resolve(route)
-            step = "connection"
-            await _connect(route)
+            found = await in_a_thread(lambda: socket.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM))
+            addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+            step = "connection"  # of its own, to tell an unreachable host from a silent one
+            _, writer = await asyncio.open_connection(
+                route.host, route.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY
+            )
+            writer.close()
+            await writer.wait_closed()
             step = "answer"
             return await _request(route, proxy, tls, addresses, now)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         return Unanswered(route, step, error, limit)
-
-
-async def _resolve(route: Route) -> tuple[str, ...]:
-    found = await in_a_thread(partial(socket.getaddrinfo, route.host, route.port, type=socket.SOCK_STREAM))
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-async def _connect(route: Route) -> None:
-    """Connect and close, to tell an unreachable host from a silent one."""
-    _, writer = await asyncio.open_connection(route.host, route.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
-    writer.close()
-    await writer.wait_closed()
 
 
 class _Response(aiohttp.ClientResponse):
@@ -142,39 +131,23 @@ async def _request(
     )
     async with session, session.get(f"{route.endpoint}/", proxy=proxy, allow_redirects=False) as response:
         assert isinstance(response, _Response)
-        skew = _skew(response.headers.get("Date", ""), now())
+        try:
+            skew = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - now()
+        except (ValueError, OverflowError):
+            skew = None
         return Answered(route, addresses, response.status, response.tls_version, response.certificate_ends, skew)
-
-
-def _skew(http_date: str, now: float) -> float | None:
-    try:
-        return parsedate_to_datetime(http_date).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
-
-
-def purposes_by_endpoint(services: Endpoints, token_endpoints: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return what each endpoint is used for."""
-    purposes: dict[str, list[str]] = {}
-    for purpose, endpoint in {"sessions": services.sessions, "users": services.users, **token_endpoints}.items():
-        purposes.setdefault(endpoint, []).append(purpose)
-    return purposes
 
 
 def judge(purposes: Sequence[str], outcome: Outcome, *, own_authorities: bool, now: float) -> Finding:
     """Return the finding about an endpoint; ``own_authorities`` is true if http.ca_file is set."""
     about = f"{outcome.route.endpoint} ({', '.join(purposes)})"
-    if isinstance(outcome, Answered):
-        return _answered(about, outcome, now)
-    what, remedy = _failure(outcome, own_authorities=own_authorities)
-    return fail(ENDPOINT, f"{about} {what}", _REMEDY_METADATA if purposes == [METADATA] else remedy)
-
-
-def _answered(about: str, answered: Answered, now: float) -> Finding:
-    status, ends = answered.status, answered.certificate_ends
-    text = f"{about} answers {_way(answered)}"
+    if isinstance(outcome, Unanswered):
+        what, remedy = _failure(outcome, own_authorities=own_authorities)
+        return fail(ENDPOINT, f"{about} {what}", _REMEDY_METADATA if purposes == [METADATA] else remedy)
+    status, ends = outcome.status, outcome.certificate_ends
+    text = f"{about} answers {_way(outcome)}"
     if status == PROXY_LOGIN_REQUIRED:
-        what, remedy = _rejected_by_proxy(answered, status)
+        what, remedy = _rejected_by_proxy(outcome.route, status)
         return fail(ENDPOINT, f"{about} {what}", remedy)
     if status in REDIRECTS or status >= SERVER_ERRORS:
         cause = cause_of_status(status)
@@ -197,13 +170,10 @@ def _way(answered: Answered) -> str:
 
 
 def _failure(outcome: Unanswered, *, own_authorities: bool) -> Cause:
-    match outcome.step:
-        case "name":
-            return _no_name(outcome)
-        case "connection":
-            return _no_connection(outcome)
-        case "answer":
-            return _no_answer(outcome, own_authorities=own_authorities)
+    if outcome.step == "answer":
+        return _no_answer(outcome, own_authorities=own_authorities)
+    what, remedy = (_no_name if outcome.step == "name" else _no_connection)(outcome)
+    return Cause(f"is unreachable: {what}", remedy)
 
 
 def _no_name(outcome: Unanswered) -> Cause:
@@ -211,29 +181,26 @@ def _no_name(outcome: Unanswered) -> Cause:
     settings = "http.proxy or HTTPS_PROXY" if route.through_proxy else "region and endpoints"
     name = f"the proxy's name {route.host}" if route.through_proxy else f"the name {route.host}"
     if isinstance(outcome.error, socket.gaierror) and outcome.error.errno != socket.EAI_AGAIN:
-        return Cause(f"is unreachable: {name} is unknown", f"check {settings} for a typo, and this machine's DNS")
-    return Cause(
-        f"is unreachable: no DNS server resolves {name}",
-        "check this machine's DNS (/etc/resolv.conf); if only a proxy can resolve the cloud's names, set http.proxy",
+        return Cause(f"{name} is unknown", f"check {settings} for a typo, and this machine's DNS")
+    remedy = (
+        "check this machine's DNS (/etc/resolv.conf); if only a proxy can resolve the cloud's names, set http.proxy"
     )
+    return Cause(f"no DNS server resolves {name}", remedy)
 
 
 def _no_connection(outcome: Unanswered) -> Cause:
-    route, through_proxy = outcome.route, outcome.route.through_proxy
-    target = f"the proxy {route}" if through_proxy else str(route)
-    firewall = f"let the firewall pass port {route.port}"
-    if through_proxy:
-        remedy = f"check http.proxy or HTTPS_PROXY; {firewall}"
-    else:
-        remedy = f"check endpoints; {firewall}, or set http.proxy if one is needed"
+    route = outcome.route
+    remedy = f"check endpoints; let the firewall pass port {route.port}, or set http.proxy if one is needed"
+    target = str(route)
+    if route.through_proxy:
+        remedy = f"check http.proxy or HTTPS_PROXY; let the firewall pass port {route.port}"
+        target = f"the proxy {route}"
     if isinstance(outcome.error, TimeoutError):
-        seconds = format_duration(outcome.limit)
-        return Cause(f"is unreachable: no connection to {target} within {seconds}; a firewall may drop it", remedy)
+        within = format_duration(outcome.limit)
+        return Cause(f"no connection to {target} within {within}; a firewall may drop it", remedy)
     if f"[Errno {errno.ECONNREFUSED}]" in str(outcome.error):
-        reason = "nothing listens there, or a firewall rejects it"
-        return Cause(f"is unreachable: {target} refuses the connection; {reason}", remedy)
-    what = f"is unreachable: no connection to {target} ({outcome.error})"
-    return Cause(what, f"{remedy}; check this machine's routes")
+        return Cause(f"{target} refuses the connection; nothing listens there, or a firewall rejects it", remedy)
+    return Cause(f"no connection to {target} ({outcome.error})", f"{remedy}; check this machine's routes")
 
 
 def _no_answer(outcome: Unanswered, *, own_authorities: bool) -> Cause:
@@ -241,10 +208,11 @@ def _no_answer(outcome: Unanswered, *, own_authorities: bool) -> Cause:
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as error):
             return _bad_certificate(outcome, error, own_authorities=own_authorities)
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            what = f"fails the TLS handshake ({_reason(outcome.error)})"
+            inner = getattr(outcome.error, "os_error", outcome.error)
+            what = f"fails the TLS handshake ({getattr(inner, 'reason', None) or type(inner).__name__})"
             return Cause(what, "check that the endpoint's port speaks TLS, and any proxy or firewall in between")
         case aiohttp.ClientHttpProxyError() as error:
-            return _rejected_by_proxy(outcome, error.status)
+            return _rejected_by_proxy(outcome.route, error.status)
         case aiohttp.ClientResponseError():
             return Cause("does not answer with HTTP", "check endpoints: this host and port belong to another service")
         case TimeoutError():
@@ -262,7 +230,7 @@ def _bad_certificate(outcome: Unanswered, error: ssl.SSLCertVerificationError, *
         case 9:
             return Cause("has a certificate that is not valid yet", "set this machine's clock with NTP")
         case 62 | 64:
-            what = f"has a certificate for another name than {urlsplit(outcome.route.endpoint).hostname}"
+            what = f"has a certificate for another name than {URL(outcome.route.endpoint).host}"
             return Cause(what, "check endpoints: use the name in the certificate; or another server poses as this host")
         case 2 | 18 | 19 | 20 | 21 | 27:
             authorities = "http.ca_file" if own_authorities else "this machine's certificate authorities"
@@ -272,13 +240,8 @@ def _bad_certificate(outcome: Unanswered, error: ssl.SSLCertVerificationError, *
             return Cause(f"has an invalid certificate: {error.verify_message}", "check the endpoint's certificate")
 
 
-def _reason(error: Exception) -> str:
-    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return str(getattr(inner, "reason", None) or type(inner).__name__)
-
-
-def _rejected_by_proxy(outcome: Outcome, status: int) -> Cause:
-    what = f"is unreachable: the proxy {outcome.route} rejects the request ({status})"
+def _rejected_by_proxy(route: Route, status: int) -> Cause:
+    what = f"is unreachable: the proxy {route} rejects the request ({status})"
     if status == PROXY_LOGIN_REQUIRED:
         return Cause(f"{what}: it requires a user and password", cause_of_status(status).remedy)
     return Cause(what, "make the proxy allow and reach this host; if no proxy is needed, add the host to NO_PROXY")

@@ -1,28 +1,31 @@
-"""All checks of one project, in their order. Each finding is reported at once."""
+"""All checks of all projects. Each finding is printed at once. The other modules put the answers into words."""
 
 import asyncio
 import os
+import sys
+import time
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from typing import Literal, TypeVar
+from typing import Literal, TextIO, TypeVar
 
 from exporter.cloud.chain import first_link
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, Client
 from exporter.cloud.connect import connected, proxy_for
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
-from exporter.cloud.models import Session
+from exporter.cloud.models import Session, UserPage
+from exporter.cloud.transport import tls_context
 from exporter.config import Auth, Project, Settings, User
 from exporter.doctor.answers import (
+    CLOCK_TOLERANCE,
     Totals,
     auth_method,
-    clock_correction,
     found_id,
     judge_clock,
     judge_credentials,
     listing,
-    lists_all,
     not_obtained,
     one_user,
     permission,
@@ -30,8 +33,8 @@ from exporter.doctor.answers import (
     total,
 )
 from exporter.doctor.budget import Budget
-from exporter.doctor.endpoints import Outcome, Unanswered, judge, probe, purposes_by_endpoint
-from exporter.doctor.findings import CREDENTIALS, ONE_USER, Finding, NotQueried, fail, skip
+from exporter.doctor.endpoints import Outcome, Unanswered, judge, probe
+from exporter.doctor.findings import CREDENTIALS, ONE_USER, Finding, NotQueried, Verdict, fail, skip, summary
 from exporter.fleet import LIVE_STATES
 from exporter.polling.gate import KeyGate
 
@@ -41,7 +44,6 @@ _MAX_USERS_TRIED = 3
 _UNKNOWN_ID = "0" * 32  # no user has it; a 404 proves the permission, too
 
 _REJECTED = "the credentials are rejected"
-_UNREACHABLE = "the endpoint is unreachable"
 _SILENT = "the endpoint has stopped answering"
 _NO_CREDENTIALS = "there are no credentials"
 
@@ -85,6 +87,7 @@ class Examination:
     def __init__(self, project: Project, shared: SharedCredentials, context: Context) -> None:
         self.findings: asyncio.Queue[Finding | None] = asyncio.Queue()
         """Everything but the request budget; None at the end."""
+        self._report = self.findings.put_nowait
         self._project = project
         self._shared = shared
         self._context = context
@@ -105,8 +108,9 @@ class Examination:
         async with connected(project, context.settings, context.tls, self._now, KeyGate()) as connection:
             self._client = connection.client
             skew = await self._check_endpoints()
-            self._report(judge_clock(skew, signing=self._method.signing))
-            self._clock_correction = clock_correction(skew)
+            self._report(judge_clock(skew, signing=self._method.kind in {"access key", "metadata"}))
+            if skew is not None and abs(skew) > CLOCK_TOLERANCE:
+                self._clock_correction = skew  # so that no signature is rejected for its time
             async with self._shared.lock:
                 await self._attach_credentials(connection.credentials)
                 await self._check_answers(connection.credentials)
@@ -117,14 +121,17 @@ class Examination:
 
     async def _check_endpoints(self) -> float | None:
         """Report how each endpoint is reached. Return the cloud's clock minus this machine's, in seconds, if known."""
-        context, skew = self._context, None
-        purposes = purposes_by_endpoint(self._client.endpoints, self._method.token_endpoints)
+        context, services, skew = self._context, self._client.endpoints, None
+        purposes: dict[str, list[str]] = defaultdict(list)
+        uses = {"sessions": services.sessions, "users": services.users, **self._method.token_endpoints}
+        for purpose, endpoint in uses.items():
+            purposes[endpoint].append(purpose)
         probes = {endpoint: context.probe(self._project, endpoint) for endpoint in purposes}
         own_authorities = context.settings.http.ca_file is not None
         for endpoint, probing in probes.items():
             outcome = await probing
             if isinstance(outcome, Unanswered):
-                context.closed[endpoint] = _UNREACHABLE
+                context.closed[endpoint] = "the endpoint is unreachable"
             elif skew is None:
                 skew = outcome.skew
             self._report(judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=context.now()))
@@ -168,8 +175,8 @@ class Examination:
             text = "no user is configured, so there is nothing to watch"
             self._report(fail(ONE_USER, text, "add users to users or users_file"))
             return
-        unlisted = user_id is None and not lists_all(page)
-        account = NotQueried("its id is unknown") if unlisted else detail
+        complete = isinstance(page, UserPage) and (page.total_count or 0) <= len(page.users or ())
+        account = detail if user_id or complete else NotQueried("its id is unknown")
         sessions = _unless_rejected(sessions)
         self._report(one_user(self._position, sessions, account, has_id=user_id is not None))
 
@@ -213,10 +220,40 @@ class Examination:
                 self._context.closed[endpoint] = _SILENT
             return error
 
-    def _report(self, finding: Finding) -> None:
-        self.findings.put_nowait(finding)
-
 
 def _unless_rejected(answer: T) -> T | NotQueried:
     """Return the answer, unless it rejects the credentials, which have a finding of their own."""
     return NotQueried(_REJECTED) if isinstance(answer, Unauthorized) else answer
+
+
+async def run(settings: Settings, out: TextIO | None = None, now: Callable[[], float] = time.time) -> bool:
+    """Examine all projects at once, and write the findings in the configuration's order. Return whether none failed.
+
+    Raises:
+        OSError: http.ca_file cannot be used.
+    """
+    out = out or sys.stdout
+    counts: Counter[Verdict] = Counter()
+
+    def report(finding: Finding) -> None:
+        counts[finding.verdict] += 1
+        print(finding, file=out, flush=True)
+
+    tls, budget = tls_context(settings.http.ca_file), Budget(settings)
+    shared: dict[object, SharedCredentials] = defaultdict(SharedCredentials)
+    async with asyncio.TaskGroup() as tasks:
+        context = Context(settings, tls, now, tasks, budget)
+        examinations = {
+            project.name: Examination(project, shared[budget.keys[project.name]], context)
+            for project in settings.watched
+        }
+        for project in settings.watched:
+            print(f"project {project.name}", file=out, flush=True)
+            while finding := await examinations[project.name].findings.get():
+                report(finding)
+            for name in examinations.keys() & budget.sharing(project):
+                await examinations[name].task
+            for finding in budget.findings(project):
+                report(finding)
+    print(summary(counts), file=out, flush=True)
+    return not counts[Verdict.FAIL]

@@ -14,12 +14,10 @@ from exporter.simulator.identity import (
     DEMO_USERNAME,
     Account,
 )
-from exporter.simulator.inventory import PERSONAL_MARKS
-from exporter.simulator.messages import Request, Response
 from exporter.simulator.population import StaticPopulation
-from exporter.simulator.schema import SessionInfo, SessionState, UserDetail
+from exporter.simulator.schema import Request, Response, SessionInfo, SessionState, UserDetail
 from exporter.simulator.server import Calls, Simulator, SimulatorOptions
-from exporter.simulator.simulation import Script
+from exporter.simulator.simulation import PERSONAL_MARKS, Script
 
 __all__ = [
     "DEMO_ACCESS_KEY",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
 
-from exporter.simulator.messages import ApiError, Delivery, GatewayError, Response, throttled, unauthorized
 from exporter.simulator.operations import OPERATIONS
+from exporter.simulator.schema import ApiError, Delivery, GatewayError, Response, throttled, unauthorized
 
 QUOTA_WINDOW = 60.0  # seconds
 EVERY_OPERATION = "*"
@@ -33,8 +33,7 @@ DELIVERIES: Mapping[str, Delivery] = {"hang": "hang", "reset": "reset"}
 class Quota:
     """A limit on the requests a minute of each operation, 0 = unlimited. Throttled requests do not count.
 
-    The reference says "200 calls a minute" without defining a minute. A sliding window is the strictest reading: a
-    client that respects it respects any other.
+    The reference does not define its minute. A client that respects a sliding window respects any other.
     """
 
     def __init__(self, limit: int) -> None:
@@ -55,13 +54,9 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault that affects `ratio` of the requests of an operation, or of all (`*`).
+    """A kind of fault that affects `ratio` of the requests of an operation, or of all (`*`)."""
 
-    `kind` is an HTTP status, `hang` (no answer), `reset` (the connection breaks within the body) or `garbage` (HTML
-    with status 200).
-    """
-
-    kind: str
+    kind: str  # an HTTP status, hang (no answer), reset (within the body) or garbage (HTML with status 200)
     ratio: float
     operation: str = EVERY_OPERATION
 
@@ -76,9 +71,8 @@ class Fault:
             return None
         if self.kind == "garbage":
             return GARBAGE
-        status = int(self.kind)
-        unusual = ApiError(status, "WKS.00010999", "Injected fault.")
-        return STATUS_ERRORS.get(status, unusual).response(request_id)
+        unusual = ApiError(int(self.kind), "WKS.00010999", "Injected fault.")
+        return STATUS_ERRORS.get(unusual.status, unusual).response(request_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,33 @@
-"""The credentials of the simulated account, IAM's tokens and the temporary keys of the ECS metadata service."""
+"""IAM, the ECS metadata service and the API gateway's authentication: tokens, `SDK-HMAC-SHA256` signatures, key locks.
 
+Sources: "AK/SK Signing and Authentication Algorithm" in the API Request Signing Guide, and "Common Errors Related to
+IAM Authentication Information" in the guides of the API Gateway. A signature must match the bytes that a client sends.
+"""
+
+import hashlib
+import hmac
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import msgspec
 
-from exporter.simulator.messages import IamError, Request, Response, json_response
-from exporter.simulator.schema import utc
+from exporter.simulator.schema import IamError, Request, Response, json_response, unauthorized, utc
 from exporter.simulator.simulation import HOUR, stream
 
+CLOCK_TOLERANCE = 15 * 60.0  # seconds, in both directions
+FAILURES_ALLOWED = 5  # failed signatures in a row; the next one locks the key
+LOCK_DURATION = 5 * 60.0  # seconds
+ALGORITHM = "SDK-HMAC-SHA256"
+DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+AUTHORIZATION = re.compile(
+    ALGORITHM + r" Access=(?P<key>[^,\s]+), ?SignedHeaders=(?P<headers>[^,\s]+), ?Signature=(?P<signature>\w+)"
+)
 TOKEN_LIFETIME = 24 * HOUR  # source: API reference of IAM
 KEY_ROTATION = 12 * HOUR  # from one temporary key to the next; each is valid for two rotations
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -66,13 +83,46 @@ class Tokens:
         self._expiry.pop(token, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """IAM and the ECS metadata service of one account."""
+def canonical_request(request: Request, signed_headers: list[str]) -> str:
+    """Return the text that a signature covers."""
+    path = request.path.removesuffix("/") + "/"
+    parameters = [part.partition("=") for part in request.query.split("&") if part]
+    parameters.sort(key=lambda pair: (unquote(pair[0]), unquote(pair[2])))
+    query = "&".join(f"{name}={value}" for name, _, value in parameters)
+    headers = "".join(f"{name}:{(request.header(name) or '').strip()}\n" for name in signed_headers)
+    payload = request.header("X-Sdk-Content-Sha256") or hashlib.sha256(request.body).hexdigest()
+    lines = (request.method, path, query, headers, ";".join(signed_headers), payload)
+    return "\n".join(lines)
 
-    account: Account
-    tokens: Tokens
-    seed: int
+
+def signature_problem(request: Request, claim: re.Match[str], secret_key: str, now: float) -> str | None:
+    """Return why the gateway rejects the signature that a request claims, or None if it is valid."""
+    signed_headers = claim["headers"].split(";")
+    date = request.header("X-Sdk-Date") or ""
+    try:
+        signed_at = datetime.strptime(date, DATE_FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        signed_at = None
+    if signed_at is None or "x-sdk-date" not in signed_headers:
+        return "verify aksk signature fail, x-sdk-date is missing, malformed or not signed"
+    if abs(now - signed_at) > CLOCK_TOLERANCE:
+        return f"calc aksk signature fail:signature expired, signature time:{date},server time:{utc(now, DATE_FORMAT)}"
+    canonical = canonical_request(request, signed_headers)
+    text = f"{ALGORITHM}\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    if claim["signature"] != hmac.new(secret_key.encode(), text.encode(), hashlib.sha256).hexdigest():
+        return "verify aksk signature fail, canonicalRequest:" + canonical.replace("\n", "|")
+    return None
+
+
+class Identity:
+    """IAM, metadata service and gateway for one account. The gateway locks a key after too many failed signatures."""
+
+    def __init__(self, account: Account, tokens: Tokens, seed: int) -> None:
+        self.account = account
+        self.tokens = tokens
+        self._seed = seed
+        self._failures: Counter[str] = Counter()  # failed signatures in a row, by access key
+        self._locked_until: dict[str, float] = {}
 
     def create_token(self, request: Request, now: float) -> Response:
         """Return a new token; raise a 400 for a malformed body, a 401 for a wrong user, password or project."""
@@ -101,16 +151,49 @@ class Identity:
         }
         return json_response({"token": described}, HTTPStatus.CREATED, **{"X-Subject-Token": token})
 
-    def temporary_keys(self, now: float) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """Return the two valid temporary keys as the metadata service formats them, the newer one first."""
+    def temporary_key(self, now: float) -> Mapping[str, str]:
+        """Return the newest temporary key as the metadata service formats it."""
         rotation = math.floor(now / KEY_ROTATION)
-        return self._temporary_key(rotation), self._temporary_key(rotation - 1)
-
-    def _temporary_key(self, rotation: int) -> Mapping[str, str]:
-        rng = stream(self.seed, "temporary", rotation)
+        rng = stream(self._seed, "temporary", rotation)
         return {
             "access": f"SIMTMP{rng.getrandbits(56):014X}",
             "secret": f"{rng.getrandbits(160):040x}",
             "securitytoken": f"simulated-security-token-{rng.getrandbits(256):064x}",
             "expires_at": utc((rotation + 2) * KEY_ROTATION, TIME),
         }
+
+    def check(self, request: Request, now: float) -> None:
+        """Accept a request with a valid token or signature, or raise a 401."""
+        token = request.header("X-Auth-Token")
+        if token is None:
+            self._check_signature(request, now)
+        elif not self.tokens.valid(token, now):
+            raise unauthorized("decrypt token fail")
+
+    def _check_signature(self, request: Request, now: float) -> None:
+        claim = AUTHORIZATION.fullmatch((request.header("Authorization") or "").strip())
+        if claim is None:
+            raise unauthorized("no token or signature in the request")
+        key = claim["key"]
+        if now < self._locked_until.get(key, now):
+            raise unauthorized("AK access failed to reach the limit,forbidden.")
+        problem = signature_problem(request, claim, self._secret_key(request, key, now), now)
+        if problem is None:
+            del self._failures[key]
+            return
+        self._failures[key] += 1
+        if self._failures[key] > FAILURES_ALLOWED:
+            self._locked_until[key] = now + LOCK_DURATION
+            del self._failures[key]
+        raise unauthorized(problem)
+
+    def _secret_key(self, request: Request, access_key: str, now: float) -> str:
+        """Return the secret key of an access key; a temporary one requires its security token, too."""
+        if access_key == self.account.access_key:
+            return self.account.secret_key
+        for key in (self.temporary_key(now), self.temporary_key(now - KEY_ROTATION)):
+            if key["access"] == access_key:
+                if request.header("X-Security-Token") != key["securitytoken"]:
+                    raise unauthorized("Get secretKey failed")
+                return key["secret"]
+        raise unauthorized(f"ak {access_key} not exist")

@@ -1,7 +1,6 @@
 """The operations of the simulated cloud: a function each, and the table of them all.
 
-If the reference leaves a choice, the simulator takes the one that is harder on a client. The user filters of ListUsers
-match any part of a name, so that a page may contain users that the client did not ask for.
+If the reference leaves a choice, the simulator takes the one that is harder on a client.
 """
 
 import re
@@ -9,26 +8,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from msgspec import UNSET, to_builtins
 from msgspec.structs import replace
 
 from exporter.simulator.identity import Identity
-from exporter.simulator.messages import (
-    ApiError,
-    GatewayError,
-    Request,
-    Response,
-    invalid_parameter,
-    json_response,
-    unknown_user,
-)
 from exporter.simulator.population import Population
-from exporter.simulator.schema import UserDetail, session_time
+from exporter.simulator.schema import ApiError, GatewayError, Request, Response, UserDetail, json_response, session_time
 
 DEFAULT_SESSIONS_LIMIT = 10
 MOST_SESSIONS_A_PAGE = 100
+
+
+def invalid_parameter(name: str, problem: str) -> ApiError:
+    """Return a 400: a query parameter is missing or malformed."""
+    return ApiError(HTTPStatus.BAD_REQUEST, "WKS.0001", f"The parameter {name} {problem}.")
+
+
+def unknown_user(user: str) -> ApiError:
+    """Return a 404: no user has this name or id."""
+    return ApiError(HTTPStatus.NOT_FOUND, "WKS.00170404", f"The user {user} does not exist.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,6 @@ class Context:
     def choices(self, name: str) -> set[str]:
         """Return the values of a comma-separated query parameter, none if it is missing."""
         return set(filter(None, self.query.get(name, "").split(",")))
-
-
-def parse_query(raw: str) -> dict[str, str]:
-    """Return the decoded parameters of a query; values of a repeated one are joined by commas."""
-    query: dict[str, str] = {}
-    for name, value in parse_qsl(raw, keep_blank_values=True):
-        query[name] = f"{query[name]},{value}" if name in query else value
-    return query
 
 
 def list_session_by_user_name(context: Context) -> Response:
@@ -159,16 +151,6 @@ def list_user_detail(context: Context) -> Response:
     return json_response({"user_detail": user})
 
 
-def create_token(context: Context) -> Response:
-    """Return a token of IAM."""
-    return context.identity.create_token(context.request, context.now)
-
-
-def security_key(context: Context) -> Response:
-    """Return the temporary key that the metadata service gives an ECS for its agency."""
-    return json_response({"credential": context.identity.temporary_keys(context.now)[0]})
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """An operation by its official name; `action` is the IAM action it requires, None if it needs no credentials."""
@@ -179,11 +161,6 @@ class Operation:
     answer: Callable[[Context], Response]
     action: str | None = None
 
-    def match(self, path: str) -> Mapping[str, str] | None:
-        """Return the decoded path parameters, or None if the path belongs to another operation."""
-        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path), path)
-        return found and {name: unquote(value) for name, value in found.groupdict().items()}
-
 
 # fmt: off
 OPERATIONS = (
@@ -193,8 +170,10 @@ OPERATIONS = (
               "workspace:session:listSessions"),
     Operation("ListUsers", "GET", "/v2/{project_id}/users", list_users, "workspace:users:list"),
     Operation("ListUserDetail", "GET", "/v2/{project_id}/users/{user_id}", list_user_detail, "workspace:users:get"),
-    Operation("KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens", create_token),
-    Operation("SecurityKey", "GET", "/openstack/latest/securitykey", security_key),  # it has no official name
+    Operation("KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens",
+              lambda context: context.identity.create_token(context.request, context.now)),
+    Operation("SecurityKey", "GET", "/openstack/latest/securitykey",  # it has no official name
+              lambda context: json_response({"credential": context.identity.temporary_key(context.now)})),
 )
 # fmt: on
 
@@ -202,11 +181,11 @@ OPERATIONS = (
 def find_operation(request: Request) -> tuple[Operation, Mapping[str, str]]:
     """Return the operation of a request and the path parameters; raise a 404 or 405 if there is none."""
     for operation in OPERATIONS:
-        parameters = operation.match(request.path)
-        if parameters is not None and request.method == operation.method:
-            return operation, parameters
-        if parameters is not None:
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", operation.path), request.path)
+        if found and request.method != operation.method:
             message = f"Request method '{request.method}' not supported"
             raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "WKS.00010405", message)
+        if found:
+            return operation, {name: unquote(value) for name, value in found.groupdict().items()}
     message = "The API does not exist or has not been published in the environment"
     raise GatewayError(HTTPStatus.NOT_FOUND, "APIG.0101", message)

@@ -4,15 +4,28 @@ A generated population is a function of seed, number of users, start, speed and 
 Times in records are wall-clock times at which a client could have seen the change, at any speed.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from exporter.simulator.inventory import user_account, user_detail, user_id
 from exporter.simulator.schema import SessionInfo, UserDetail, session_time
-from exporter.simulator.sessions import PlannedSession, Worker, session_id, session_info, sessions_of_day
-from exporter.simulator.simulation import DAY, Incident, Script, Timeline, random_incidents, stream
+from exporter.simulator.sessions import PlannedSession, Worker, session_info, sessions_of_day
+from exporter.simulator.simulation import (
+    DAY,
+    DISABLED,
+    KINDS,
+    START,
+    Incident,
+    Script,
+    Timeline,
+    account_times,
+    identifier,
+    random_incidents,
+    stream,
+    user_detail,
+)
 
 FEWEST_GROUPS = 3
 USERS_PER_GROUP = 250
@@ -25,11 +38,6 @@ class Entry(NamedTuple):
     id: str
     session_state: str
     record: Callable[[], SessionInfo]
-
-
-def entry(session: SessionInfo) -> Entry:
-    """Return the entry of a complete record."""
-    return Entry(session.start_time or "", session.id or "", session.session_state or "", lambda: session)
 
 
 class Population(Protocol):
@@ -86,6 +94,10 @@ class StaticPopulation:
 
     def entries(self, now: float) -> Sequence[Entry]:
         """Return all sessions."""
+
+        def entry(each: SessionInfo) -> Entry:
+            return Entry(each.start_time or "", each.id or "", each.session_state or "", lambda: each)
+
         return [entry(session) for session in all_sessions(self, now)]
 
 
@@ -104,8 +116,8 @@ class GeneratedPopulation:
         self._seed = seed
         self._timeline = Timeline(start, speed)
         self._groups = max(FEWEST_GROUPS, users // USERS_PER_GROUP)
-        self._incident = None if script is None else script.incident()
-        self._names = {user_id(seed, name): name for name in names}
+        self._incident = Incident(START + script.at, script.duration, script.ratio) if script else None
+        self._names = {identifier(seed, "user", name): name for name in names}
         self._workers = {
             name: Worker(name, rank, stream(seed, "home", name).randrange(self._groups))
             for name, rank in zip(names, ranks, strict=True)
@@ -125,9 +137,9 @@ class GeneratedPopulation:
         worker = self._workers.get(name)
         if worker is None:
             return None
-        account = user_account(self._seed, name, worker.rank)
-        expires = 0 if account.expires is None else int(self._timeline.clock(account.expires)) * 1000
-        return user_detail(self._seed, name, account, self._timeline.simulated(now), expires)
+        expiry, _ = account_times(self._seed, name, worker.rank)
+        expires = 0 if math.isinf(expiry) else int(self._timeline.clock(expiry)) * 1000
+        return user_detail(self._seed, name, worker.rank, self._timeline.simulated(now), expires)
 
     def sessions_of(self, name: str, now: float) -> Sequence[SessionInfo]:
         """Return the listed sessions of a user, oldest first."""
@@ -157,9 +169,10 @@ class GeneratedPopulation:
     def _day(self, day: int) -> Sequence[tuple[str, str, str, PlannedSession]]:
         """Return (start by the wall clock, id, user name, session) of a day, oldest first. Two days are cached."""
         if day not in self._days:
+            clock = self._timeline.clock
             self._days = {other: sessions for other, sessions in self._days.items() if abs(other - day) == 1}
             self._days[day] = sorted(
-                (session_time(self._timeline.clock(plan.begin)), session_id(self._seed, name, plan), name, plan)
+                (session_time(clock(plan.begin)), identifier(self._seed, "session-id", name, plan.key), name, plan)
                 for name, worker in self._workers.items()
                 for plan in self._sessions(worker, day)
             )
@@ -170,11 +183,11 @@ class GeneratedPopulation:
 
     def _sessions(self, worker: Worker, day: int) -> Sequence[PlannedSession]:
         """Return the sessions of a user and day, without those that the state of the account forbids."""
-        account = user_account(self._seed, worker.name, worker.rank)
-        if account.disabled:
+        if worker.rank % KINDS == DISABLED:
             return ()
+        expiry, _ = account_times(self._seed, worker.name, worker.rank)
         sessions = sessions_of_day(self._seed, worker, day, self._groups, self._incidents(day))
-        return [session for session in sessions if not account.expired(session.begin)]
+        return [session for session in sessions if session.begin < expiry]
 
     def _incidents(self, day: int) -> tuple[Incident, ...]:
         if self._incident is None:

@@ -10,16 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from exporter.simulator.authentication import Authenticator
 from exporter.simulator.faults import Fault, Latency, Quota, draw_fault
 from exporter.simulator.identity import Account, Identity, Tokens
-from exporter.simulator.messages import ApiError, GatewayError, Request, Response
-from exporter.simulator.operations import Context, Operation, find_operation, parse_query
+from exporter.simulator.operations import Context, Operation, find_operation
 from exporter.simulator.population import GeneratedPopulation, Population, all_sessions, all_users
-from exporter.simulator.schema import SessionInfo, UserDetail
+from exporter.simulator.schema import ApiError, GatewayError, Request, Response, SessionInfo, UserDetail
 from exporter.simulator.simulation import Script, stream
 
 LOG_SIZE = 100_000
@@ -34,28 +33,18 @@ class Call:
     at: float
     operation: str
     status: int
-    target: str
 
 
 class Calls:
-    """All requests since the start; the log is limited to the newest, the counts are not."""
+    """All requests since the start; the log is limited to the newest, the counts by operation and status are not."""
 
     def __init__(self) -> None:
         self.log: deque[Call] = deque(maxlen=LOG_SIZE)
         self.counts: Counter[tuple[str, int]] = Counter()
 
-    def record(self, call: Call) -> None:
-        """Add a request."""
-        self.log.append(call)
-        self.counts[call.operation, call.status] += 1
-
     def total(self, operation: str) -> int:
         """Return the number of requests of an operation, whatever their status."""
         return sum(count for (name, _), count in self.counts.items() if name == operation)
-
-    def times(self, operation: str) -> list[float]:
-        """Return when the logged requests of an operation arrived, in wall-clock seconds."""
-        return [call.at for call in self.log if call.operation == operation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +84,6 @@ class Simulator:
         )
         self._clock = clock
         self._identity = Identity(options.account, self.tokens, options.seed)
-        self._authenticator = Authenticator(self._identity)
         self._quota = Quota(options.quota)
         self._rng = stream(options.seed, "faults")
         self._requests = 0
@@ -118,14 +106,17 @@ class Simulator:
             operation, path = find_operation(request)
             name = operation.name
             if operation.action is not None:
-                self._authenticator.check(request, now)
+                self._identity.check(request, now)
             self._quota.admit(name, now)
             fault = draw_fault(self.options.faults, name, self._rng)
-            context = Context(request, path, parse_query(request.query), self.population, self._identity, now)
+            parameters = parse_qs(request.query, keep_blank_values=True)
+            query = {parameter: ",".join(values) for parameter, values in parameters.items()}
+            context = Context(request, path, query, self.population, self._identity, now)
             response = (fault and fault.response(request_id)) or self._answer(operation, context)
         except ApiError as error:
             response = error.response(request_id)
-        self.calls.record(Call(now, name, response.status, request.target))
+        self.calls.log.append(Call(now, name, response.status))
+        self.calls.counts[name, response.status] += 1
         return replace(
             response,
             headers={"Date": formatdate(now, usegmt=True), "X-Request-Id": request_id, **response.headers},

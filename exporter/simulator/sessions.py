@@ -8,23 +8,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
-from exporter.simulator.inventory import (
-    AGENT_ROLLOUT,
-    MACHINES_PER_GROUP,
-    MAIL_DOMAIN,
-    client_fields,
-    machine,
-    server_group,
-)
 from exporter.simulator.schema import OPEN_END, SUCCESS_CODE, SessionInfo, SessionState, session_time
-from exporter.simulator.simulation import DAY, HOUR, MINUTE, START, START_DAY, Incident, Timeline, identifier, stream
+from exporter.simulator.simulation import (
+    DAY,
+    HOUR,
+    MAIL_DOMAIN,
+    MINUTE,
+    START,
+    START_DAY,
+    Incident,
+    Timeline,
+    dashed_identifier,
+    identifier,
+    stream,
+)
 
+MACHINES_PER_GROUP = 5
 MOST_SESSIONS = 3
 CACHE_SIZE = 200_000
 ATTENDANCE = (0.85, 0.85, 0.85, 0.85, 0.8, 0.12, 0.06)  # of users, Monday to Sunday
 FAILURE_RATIO = 0.008  # of session starts outside of incidents
 INCIDENT_START_RATIO = 0.3  # of users at work start another session at the affected server group during an incident
 APPLICATION_RATIO = 0.7  # of sessions stream applications, the others are shared desktops
+CLIENT_TYPES = ("Windows 10 Enterprise", "Windows 11 Pro", "macOS 14.5", "UOS 20")
 APPS = ("EXCEL", "WINWORD", "chrome", "sapgui", "explorer")
 NO_FAILURE = (SUCCESS_CODE, "success")
 FAILURES = (
@@ -35,6 +41,34 @@ FAILURES = (
 )
 """Codes and reasons of failed session starts. The reference documents none: these only have the right form."""
 Steps = tuple[tuple[float, SessionState], ...]
+
+
+@lru_cache(1024)
+def machine_fields(seed: int, group: int, number: int) -> Mapping[str, str]:
+    """Return the fields about a machine of a server group."""
+    rng = stream(seed, "machine", group, number)
+    name = "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789", k=10))
+    domain = "-".join(str(rng.randrange(10**8, 2 * 10**9)) for _ in range(3))
+    sid = f"S-1-5-21-{domain}-{rng.randrange(1000, 9999)}"
+    return {"machine_sid": sid, "machine_name": f"APS-{name}", "vm_ip": f"172.16.{group % 250}.{number + 10}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A new release every `period` seconds from `begin` on, each spread over `duration` seconds."""
+
+    begin: float
+    duration: float = 12 * HOUR
+    period: float = 7 * DAY
+
+    def release(self, share: float, at: float) -> int:
+        """Return the number of the release in use at a position in [0, 1) of the rollout."""
+        latest, since = divmod(at - self.begin, self.period)
+        return int(latest) if since >= share * self.duration else int(latest) - 1
+
+
+CLIENT_ROLLOUT = Rollout(START - 4 * HOUR)
+AGENT_ROLLOUT = Rollout(START - 6 * HOUR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +128,8 @@ def planned_session(rng: Random, key: str, group: int, at: float, incidents: tup
     """Return a random session that starts at this time."""
     host = rng.randrange(MACHINES_PER_GROUP)
     ready = at + rng.uniform(10, 60)
-    ratio = max((incident.ratio for incident in incidents if incident.affects(group, at)), default=FAILURE_RATIO)
-    if rng.random() < ratio:
+    affected = [each for each in incidents if each.group == group and each.begin <= at < each.begin + each.duration]
+    if rng.random() < max((incident.ratio for incident in affected), default=FAILURE_RATIO):
         steps: Steps = ((at, SessionState.APPC_INIT), (ready, SessionState.INIT_FAIL))
         return PlannedSession(key, group, host, steps, ready + rng.uniform(10, 20) * MINUTE, rng.choice(FAILURES))
     leave = ready + rng.uniform(0.5, 7.5) * HOUR
@@ -132,30 +166,30 @@ def initial_sessions(worker: Worker) -> list[PlannedSession]:
     return [PlannedSession("opening", worker.home, worker.rank, steps, steps[-1][0] + 15 * MINUTE, FAILURES[0])]
 
 
-def session_id(seed: int, name: str, session: PlannedSession) -> str:
-    """Return the id of a session."""
-    return identifier(seed, "session-id", name, session.key)
-
-
 @lru_cache(CACHE_SIZE)
 def constant_fields(seed: int, name: str, session: PlannedSession) -> Mapping[str, str]:
     """Return the fields that are known at the session start and never change."""
-    rng = stream(seed, "session", name, session.key)
-    group, host = server_group(seed, session.group), machine(seed, session.group, session.machine)
-    application = {"session_type": "2", "app_group_id": group.app_group_id, "app_name": ",".join(rng.sample(APPS, 2))}
+    rng, device = stream(seed, "session", name, session.key), stream(seed, "device", name)
+    release = CLIENT_ROLLOUT.release(stream(seed, "client", name).random(), session.begin)
+    machine = machine_fields(seed, session.group, session.machine)
+    app_group_id = str(stream(seed, "app-group", session.group).randrange(10**17, 10**18))
+    application = {"session_type": "2", "app_group_id": app_group_id, "app_name": ",".join(rng.sample(APPS, 2))}
     return {
-        "id": session_id(seed, name, session),
-        "session_stamp": f"{host.sid}-{name}@{MAIL_DOMAIN}-HDP-{session.key}",
+        "id": identifier(seed, "session-id", name, session.key),
+        "session_stamp": f"{machine['machine_sid']}-{name}@{MAIL_DOMAIN}-HDP-{session.key}",
         "protocol_type": rng.choice(("HDP", "Hdp")),
         "login_user": f"{name}@{MAIL_DOMAIN}",
         "tenant_id": identifier(seed, "tenant"),
-        "app_server_group_id": group.id,
-        "app_server_group_name": group.name,
-        "machine_sid": host.sid,
-        "machine_name": host.name,
-        "vm_ip": host.ip,
+        "app_server_group_id": dashed_identifier(seed, "group", session.group),
+        "app_server_group_name": f"server-group-{session.group + 1}",
+        **machine,
         **(application if rng.random() < APPLICATION_RATIO else {"session_type": "1"}),
-        **client_fields(seed, name, session.begin),
+        "client_mac": "02-00-5e-" + "-".join(f"{device.randrange(256):02x}" for _ in range(3)),
+        "client_name": f"private-pc-{name}",
+        "client_ip": f"198.51.100.{device.randrange(1, 255)}",
+        "public_ip": f"203.0.113.{device.randrange(1, 255)}",
+        "client_type": device.choice(CLIENT_TYPES),
+        "client_version": f"24.{10 + release}.2.{12888 + 17 * release}",
     }
 
 
@@ -170,8 +204,7 @@ def session_info(seed: int, name: str, session: PlannedSession, at: float, timel
     if state is SessionState.INIT_FAIL:
         agent = {"os_session_id": None, "agent_version": None}
     elif state is not SessionState.APPC_INIT:
-        host = machine(seed, session.group, session.machine)
-        release = AGENT_ROLLOUT.release(host.share, session.begin)
+        release = AGENT_ROLLOUT.release(session.machine / MACHINES_PER_GROUP, session.begin)
         version = f"24.{8 + release}.0.{11461 + 29 * release}"
         agent = {"os_session_id": str(1 + int(session.begin) % 60), "agent_version": version}
     return SessionInfo(

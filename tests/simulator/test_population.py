@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from exporter.simulator import Script, SessionInfo, Simulator, SimulatorOptions
-from exporter.simulator.inventory import Rollout
 from exporter.simulator.population import GeneratedPopulation, all_sessions, all_users
 from exporter.simulator.schema import OPEN_END, SUCCESS_CODE
+from exporter.simulator.sessions import Rollout
 
 START = 1_800_000_000.0
 HOUR = 3600.0
