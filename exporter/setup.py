@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from exporter.cloud.bodies import ByteBudget
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS
 from exporter.cloud.connect import Connection, connect, endpoints_of, lockout_key
-from exporter.cloud.reading import ByteBudget
 from exporter.cloud.transport import tls_context
 from exporter.config import ConfigError, Mistake, Project, Settings, User, Web
 from exporter.metrics.labels import Labelling

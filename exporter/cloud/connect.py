@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from exporter.cloud.auth import AccessKey, Token
+from exporter.cloud.bodies import ByteBudget
 from exporter.cloud.chain import Link, first_link, keys_from_metadata
 from exporter.cloud.client import Client, Endpoints
 from exporter.cloud.credentials import Credentials, Lockout, RenewedCredentials, StaticCredentials
 from exporter.cloud.iam import IamUser
-from exporter.cloud.reading import ByteBudget
 from exporter.cloud.regions import iam_endpoint, sessions_endpoint, users_endpoint
 from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Transport, proxy_from_environment

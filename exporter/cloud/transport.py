@@ -1,13 +1,12 @@
 """One HTTP exchange with the cloud, limited in time, and in the size of the answer."""
 
-import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeVar
@@ -16,19 +15,31 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from exporter import __version__
-from exporter.cloud.bodies import UNDECODABLE, ErrorBody, error_code, quota_from_429
+from exporter.cloud.bodies import (
+    UNDECODABLE,
+    BodyTooLongError,
+    ByteBudget,
+    Deadline,
+    ErrorBody,
+    Share,
+    answer_limit,
+    error_code,
+    quota_from_429,
+    read_error,
+)
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable, refusal
-from exporter.cloud.reading import BodyTooLongError, ByteBudget, answer_limit, read_answer, read_error
-from exporter.cloud.resolver import Resolver
 from exporter.cloud.telemetry import Telemetry
 from exporter.files import version
+from exporter.threads import in_a_thread
 
 T = TypeVar("T")
 
 _SUCCESS = range(200, 300)
+_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _MAX_DIGITS = 9  # of a number of seconds; more are centuries
 
 
@@ -74,6 +85,34 @@ class Answer(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Leave out headers and body, which may hold secrets."""
         return f"Answer({self.status})"
+
+
+class Resolver(AbstractResolver):
+    """The system's resolver, in threads that are not joined at exit. The connector caches the results."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses, the preferred one first. Raises OSError."""
+        return await in_a_thread(partial(_resolved, host, port, family))
+
+    async def close(self) -> None:
+        """Do nothing, because nothing is open."""
+
+
+def _resolved(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ResolveResult(
+            hostname=host,
+            host=socket.getnameinfo(address, _NUMERIC)[0],  # includes the interface if an address needs one
+            port=port,
+            family=kind,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for kind, _, proto, _, address in found
+    ]
 
 
 class Transport:
@@ -125,34 +164,34 @@ class Transport:
         Raises:
             CloudError: no usable answer came. The request is counted under the error's outcome.
         """
+        share = Share(self._budget)
         try:
-            with ExitStack() as held:  # what the answer takes of the budget
-                answer = await self._exchange(request, held)
-                value = _read(request.operation, answer, read, self.now())
+            answer = await self._exchange(request, share)
+            value = _read(request.operation, answer, read, self.now())
         except CloudError as error:
             self.telemetry.attempted(request.operation, error.outcome)
             raise
+        finally:
+            share.release()
         self.telemetry.attempted(request.operation, str(answer.status))
         return value
 
-    async def _exchange(self, request: Request, held: ExitStack) -> Answer:
+    async def _exchange(self, request: Request, share: Share) -> Answer:
         started = time.perf_counter()
         try:
-            async with (
-                asyncio.timeout(self._timeout) as deadline,
-                self._session.request(
+            with Deadline(self._timeout) as deadline:
+                async with self._session.request(
                     request.method,
                     request.url,
                     headers={**request.headers, "Host": request.host},
                     data=request.body or None,
                     proxy=self._proxy_for(request.endpoint),
                     allow_redirects=False,
-                ) as response,
-            ):
-                if response.status in _SUCCESS:
-                    body = await read_answer(response, answer_limit(request.operation), self._budget, held, deadline)
-                else:
-                    body = await read_error(response)
+                ) as response:
+                    if response.status in _SUCCESS:
+                        body = await share.read(response, answer_limit(request.operation), deadline)
+                    else:
+                        body = await read_error(response)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise _unusable(request.operation, error) from error
         self.telemetry.answered(request.operation, time.perf_counter() - started)

@@ -17,7 +17,7 @@ from yarl import URL
 from exporter import __version__
 from exporter.cloud.causes import PROXY_LOGIN_REQUIRED, REDIRECTS, Cause, cause_of_status
 from exporter.cloud.errors import SERVER_ERRORS
-from exporter.cloud.resolver import Resolver
+from exporter.cloud.transport import Resolver
 from exporter.config import format_duration
 from exporter.doctor.findings import ENDPOINT, Finding, fail, ok, warn
 from exporter.threads import in_a_thread

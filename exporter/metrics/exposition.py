@@ -24,10 +24,7 @@ class Format:
 
 
 TEXT = Format(
-    "text/plain",
-    exposition.CONTENT_TYPE_PLAIN_0_0_4,
-    lambda family: family.text_head,
-    exposition.generate_latest,
+    "text/plain", exposition.CONTENT_TYPE_PLAIN_0_0_4, lambda family: family.text_head, exposition.generate_latest
 )
 OPENMETRICS = Format(
     "application/openmetrics-text",

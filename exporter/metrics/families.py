@@ -38,16 +38,6 @@ def _of_users(status: ProjectStatus, users: int) -> Samples:
     return {(): users} if status.accounts_known or status.sessions_known else {}
 
 
-def _user_missing(user: FreshUser) -> Samples:
-    """Return whether the cloud does not know the user; nothing while no answer is fresh."""
-    return {(): user.missing} if user.known else {}
-
-
-def _user_sessions(user: FreshUser) -> Samples:
-    """Count the user's sessions by state."""
-    return Counter([(session.session_state or UNKNOWN,) for session in user.listed]) if user.sessions else {}
-
-
 def _flag(user: FreshUser, name: str) -> Samples:
     """Return a flag of the user's account, unless the cloud does not say."""
     return {(): getattr(user.account, name)} if user.account else {}
@@ -81,9 +71,7 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         "agent_version",
     ),
     _counter(
-        "session_init_failures_total",
-        "Distinct sessions that entered InitFail.",
-        lambda s: {(): s.init_failures.total},
+        "session_init_failures_total", "Distinct sessions that entered InitFail.", lambda s: {(): s.init_failures.total}
     ),
     _counter(
         "session_init_failures_by_code_total",
@@ -114,7 +102,11 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
     _gauge("users_expired", "Users with an expired account.", lambda s: _of_accounts(s, s.counts.expired)),
     _gauge("users_disabled", "Users with a disabled account.", lambda s: _of_accounts(s, s.counts.disabled)),
     _gauge("users_missing", "Configured users unknown to the cloud.", lambda s: _of_users(s, s.counts.missing)),
-    _user_gauge("user_missing", "1 if the cloud does not know the user, else 0.", _user_missing),
+    _user_gauge(
+        "user_missing",
+        "1 if the cloud does not know the user, else 0.",
+        lambda user: {(): user.missing} if user.known else {},
+    ),
     _user_gauge("user_locked", "1 if the account is locked, else 0.", lambda user: _flag(user, "locked")),
     _user_gauge("user_expired", "1 if the account has expired, else 0.", lambda user: _flag(user, "user_expired")),
     _user_gauge("user_disabled", "1 if the account is disabled, else 0.", lambda user: _flag(user, "disabled")),
@@ -123,7 +115,12 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         "When the account expires. Absent if it never does.",
         lambda user: {(): expiry_of(user)},
     ),
-    _user_gauge("user_sessions", "Sessions of a user.", _user_sessions, "session_state"),
+    _user_gauge(
+        "user_sessions",
+        "Sessions of a user.",
+        lambda user: Counter([(each.session_state or UNKNOWN,) for each in user.listed]) if user.sessions else {},
+        "session_state",
+    ),
     _gauge("up", "1 if the cloud answers session queries for at least one user, else 0.", lambda s: {(): s.up}),
     _gauge(
         "poll_source_info",
@@ -174,9 +171,7 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         lambda s: {(): s.credentials_expire_at},
     ),
     _gauge(
-        "clock_skew_seconds",
-        "Cloud clock minus exporter clock, in seconds.",
-        lambda s: {(): s.telemetry.clock_skew},
+        "clock_skew_seconds", "Cloud clock minus exporter clock, in seconds.", lambda s: {(): s.telemetry.clock_skew}
     ),
 )
 

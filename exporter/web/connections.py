@@ -104,10 +104,9 @@ class Connections:
         return connection is not None and connection.is_outdated
 
     def make_room(self) -> None:
-        """Close at least one connection, if there is any.
+        """Close the ending connections, or else one of the client address with the most of them.
 
-        Ending ones go first. Then the client address with the most connections loses one: one without any request, or
-        else the one with the oldest request. So a client with many connections cannot push Prometheus out.
+        It is one without any request, or the one with the oldest. So no client can push Prometheus out.
         """
         ending = [number for number, connection in self._open.items() if connection.is_ending]
         addresses = Counter(connection.address for connection in self._open.values())

@@ -148,10 +148,7 @@ def _numbers(status: ProjectStatus) -> str:
 
 
 def _source(status: ProjectStatus) -> str:
-    how = {
-        "per_user": "queried user by user",
-        "bulk": "read by scans of all users, and each user is queried in turn",
-    }
+    how = {"per_user": "queried user by user", "bulk": "read by scans of all users, and each user is queried in turn"}
     return f"Sessions are {how[status.source.name]}: {status.source.reason}."
 
 

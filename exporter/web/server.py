@@ -6,19 +6,65 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
+import structlog
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
+from exporter.config.web_file import WebFile, WebFileError, read_web_file
+from exporter.files import FileVersions
 from exporter.web.connections import Limits
-from exporter.web.current import CurrentWebFile
 from exporter.web.listener import Listener
 from exporter.web.passwords import BusyError, Passwords, login
 
 _NAME = "workspace-exporter"  # instead of the versions of aiohttp and Python
 _LONGEST_LINE = 8190  # bytes of the request line, and of each header
 _MOST_HEADERS = 64
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class CurrentWebFile:
+    """The last valid version of a web file; without a path, plain HTTP for everybody.
+
+    Raises:
+        ConfigError: it is not valid to begin with.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.in_force = WebFile()
+        self.path = path
+        if path:
+            self._versions = FileVersions(path)
+            self.in_force = read_web_file(path)
+            self._versions.add(*self.in_force.files)
+
+    def look(self) -> WebFile:
+        """Return what is in effect. A rejected change is logged once and has no effect."""
+        if self.path and self._versions.changed():
+            self._read_again(self.path)
+        return self.in_force
+
+    def _read_again(self, path: Path) -> None:
+        self._versions = FileVersions(*self.in_force.files)  # before reading, so that no change goes unnoticed
+        try:
+            self.in_force = read_web_file(path)
+        except WebFileError as error:
+            self._versions.add(*error.files)
+            mistakes = [f"{mistake.path}: {mistake.reason}".removeprefix(": ") for mistake in error.mistakes]
+            _logger.error(  # noqa: TRY400 - a mistake in a file needs no traceback
+                "web_config_refused", file=str(path), mistakes=mistakes, in_force="the last valid version"
+            )
+        else:
+            self._versions.add(*self.in_force.files)
+            _logger.info(
+                "web_config_changed",
+                file=str(path),
+                tls=self.in_force.tls is not None,
+                basic_auth_users=len(self.in_force.users),
+            )
 
 
 class Server:
@@ -90,16 +136,13 @@ class Server:
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = _NAME
         response.headers.update(self.web_file.in_force.headers)
-        if self._is_outdated(request.transport):
+        transport = request.transport
+        if transport and (
+            transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls  # opened with other TLS settings
+            or self._listener.connections.is_outdated(transport)
+        ):
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"
-
-    def _is_outdated(self, transport: asyncio.BaseTransport | None) -> bool:
-        """Return whether a connection was opened with other TLS settings or at a former address."""
-        if transport is None:
-            return False
-        other_tls = transport.get_extra_info("sslcontext") is not self.web_file.in_force.tls
-        return other_tls or self._listener.connections.is_outdated(transport)
 
 
 class _Protocol(web.RequestHandler):
@@ -108,11 +151,7 @@ class _Protocol(web.RequestHandler):
     __slots__ = ()
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         response = super().handle_error(request, status, exc, message)
         response.headers[hdrs.SERVER] = _NAME

@@ -157,6 +157,14 @@ def test_a_known_signature() -> None:
     )
 
 
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+def test_a_secret_key_may_have_any_length(length: int) -> None:
+    """HMAC hashes keys that are longer than a block of 64 bytes."""
+    question, secret_key = asked(["v1", "p"], [("a", "1")]), "s" * length
+    ours = by_us(question, "AK", secret_key)
+    assert ours["Authorization"] == by_the_sdk(question, "AK", secret_key).header_params["Authorization"]
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.999, 1_709_164_800.0, NOW])
 def test_the_date_is_utc_in_whole_seconds(moment: float) -> None:
     """X-Sdk-Date is the time given, in UTC, whatever the local zone."""

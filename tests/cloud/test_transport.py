@@ -12,7 +12,6 @@ import struct
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -25,8 +24,9 @@ from hypothesis import strategies as st
 from support.promises import Promise
 
 from exporter import config
-from exporter.cloud import bodies, models, reading
+from exporter.cloud import bodies, models
 from exporter.cloud.auth import AccessKey, encoded, query_string
+from exporter.cloud.bodies import BUDGET, MIB, UNRESERVED, ByteBudget, answer_limit
 from exporter.cloud.client import IAM_ACTIONS
 from exporter.cloud.connect import connected
 from exporter.cloud.errors import (
@@ -36,7 +36,6 @@ from exporter.cloud.errors import (
     Throttled,
     Unreachable,
 )
-from exporter.cloud.reading import BUDGET, MIB, UNRESERVED, ByteBudget, answer_limit
 from exporter.cloud.telemetry import LATENCY_BUCKETS, Latencies, Telemetry
 from exporter.cloud.transport import Answer, Request, Transport, proxy_from_environment, tls_context
 from exporter.polling.gate import KeyGate
@@ -311,8 +310,8 @@ class TestLongBodies:
 
     @pytest.fixture(autouse=True)
     def _small_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(reading._ANSWER_LIMITS, "ListUsers", 1000)  # noqa: SLF001 - bodies of some MiB take long
-        monkeypatch.setattr(reading, "ERROR_LIMIT", 1000)
+        monkeypatch.setitem(bodies._ANSWER_LIMITS, "ListUsers", 1000)  # noqa: SLF001 - bodies of some MiB take long
+        monkeypatch.setattr(bodies, "ERROR_LIMIT", 1000)
 
     @pytest.mark.parametrize("length", [{}, {"Transfer_Encoding": "chunked"}], ids=["sized", "chunked"])
     async def test_a_body_of_just_the_limit_is_read(self, length: dict[str, str]) -> None:
@@ -393,46 +392,46 @@ class TestBudget:
             assert await through.send(get(url), lambda _: budget.free) == BUDGET - answer_limit("ListUsers")
 
     async def test_small_answers_never_wait(self) -> None:
-        budget, others = ByteBudget(), ExitStack()
-        await budget.take(budget.size, others)
+        budget = ByteBudget()
+        await budget.take(budget.size)
         async with Wire(http(body=bytes(UNRESERVED))).serve() as url, transporting(budget=budget) as through:
             assert len((await through.send(get(url), whole)).body) == UNRESERVED
 
     @pytest.mark.parametrize("length", [{}, {"Content_Length": "1048577"}], ids=["unannounced", "announced"])
     async def test_waiting_does_not_count_against_the_timeout(self, length: dict[str, str]) -> None:
         """An answer waits three times as long as a request may take, and is read then."""
-        budget, others = ByteBudget(), ExitStack()
-        await budget.take(budget.size, others)
+        budget = ByteBudget()
+        await budget.take(budget.size)
         lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in length.items()]
         answer = f"HTTP/1.1 200 OK\r\n{''.join(lines)}\r\n".encode() + bytes(UNRESERVED + 1)
         async with Wire(answer, "close").serve() as url, transporting(patience=0.2, budget=budget) as through:
-            asyncio.get_running_loop().call_later(0.6, others.close)
+            asyncio.get_running_loop().call_later(0.6, budget.release, budget.size)
             assert len((await through.send(get(url), whole)).body) == UNRESERVED + 1
         assert budget.free == budget.size
 
     async def test_the_timeout_goes_on_after_waiting(self) -> None:
-        budget, others = ByteBudget(), ExitStack()
-        await budget.take(budget.size, others)
+        budget = ByteBudget()
+        await budget.take(budget.size)
         wire = Wire(http(body=b"", Content_Length=str(2 * MIB)), "hang")
         async with wire.serve() as url, transporting(patience=0.2, budget=budget) as through:
-            asyncio.get_running_loop().call_later(0.1, others.close)
+            asyncio.get_running_loop().call_later(0.1, budget.release, budget.size)
             assert (await failure(through, get(url))).outcome == "timeout"
         assert budget.free == budget.size
 
     async def test_no_answer_waits_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reading, "BUDGET_WAIT", 0.1)
-        budget, others = ByteBudget(), ExitStack()
-        await budget.take(budget.size, others)
+        monkeypatch.setattr(bodies, "BUDGET_WAIT", 0.1)
+        budget = ByteBudget()
+        await budget.take(budget.size)
         async with Wire(self.LARGE).serve() as url, transporting(budget=budget) as through:
             assert (await failure(through, get(url))).outcome == "timeout"
         assert budget.free == 0, "what was not taken is not released"
 
     async def test_waiting_answers_are_served_in_their_order(self) -> None:
         """A large one is not overtaken by small ones. One that gives up is passed over."""
-        budget, first, others, served = ByteBudget(10), ExitStack(), ExitStack(), []
+        budget, served = ByteBudget(10), list[int]()
 
         async def take(size: int) -> None:
-            await budget.take(size, others)
+            await budget.take(size)
             served.append(size)
 
         async def turns() -> list[int]:
@@ -440,15 +439,15 @@ class TestBudget:
                 await asyncio.sleep(0)
             return served
 
-        await budget.take(8, first)
+        await budget.take(8)
         async with asyncio.TaskGroup() as tasks:
             waiting = [tasks.create_task(take(size)) for size in (9, 7, 1)]
             assert await turns() == []
             waiting[0].cancel()
             assert await turns() == []
-            first.close()
+            budget.release(8)
             assert await turns() == [7, 1]
-        others.close()
+        budget.release(8)
         assert budget.free == 10
 
     async def test_an_answer_longer_than_the_budget_takes_all_of_it(self) -> None:

@@ -8,8 +8,8 @@ from functools import cache
 
 from support.faulty_server import Fault, http
 
+from exporter.cloud.bodies import answer_limit
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
-from exporter.cloud.reading import answer_limit
 
 MB = 1_000_000
 LISTS = {LIST_SESSION_BY_USER_NAME: "session_info_list", LIST_SESSIONS: "items", LIST_USERS: "users"}

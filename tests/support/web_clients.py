@@ -16,9 +16,8 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.family import Description
 from exporter.web.application import application
 from exporter.web.connections import Limits
-from exporter.web.current import CurrentWebFile
 from exporter.web.listener import listening_sockets
-from exporter.web.server import Server
+from exporter.web.server import CurrentWebFile, Server
 
 if TYPE_CHECKING:
     import ssl

@@ -139,7 +139,7 @@ async def test_requests_between_two_publishes_share_one_rendering(monkeypatch: p
         renderings.append(path)
         return render(path, statuses)
 
-    monkeypatch.setattr(page, "render", counted)
+    monkeypatch.setattr("exporter.web.application.render", counted)
     async with web_server(statuses=(status(),)) as server:
         first, second = [await ask(server, "/") for _ in range(2)]
     assert first.body == second.body
