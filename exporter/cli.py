@@ -14,7 +14,7 @@ import structlog
 
 from exporter import __version__
 from exporter.app import exporting
-from exporter.cloud.chain import first_link
+from exporter.cloud.sources import first_link
 from exporter.config import Auth, ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
 from exporter.demo import run as run_demo
 from exporter.doctor import run as run_doctor

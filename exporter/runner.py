@@ -106,7 +106,7 @@ class Exporter:
                     await asyncio.wait([polling])
                 watch.poller.close()
             for plan in plans:
-                await plan.apply()
+                await plan()
             self.setup = setup
             for watch in setup.watches:
                 watch.follow_shares()

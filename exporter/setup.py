@@ -1,12 +1,13 @@
 """From settings to everything that runs by them. What may fail fails here, before anything in effect is touched."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from exporter.cloud.bodies import ByteBudget
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS
-from exporter.cloud.connect import Connection, connect, endpoints_of, lockout_key
+from exporter.cloud.connect import connect, endpoints_of, lockout_key
 from exporter.cloud.transport import tls_context
 from exporter.config import ConfigError, Mistake, Project, Settings, User, Web
 from exporter.metrics.labels import Labelling
@@ -15,23 +16,8 @@ from exporter.polling.pace import Pace
 from exporter.watch import Watch, WatchSpec
 
 # Paces by operation, credentials and host: the cloud's quota is the account's.
+Plan = Callable[[], Awaitable[None]]  # lets a watch continue with its part of a setup
 SharedPaces = dict[tuple[str, object, str], Pace]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A watch and what it is to continue with."""
-
-    watch: Watch
-    spec: WatchSpec
-    users: Sequence[User]
-    connection: Connection
-    access: Access
-    pace_of: Callable[[str], Pace]
-
-    async def apply(self) -> None:
-        """Let the watch continue with it."""
-        await self.watch.apply(self.spec, self.users, self.connection, self.access, self.pace_of)
 
 
 @dataclass(frozen=True)
@@ -63,10 +49,10 @@ def prepared(settings: Settings, now: Callable[[], float], before: Setup | None 
     # What was rejected a moment ago must be remembered, or removing and adding a project could lock its key.
     gates = {key: gate for key, gate in (before.gates if before else {}).items() if key in keys or gate.must_be_kept}
     gates |= {key: KeyGate() for key in keys if key not in gates}
-    paces: SharedPaces = dict(before.paces) if before else {}
+    paces = {key: pace for key, pace in (before.paces if before else {}).items() if pace.must_be_kept}
     budget = before.byte_budget if before else ByteBudget()
 
-    def plan(spec: WatchSpec, key: object, users: Sequence[User]) -> Plan:
+    def plan(spec: WatchSpec, key: object, users: Sequence[User]) -> tuple[Watch, Plan]:
         def pace_of(operation: str) -> Pace:
             return paces.setdefault((operation, key, _host(operation, spec.project)), Pace())
 
@@ -78,11 +64,13 @@ def prepared(settings: Settings, now: Callable[[], float], before: Setup | None 
             )
         if access is None or access.gate is not gate:
             access = Access(spec.project.name, connection.credentials.fingerprint, gate)
-        return Plan(watch or Watch(spec, connection, access, pace_of, now), spec, users, connection, access, pace_of)
+        watch = watch or Watch(spec, connection, access, pace_of, now)
+        return watch, partial(watch.apply, spec, users, connection, access, pace_of)
 
-    users = (project.users for project in settings.watched)
-    plans = [plan(*each) for each in zip(specs, keys, users, strict=True)]
-    return Setup(settings.web, labelling, tuple(each.watch for each in plans), gates, paces, budget), plans
+    users = [project.users for project in settings.watched]
+    planned = list(map(plan, specs, keys, users))
+    setup = Setup(settings.web, labelling, tuple(watch for watch, _ in planned), gates, paces, budget)
+    return setup, [apply for _, apply in planned]
 
 
 def _identity(spec: WatchSpec) -> tuple[str, str]:

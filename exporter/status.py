@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Counts, FreshUser, InitFailures
-from exporter.polling.cycles import Cycles
-from exporter.polling.failure_log import Failure
+from exporter.polling.cycles import Cycles, Failure
 from exporter.polling.source import Source
 
 

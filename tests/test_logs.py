@@ -12,8 +12,7 @@ from support.promises import Promise
 
 from exporter import config, logs
 from exporter.cloud.errors import CloudError, refusal
-from exporter.polling.cycles import Cycle
-from exporter.polling.failure_log import FailureLog
+from exporter.polling.cycles import Cycle, FailureLog
 
 
 def logged(capsys: pytest.CaptureFixture[str], **settings: str) -> list[str]:

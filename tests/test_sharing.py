@@ -137,3 +137,16 @@ def test_a_small_project_is_not_slowed_down_by_a_large_one() -> None:
     assert end.operations[SESSIONS].interval == 60
     late = [time for time in small[0].times(SESSIONS) if time >= 2 * MINUTE]
     assert len(late) == pytest.approx(30 * 8, abs=3)
+
+
+def test_a_project_without_users_beside_one_that_uses_the_whole_rate_is_polled() -> None:
+    full, empty = cloud_of(180), cloud_of(0)
+    paces: dict[str, Pace] = {}
+
+    async def main() -> list[ProjectStatus]:
+        watches = [sharing(lambda name: paces.setdefault(name, Pace()), *each) for each in (full, empty)]
+        async with polled(*watches):
+            await asyncio.sleep(2 * MINUTE)
+            return [status(watch) for watch in watches]
+
+    assert [each.operations[SESSIONS].interval for each in run_virtually(main())] == pytest.approx([60, 60], abs=1)

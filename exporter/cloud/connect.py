@@ -10,15 +10,32 @@ from dataclasses import dataclass
 
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.bodies import ByteBudget
-from exporter.cloud.chain import Link, first_link, keys_from_metadata
 from exporter.cloud.client import Client, Endpoints
 from exporter.cloud.credentials import Credentials, Lockout, RenewedCredentials, StaticCredentials
-from exporter.cloud.iam import IamUser
-from exporter.cloud.regions import iam_endpoint, sessions_endpoint, users_endpoint
+from exporter.cloud.sources import IamUser, Link, first_link, keys_from_metadata
 from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Transport, proxy_from_environment
 from exporter.config import Auth, Http, Project, Settings
 from exporter.files import secret
+
+# Regions where Workspace Application Streaming has its own host.
+_APPSTREAM_REGIONS = frozenset({"cn-north-4", "cn-north-9", "cn-east-3", "cn-south-1", "cn-southwest-2"})
+
+
+def sessions_endpoint(region: str) -> str:
+    """Return the address of Workspace Application Streaming, which serves the sessions."""
+    service = "appstream" if region in _APPSTREAM_REGIONS else "workspace"
+    return f"https://{service}.{region}.myhuaweicloud.com"
+
+
+def users_endpoint(region: str) -> str:
+    """Return the address of Workspace, which serves the users."""
+    return f"https://workspace.{region}.myhuaweicloud.com"
+
+
+def iam_endpoint(region: str) -> str:
+    """Return the address of IAM, which issues tokens."""
+    return f"https://iam.{region}.myhuaweicloud.com"
 
 
 def lockout_key(auth: Auth) -> object:

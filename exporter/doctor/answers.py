@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from exporter.cloud.causes import explain, facts
-from exporter.cloud.chain import Link
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
+from exporter.cloud.connect import iam_endpoint
 from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
 from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
-from exporter.cloud.regions import iam_endpoint
+from exporter.cloud.sources import Link
 from exporter.config import Poll, Project, User, format_duration
 from exporter.doctor.endpoints import METADATA
 from exporter.doctor.findings import CLOCK, CREDENTIALS, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn

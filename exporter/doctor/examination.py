@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
-from exporter.cloud.chain import first_link
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, Client
 from exporter.cloud.connect import connected, proxy_for
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
 from exporter.cloud.models import Session, UserPage
+from exporter.cloud.sources import first_link
 from exporter.cloud.transport import tls_context
 from exporter.config import Auth, Project, Settings, User
 from exporter.doctor.answers import (

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from exporter.cloud.errors import CloudError, Refused, Unauthorized
-from exporter.polling.context import monotonic
+from exporter.polling.pace import monotonic
 
 FIRST_PAUSE = 60.0  # seconds without a request after rejected credentials; doubled with each further rejection
 # The same where credentials cannot be had for a reason that may pass, such as an IAM that does not answer.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from exporter.cloud.errors import CloudError, Forbidden, NotFound, Throttled, Unauthorized
-from exporter.polling.failure_log import FailureLog
+from exporter.polling.cycles import FailureLog
 from exporter.polling.gate import Access, Permit
 from exporter.polling.pace import Pace
 

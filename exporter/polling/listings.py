@@ -9,11 +9,11 @@ from exporter.cloud.client import PAGE_SIZE, SESSIONS_A_PAGE
 from exporter.cloud.errors import CloudError, InvalidResponse, Refused, Unreachable
 from exporter.cloud.models import User
 from exporter.fleet import LIVE_STATES
-from exporter.polling.context import PollContext, monotonic
 from exporter.polling.cycles import Cycle
 from exporter.polling.gate import Paused
 from exporter.polling.lane import Lane
-from exporter.polling.loop import CycleLoop
+from exporter.polling.loop import CycleLoop, PollContext
+from exporter.polling.pace import monotonic
 from exporter.polling.paging import Paging, TornError
 
 USERS_A_PAGE = 1000  # the reference names no maximum; PAGE_SIZE if the cloud has one

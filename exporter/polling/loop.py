@@ -2,15 +2,46 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
 from exporter.cloud.errors import CloudError
-from exporter.polling.context import PollContext, monotonic
+from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
+from exporter.config import Poll
+from exporter.fleet import Fleet
 from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.lane import Lane
+from exporter.polling.pace import monotonic
 
 STALE_CYCLES = 3  # an answer counts for this many cycles, unless the configuration says how long
+
+
+class Cloud(Protocol):
+    """The operations that are polled. Each is one request and raises CloudError."""
+
+    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
+        """Return the sessions of one user."""
+
+    async def list_user_detail(self, user_id: str) -> UserDetail:
+        """Return the flags of one account."""
+
+    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = ...) -> UserPage:
+        """Return a page of the users with these names, or of all users."""
+
+    async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
+        """Return a page of the sessions that started within a span of wall time."""
+
+
+@dataclass
+class PollContext:
+    """One project's users, its cloud and its settings, which a reload may replace."""
+
+    fleet: Fleet
+    cloud: Cloud
+    poll: Poll
+    now: Callable[[], float]  # the wall clock, in seconds since 1970
 
 
 class CycleLoop(ABC):

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Protocol
 
-from exporter.polling.context import monotonic
 from exporter.polling.source import fair_level
 
 SHARE_OF_QUOTA = 0.97  # share of a quota named by a 429 that is used: the cloud's minutes do not begin with ours
@@ -22,6 +21,11 @@ MANY, RECENT = 4, 20
 
 _DEMANDS_LAST = 0.5  # seconds for which the demands of all lanes are remembered
 _RECHECK = 1.0  # seconds; while the rate recovers, the next turn comes earlier than it seemed
+
+
+def monotonic() -> float:
+    """Return seconds on the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 class Sharer(Hashable, Protocol):
@@ -71,6 +75,11 @@ class Pace:
         self.forget_demands()
 
     @property
+    def must_be_kept(self) -> bool:
+        """Whether lanes use the pace, or sent so lately that the cloud still counts it."""
+        return bool(self._limits) or (bool(self._sent) and self._sent[-1] > monotonic() - WINDOW)
+
+    @property
     def limit(self) -> float:
         """The rate limit in requests per minute."""
         return min(self._limits.values(), default=math.inf)
@@ -89,7 +98,10 @@ class Pace:
         return min(self.ceiling, self._slowed_to + RECOVERY_PER_MINUTE * self.ceiling * minutes)
 
     def share(self, lane: Sharer, rate: float | None = None) -> float:
-        """A lane's fair share of a rate, by default of the ceiling, in requests per minute."""
+        """Return at least a lane's fair share of a rate, by default of the ceiling, in requests per minute.
+
+        A demand fits exactly if it does not exceed the share.
+        """
         rate = self.ceiling if rate is None else rate
         if not self._demands or monotonic() >= self._demands_expire_at:  # there may be a thousand lanes
             self._demands = [each.demand for each in self._limits]
@@ -99,7 +111,9 @@ class Pace:
         if rate not in self._levels:
             self._levels[rate] = fair_level(rate, self._demands)
         level = self._levels[rate]
-        return rate - self._total + lane.demand if level == math.inf else level
+        if level < math.inf:
+            return level
+        return max(rate - self._total + lane.demand, rate / len(self._demands))
 
     def forget_demands(self) -> None:
         """Note that the demand of a lane has changed."""

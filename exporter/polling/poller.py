@@ -8,13 +8,12 @@ import structlog
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
 from exporter.config import Poll
 from exporter.fleet import Counts, Fleet
-from exporter.polling.context import Cloud, PollContext, monotonic
-from exporter.polling.failure_log import FailureLog
+from exporter.polling.cycles import FailureLog
 from exporter.polling.gate import Access
 from exporter.polling.lane import Lane
 from exporter.polling.listings import SessionScan, UserListing
-from exporter.polling.loop import STALE_CYCLES, CycleLoop
-from exporter.polling.pace import Pace
+from exporter.polling.loop import STALE_CYCLES, Cloud, CycleLoop, PollContext
+from exporter.polling.pace import Pace, monotonic
 from exporter.polling.source import Source, choose_source, fits
 from exporter.polling.users import UserAccounts, UserSessions
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 
 from exporter.cloud.errors import CloudError, NotFound
 from exporter.fleet import Member
-from exporter.polling.context import PollContext, monotonic
 from exporter.polling.cycles import Cycle
 from exporter.polling.gate import Paused, Permit
 from exporter.polling.lane import Lane
 from exporter.polling.listings import look_up_ids
-from exporter.polling.loop import CycleLoop
+from exporter.polling.loop import CycleLoop, PollContext
+from exporter.polling.pace import monotonic
 
 STEP = 10_000  # users that are sorted without a chance for other tasks: some milliseconds
 

@@ -12,7 +12,7 @@ from exporter import __version__
 from exporter.cloud.causes import explain
 from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL
 from exporter.metrics.families import DESCRIPTIONS
-from exporter.polling.failure_log import Failure
+from exporter.polling.cycles import Failure
 from exporter.status import OperationStatus, ProjectStatus
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")

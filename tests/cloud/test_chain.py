@@ -8,7 +8,7 @@ import pytest
 from huaweicloudsdkcore.auth.provider import EnvCredentialProvider, ProfileCredentialProvider
 
 from exporter.cloud.auth import AccessKey
-from exporter.cloud.chain import first_link
+from exporter.cloud.sources import first_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

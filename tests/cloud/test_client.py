@@ -13,7 +13,7 @@ from support.lanes import Querying
 from support.promises import Promise
 
 from exporter import config, logs
-from exporter.cloud import chain, models, regions
+from exporter.cloud import connect, models, sources
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.client import (
     IAM_ACTIONS,
@@ -36,8 +36,8 @@ from exporter.cloud.errors import (
     Unauthorized,
     Unreachable,
 )
-from exporter.cloud.iam import OPERATION as CREATE_TOKEN
 from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.sources import IAM_OPERATION as CREATE_TOKEN
 from exporter.cloud.transport import Transport, tls_context
 from exporter.polling.gate import KeyGate, Paused
 from exporter.simulator import (
@@ -291,7 +291,7 @@ class TestWaysToAuthenticate:
         ("auth", "simulated", "told"),
         [
             (PASSWORD, CREATE_TOKEN, f"operation={CREATE_TOKEN} code=503"),
-            (NOTHING, "SecurityKey", f"operation={chain.METADATA_OPERATION} code=no_credentials"),
+            (NOTHING, "SecurityKey", f"operation={sources.METADATA_OPERATION} code=no_credentials"),
         ],
         ids=["password", "metadata"],
     )
@@ -394,7 +394,7 @@ class TestWaysToAuthenticate:
             polling = Querying(connection)
             with pytest.raises(NoCredentials, match="auth is not set") as nothing:
                 await polling.list_users()
-            assert nothing.value.operation == chain.METADATA_OPERATION
+            assert nothing.value.operation == sources.METADATA_OPERATION
             with pytest.raises(Paused):
                 await polling.list_users()
         assert asked(simulator) == [("unknown", 404), ("SecurityKey", 404)]
@@ -655,9 +655,9 @@ class TestHosts:
     )
     def test_hosts_of_regions(self, region: str, sessions: str) -> None:
         """Sessions have a host of their own in five regions; users and IAM are the same everywhere."""
-        assert regions.sessions_endpoint(region) == sessions
-        assert regions.users_endpoint(region) == f"https://workspace.{region}.myhuaweicloud.com"
-        assert regions.iam_endpoint(region) == f"https://iam.{region}.myhuaweicloud.com"
+        assert connect.sessions_endpoint(region) == sessions
+        assert connect.users_endpoint(region) == f"https://workspace.{region}.myhuaweicloud.com"
+        assert connect.iam_endpoint(region) == f"https://iam.{region}.myhuaweicloud.com"
 
     @pytest.mark.parametrize(
         ("endpoints", "expected"),

@@ -15,10 +15,9 @@ from support.virtual_time import EPOCH, run_virtually, wall_clock
 from exporter import config, logs
 from exporter.cloud.auth import AccessKey, Auth, Token
 from exporter.cloud.bodies import ErrorBody
-from exporter.cloud.chain import Link
 from exporter.cloud.credentials import RENEW_AHEAD, RenewedCredentials, StaticCredentials, TemporaryCredentials
 from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
-from exporter.cloud.iam import IamUser, seconds
+from exporter.cloud.sources import IamUser, Link, seconds
 from exporter.cloud.transport import Answer, Request
 from exporter.files import ChangingFile, secret
 from exporter.polling.gate import KeyGate

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from exporter.cloud.client import LIST_USERS
-from exporter.polling.failure_log import FailureLog
+from exporter.polling.cycles import FailureLog
 from exporter.polling.gate import Access, KeyGate
 from exporter.polling.lane import Lane
 from exporter.polling.pace import Pace

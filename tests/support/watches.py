@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from exporter.cloud.client import Client
-    from exporter.polling.context import Cloud
+    from exporter.polling.loop import Cloud
     from exporter.status import ProjectStatus
 
 

@@ -16,8 +16,7 @@ from support.web_clients import ask, web_server
 from exporter.cloud.errors import CloudError, refusal
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet
-from exporter.polling.cycles import Cycle, Cycles
-from exporter.polling.failure_log import Failure
+from exporter.polling.cycles import Cycle, Cycles, Failure
 from exporter.polling.source import Source
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.status import OperationStatus, ProjectStatus

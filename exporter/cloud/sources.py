@@ -1,20 +1,23 @@
-"""The official SDK's credential chain: environment, then credentials file, then the ECS's metadata service."""
+"""Sources of credentials: IAM, and the official SDK's chain of environment, credentials file and metadata of an ECS."""
 
 import configparser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from exporter.cloud.auth import AccessKey
+import msgspec
+
+from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.bodies import ErrorBody
 from exporter.cloud.credentials import TemporaryCredentials
 from exporter.cloud.errors import CloudError, NoCredentials
-from exporter.cloud.iam import seconds
-from exporter.cloud.models import security_key
+from exporter.cloud.models import security_key, token_expiry
 from exporter.cloud.transport import Answer, Request, Transport
 from exporter.files import ChangingFile
 
 METADATA_OPERATION = "GetSecurityKey"
+IAM_OPERATION = "KeystoneCreateUserTokenByPassword"
 
 _TOKEN_HEADER = "X-Metadata-Token"  # noqa: S105 - a header's name
 _TOKEN_SECONDS = 60  # a token serves the one request that follows it
@@ -119,3 +122,55 @@ def _token(answer: Answer) -> str:
 def _keys(answer: Answer) -> TemporaryCredentials:
     key = security_key(answer.body)
     return TemporaryCredentials(AccessKey(key.access, key.secret, key.securitytoken), seconds(key.expires_at))
+
+
+@dataclass(frozen=True)
+class IamUser:
+    """An IAM user of an account (``domain``), and the project that the tokens are for."""
+
+    endpoint: str
+    domain: str
+    username: str
+    password: Callable[[], str] = field(repr=False)
+    project_id: str
+
+    async def token(self, transport: Transport) -> TemporaryCredentials:
+        """Request a new token. Raises CloudError."""
+        request = Request(
+            operation=IAM_OPERATION,
+            method="POST",
+            endpoint=self.endpoint,
+            path="/v3/auth/tokens",
+            headers={"Content-Type": "application/json"},
+            body=msgspec.json.encode(self._body()),
+        )
+        return await transport.send(request, _token_of_iam)
+
+    def _body(self) -> dict[str, object]:
+        try:
+            password = self.password()
+        except (OSError, ValueError) as error:
+            raise NoCredentials(IAM_OPERATION, "unreadable", detail=str(error)) from error
+        user = {"name": self.username, "password": password, "domain": {"name": self.domain}}
+        return {
+            "auth": {
+                "identity": {"methods": ["password"], "password": {"user": user}},
+                "scope": {"project": {"id": self.project_id}},
+            }
+        }
+
+
+def _token_of_iam(answer: Answer) -> TemporaryCredentials:
+    token = answer.headers.get("X-Subject-Token")
+    if not token:
+        raise ErrorBody(None)
+    return TemporaryCredentials(Token(token), seconds(token_expiry(answer.body)))
+
+
+def seconds(timestamp: str) -> float:
+    """Return seconds since 1970 of a time like ``2026-01-02T03:04:05.000000Z``. Raises ErrorBody."""
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError as error:
+        raise ErrorBody(None) from error
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
