@@ -186,7 +186,7 @@ def test_what_was_refused_is_not_forgotten_with_its_project() -> None:
     assert run_virtually(main()) == (True, False)
 
 
-@pytest.mark.parametrize("hanging", [10, 20])
+@pytest.mark.parametrize("hanging", [10, 20, 40])
 def test_a_healthy_project_is_reached_within_15_seconds_however_many_others_hang(hanging: int) -> None:
     """All projects share a key that the cloud has not accepted yet; the healthy one comes last."""
     keys = {f"hanging{number}": "key" for number in range(hanging)} | {"healthy": "key"}
@@ -199,6 +199,16 @@ def test_a_healthy_project_is_reached_within_15_seconds_however_many_others_hang
     times = cloud.clouds["healthy"].times("ListSessionByUserName")
     assert times[0] < 15
     assert times[19] < times[0] + 10, "then it waits for nobody"
+
+
+def test_a_project_that_the_key_is_right_for_is_reached_though_ten_others_are_rejected_with_it() -> None:
+    """Projects that have not been tried come first; more rejections in that time would lock the key."""
+    keys = {f"rejected{number}": "key" for number in range(10)} | {"healthy": "key"}
+    cloud = Keyed(keys, right=set())
+    cloud.clouds["healthy"].fault = lambda _operation, _who: None
+    run_virtually(cloud.poll(until=1800))
+    assert cloud.clouds["healthy"].times("ListSessionByUserName")[0] < 1200
+    assert cloud.refusals_within(300 - 1e-6) <= 5
 
 
 def test_an_operation_that_hangs_at_the_start_does_not_keep_the_others_of_its_project_waiting() -> None:

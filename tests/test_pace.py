@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.virtual_time import run_virtually
 
-from exporter.polling.pace import Pace
+from exporter.polling.pace import QUOTA_MEMORY, Pace, Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,10 @@ class Sender:
 
     async def run(self, pace: Pace, throttles: Callable[[], float | bool], latency: float = 0.1) -> None:
         """Send until cancelled. ``throttles`` returns whether the cloud answers 429, or the quota that it names."""
+        self.throttle = Throttle()
         async with asyncio.TaskGroup() as tasks:
             while True:
+                await self.throttle.wait(pace.share(self))
                 await pace.turn(self)
                 self.sent.append(_now())
                 tasks.create_task(self._request(pace, throttles(), latency))
@@ -39,10 +41,11 @@ class Sender:
         at = _now()
         await asyncio.sleep(latency)
         if throttled is False:
-            pace.succeeded()
+            self.throttle.note_success()
         else:
             self.rejected.append(at)
-            pace.throttled(None if throttled is True else throttled, 0.0)
+            explained = pace.explains(None if throttled is True else throttled)
+            self.throttle.slow_down(pace.share(self), retry_after=0.0, explained=explained)
 
     def accepted(self, begin: float, end: float) -> int:
         """Requests that the cloud accepted in this span of time."""
@@ -179,32 +182,54 @@ def test_requests_are_spread_evenly_and_lost_turns_are_not_made_up_for() -> None
     assert run_virtually(main()) == [0, 1, 11, 12, 13]
 
 
-def test_retry_after_pauses_all_lanes_of_a_pace() -> None:
-    async def main() -> list[float]:
-        pace, lanes, times = Pace(), [Sender(), Sender()], []
-        for lane in lanes:
-            pace.join(lane, 60.0)
-        await pace.turn(lanes[0])
-        pace.throttled(None, 30.0)
-        for lane in lanes:
-            await pace.turn(lane)
-            times.append(_now())
-        return times
+def test_throttling_without_a_quota_slows_down_and_pauses_its_own_lane_only() -> None:
+    """One project that the cloud keeps throttling costs the others of the account nothing."""
 
-    first, second = run_virtually(main())
-    assert first == 30.0
-    assert 31.0 <= second <= 31.1
+    async def main() -> tuple[Sender, Sender]:
+        pace, bad, good = Pace(), Sender(demand=20.0), Sender(demand=20.0)
+        for lane in (bad, good):
+            pace.join(lane, 180.0)
+        tasks = [asyncio.create_task(bad.run(pace, lambda: True)), asyncio.create_task(good.run(pace, lambda: False))]
+        await asyncio.sleep(10 * MINUTE)
+        for task in tasks:
+            task.cancel()
+        return bad, good
+
+    bad, good = run_virtually(main())
+    assert good.accepted(MINUTE, 10 * MINUTE) >= 0.9 * 160 * 9
+    assert len(bad.sent) < 0.2 * 180 * 10
+
+
+def test_retry_after_pauses_a_lane() -> None:
+    async def main() -> float:
+        throttle = Throttle()
+        throttle.slow_down(60.0, retry_after=30.0, explained=False)
+        await throttle.wait(60.0)
+        return _now()
+
+    assert run_virtually(main()) == 30.0
 
 
 def test_many_requests_in_flight_together_slow_down_strongly_once() -> None:
     async def main() -> float:
-        pace, lane = Pace(), Sender()
-        pace.join(lane, 180.0)
+        throttle = Throttle()
         for _ in range(16):
-            pace.throttled(None, 0.0)
-        return pace.rate
+            throttle.slow_down(180.0, retry_after=0.0, explained=False)
+        return throttle.rate(180.0)
 
     assert run_virtually(main()) == pytest.approx(0.97 * 0.7 * 180)
+
+
+def test_a_named_quota_is_tried_again_after_an_hour() -> None:
+    async def main() -> list[float]:
+        pace, lane = Pace(), Sender()
+        pace.join(lane, 180.0)
+        assert pace.explains(60.0)
+        seen = [pace.ceiling]
+        await asyncio.sleep(QUOTA_MEMORY + 1)
+        return [*seen, pace.ceiling]
+
+    assert run_virtually(main()) == pytest.approx([0.97 * 60, 180.0])
 
 
 def test_a_turn_that_nobody_waits_for_any_more_is_given_to_the_next() -> None:

@@ -21,6 +21,7 @@ MIB = 1024 * 1024
 ERROR_LIMIT = 64 * 1024  # bytes that are read of an error's body. Real ones have some hundred; the rest is cut off.
 BUDGET = 16 * MIB
 UNRESERVED = MIB  # bytes of an answer that need no share of the budget. Real answers stay below.
+SMALL = 64 * 1024  # bytes up to which any number of answers is read; of those up to UNRESERVED, 16 at once
 BUDGET_WAIT = 60.0  # seconds that an answer waits for its share at most
 _ANSWER_LIMITS = {"ListSessionByUserName": 2 * MIB, "ListSessions": 2 * MIB, "ListUsers": 4 * MIB}
 _READ_SIZE = 4 * 1024
@@ -89,6 +90,7 @@ class ByteBudget:
 
     def __init__(self, size: int = BUDGET) -> None:
         self.size = self.free = size
+        self.medium = asyncio.Semaphore(BUDGET // UNRESERVED)  # admits answers between SMALL and UNRESERVED
         self._queue = asyncio.Lock()
         self._released = asyncio.Event()
 
@@ -111,16 +113,19 @@ class ByteBudget:
 class Share:
     """What one answer takes of the budget: its whole limit once it is large, so no two half-read answers wait."""
 
-    __slots__ = ("_budget", "_taken")
+    __slots__ = ("_budget", "_medium", "_taken")
 
     def __init__(self, budget: ByteBudget) -> None:
         self._budget = budget
+        self._medium = False
         self._taken = 0
 
     def release(self) -> None:
         """Return it to the budget."""
         if self._taken:
             self._budget.release(self._taken)
+        if self._medium:
+            self._budget.medium.release()
 
     async def read(self, response: aiohttp.ClientResponse, limit: int, deadline: Deadline) -> bytes:
         """Read the body of a successful answer. Waiting for the budget does not count against the deadline.
@@ -130,7 +135,7 @@ class Share:
             TimeoutError: the budget was used up for BUDGET_WAIT seconds.
         """
         announced = response.content_length
-        if announced is not None and announced <= min(UNRESERVED, limit):
+        if announced is not None and announced <= min(SMALL, limit):
             return await response.read()
         await self._admit(announced or 0, response, limit, deadline)
         body = bytearray()
@@ -143,10 +148,13 @@ class Share:
         if size > limit:
             response.close()
             raise BodyTooLongError(f"body over {limit} bytes")
-        if size > UNRESERVED and not self._taken:
+        if (size > SMALL and not self._medium) or (size > UNRESERVED and not self._taken):
             left = deadline.pause()
             async with asyncio.timeout(BUDGET_WAIT):
-                self._taken = await self._budget.take(limit)
+                if not self._medium:
+                    self._medium = await self._budget.medium.acquire()
+                if size > UNRESERVED:
+                    self._taken = await self._budget.take(limit)
             deadline.resume(left)
 
 
@@ -212,9 +220,9 @@ def present(value: T | None, body: bytes) -> T:
     return value
 
 
-def check_empty(body: bytes) -> None:
-    """Raise ErrorBody unless the body is an object in which every field is null, or that has none."""
-    if len(body) > ERROR_LIMIT or any(bytes(value) != b"null" for value in _any_object(body).values()):
+def check_empty(body: bytes, field: str) -> None:
+    """Raise ErrorBody unless the body is an object without fields, or with this one alone."""
+    if len(body) > ERROR_LIMIT or _any_object(body).keys() - {field}:
         raise ErrorBody(error_code(body))
 
 

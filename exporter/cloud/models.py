@@ -190,7 +190,7 @@ def session_list(body: bytes) -> SessionList:
     """Decode an answer of ListSessionByUserName. A list may be null or absent, if there is nothing else."""
     found = _session_list(body).session_info_list
     if found is None:
-        check_empty(body)
+        check_empty(body, "session_info_list")
     return _kept(_typed(AppSession, found or [], MAX_SESSIONS))
 
 

@@ -22,7 +22,8 @@ MOST_REJECTED = 4  # rejections within LOCK_WINDOW after which no request is sen
 LOCK_WINDOW = 300.0
 # Seconds without an answer after which a probe request lets others go: a wrong key is rejected sooner.
 PROBE_PATIENCE = 4.5
-PROBE_SPACING = 0.3  # seconds between two probe requests while earlier ones stay unanswered
+PROBE_SPACING = 0.3  # seconds at most between two probe requests while earlier ones stay unanswered
+PROBE_ROUND = 6.0  # seconds at most until all waiting lanes have sent one then
 _CHECK_INTERVAL = 5.0  # seconds between two checks whether rejected credentials have been replaced
 _CLOCK_TICK = 0.001  # seconds; a much shorter sleep may end before the clock has moved
 
@@ -112,10 +113,11 @@ class KeyGate:
             return math.inf
         probing = [access for access, _ in self._probes.values()]
         candidates = [t for t, (waiting, access) in self._waiting.items() if waiting not in self._probes]
-        if ticket != min(candidates, key=lambda t: probing.count(self._waiting[t][1])):
+        if ticket != min(candidates, key=lambda t: self._waiting[t][1].rank + probing.count(self._waiting[t][1])):
             return math.inf
         starts = [start for _, start in self._probes.values()]
-        return max(min(starts) + PROBE_PATIENCE, max(starts) + PROBE_SPACING) - monotonic() if starts else 0.0
+        spacing = min(PROBE_SPACING, PROBE_ROUND / (len(candidates) + len(starts)))
+        return max(min(starts) + PROBE_PATIENCE, max(starts) + spacing) - monotonic() if starts else 0.0
 
 
 class Access:
@@ -154,6 +156,11 @@ class Access:
     def paused(self) -> bool:
         """Whether a pause is in effect."""
         return self.rest > 0
+
+    @property
+    def rank(self) -> float:
+        """Order among projects that wait to send a probe request: those that were rejected come last."""
+        return self._pause
 
     def check(self) -> None:
         """Raise Paused during a pause."""

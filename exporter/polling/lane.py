@@ -8,7 +8,7 @@ from typing import TypeVar
 from exporter.cloud.errors import CloudError, Forbidden, NotFound, Throttled, Unauthorized
 from exporter.polling.cycles import FailureLog
 from exporter.polling.gate import Access, Permit
-from exporter.polling.pace import Pace
+from exporter.polling.pace import Pace, Throttle
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class Lane:
         self.pace = pace
         self.access = access
         self.demands: list[Callable[[], float]] = []  # requests per minute that each user of the lane wants
+        self.throttle = Throttle()
         self.retry_pauses = 0.0  # seconds that requests have paused before they were repeated, since the start
         self._concurrency = 1
         self._slots = asyncio.Semaphore()
@@ -40,6 +41,7 @@ class Lane:
         """Use these settings from now on. Requests in flight end as they began."""
         if pace is not self.pace:
             self.pace.leave(self)
+            self.throttle = Throttle()
         self.pace, self.access = pace, access
         if concurrency != self._concurrency:
             self._concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
@@ -52,12 +54,12 @@ class Lane:
 
     @property
     def rate(self) -> float:
-        """The lane's fair share of the present rate, in requests per minute."""
-        return self.pace.share(self, self.pace.rate)
+        """Requests per minute at present: the lane's fair share, or less while the cloud throttles it."""
+        return self.throttle.rate(self.ceiling)
 
     @property
     def ceiling(self) -> float:
-        """Its fair share of the rate when nothing throttles, in requests per minute."""
+        """Its fair share of the rate when nothing throttles it, in requests per minute."""
         return self.pace.share(self)
 
     async def admit(self) -> Permit:
@@ -69,14 +71,15 @@ class Lane:
         while True:
             permit = await self.access.request_permit(self, self._slots)
             try:
+                await self.throttle.wait(self.ceiling)
                 await self.pace.turn(self)
                 permit.access.check()
             except BaseException:
                 permit.end()
                 raise
-            if permit.valid:
+            if permit.valid and not self.throttle.paused:
                 return permit
-            permit.end()  # the credentials have been replaced meanwhile
+            permit.end()  # meanwhile the credentials have been replaced, or another request was throttled
 
     async def perform(self, send: Callable[[], Awaitable[T]], permit: Permit, deadline: float) -> T:
         """Send an admitted request, and again until the deadline while its failure may pass.
@@ -114,7 +117,8 @@ class Lane:
         try:
             answer = await send()
         except Throttled as error:
-            self.pace.throttled(error.quota, _retry_after(error))
+            explained = self.pace.explains(error.quota)
+            self.throttle.slow_down(self.ceiling, retry_after=_retry_after(error), explained=explained)
             raise
         except (NotFound, Forbidden) as error:
             if error.error_code:  # by the cloud itself, so the signature was right
@@ -122,7 +126,7 @@ class Lane:
             raise
         finally:
             permit.end()
-        self.pace.succeeded()
+        self.throttle.note_success()
         permit.accept()
         return answer
 

@@ -15,6 +15,7 @@ from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.lane import Lane
 from exporter.polling.pace import monotonic
 
+_RECHECK = 5.0  # seconds
 STALE_CYCLES = 3  # an answer counts for this many cycles, unless the configuration says how long
 
 
@@ -109,7 +110,7 @@ class CycleLoop(ABC):
             known = self.cycles.last is not None and self.cycles.last.answered > 0
             now = self.context.now
             self._early, self._needed, self._started = False, 0.0, monotonic()
-            self._delayed = self.lane.pace.delayed
+            self._delayed = self.lane.throttle.delayed
             self.cycles.next_at = now() + self.interval
             cycle = self.cycles.current = Cycle(0, now(), self.entries)
             await self._run_cycle(cycle)
@@ -121,7 +122,7 @@ class CycleLoop(ABC):
 
     def _note_answer(self, retry_pauses: float = 0.0) -> None:
         """Note that the cycle needs the time until now, apart from pauses for throttling and these for retries."""
-        throttled = max(self.lane.pace.delayed - self._delayed, 0.0)
+        throttled = max(self.lane.throttle.delayed - self._delayed, 0.0)
         self._needed = max(monotonic() - self._started - throttled - retry_pauses, 0.0)
 
     def _fail(self, cycle: Cycle, error: CloudError | None, entries: int) -> None:
@@ -145,4 +146,4 @@ class CycleLoop(ABC):
             await access.wait()
             return
         while not self._early and (end := self._started + self.interval) > monotonic():
-            await self._sleep_until(end)
+            await self._sleep_until(min(end, monotonic() + _RECHECK))  # it comes earlier while the rate recovers

@@ -1,4 +1,4 @@
-"""The pace of one operation: requests spread evenly within the rate limit, fewer while the cloud throttles."""
+"""How fast requests are sent: within a rate limit and a quota, and slower while the cloud throttles."""
 
 import asyncio
 import math
@@ -10,6 +10,7 @@ from exporter.polling.source import fair_level
 
 SHARE_OF_QUOTA = 0.97  # share of a quota named by a 429 that is used: the cloud's minutes do not begin with ours
 WINDOW = 60.5  # seconds within which no more than a named quota is sent, with a margin for the way to the cloud
+QUOTA_MEMORY = 3600.0  # seconds after which a named quota is tried again, unless another 429 names it
 MINIMUM_SHARE = 0.05  # share of the rate limit that always remains: slower, no number would ever be fresh
 # Share of the rate limit that each minute restores after a 429: from the minimum to the full rate in 5 minutes.
 RECOVERY_PER_MINUTE = 0.2
@@ -47,19 +48,10 @@ class Pace:
         self._waiting: dict[Sharer, deque[asyncio.Future[None]]] = {}
         self._timer: asyncio.Handle | None = None
         self._sent: deque[float] = deque()
-        self._wanted_since = 0.0
-        self._held_until = 0.0
         self._quota: float | None = None
-        self._slowed_to = math.inf
-        self._slowed_at = 0.0
-        self._settled_at = 0.0
-        self._factor = 1.0
-        self._throttled: deque[bool] = deque(maxlen=RECENT)  # whether the last requests were throttled
+        self._quota_at = self._explained_until = -math.inf
         self._demands: list[float] = []
         self._demands_expire_at = 0.0
-        self._total = 0.0
-        self._levels: dict[float, float] = {}
-        self.delayed = 0.0  # seconds by which throttling has delayed turns since the start, of all lanes together
 
     def join(self, lane: Sharer, rate_limit: float) -> None:
         """Let a lane take turns, or change its rate limit in requests per minute. The lowest limit applies to all."""
@@ -67,7 +59,7 @@ class Pace:
         self._limits[lane] = rate_limit
         self.forget_demands()
         if before != self.limit:
-            self._quota, self._slowed_to = None, math.inf
+            self._quota = None
 
     def leave(self, lane: Sharer) -> None:
         """Stop counting on a lane's demand."""
@@ -86,34 +78,24 @@ class Pace:
 
     @property
     def ceiling(self) -> float:
-        """Requests per minute when nothing throttles: the rate limit, or what a named quota leaves of it."""
-        if self._quota is None:
-            return self.limit
-        return min(self.limit, SHARE_OF_QUOTA * self._quota)
+        """Requests per minute: the rate limit, or what a named quota leaves of it."""
+        if self._quota is not None and monotonic() > self._quota_at + QUOTA_MEMORY:
+            self._quota = None
+        return self.limit if self._quota is None else min(self.limit, SHARE_OF_QUOTA * self._quota)
 
-    @property
-    def rate(self) -> float:
-        """Requests per minute at present."""
-        minutes = (monotonic() - self._slowed_at) / 60
-        return min(self.ceiling, self._slowed_to + RECOVERY_PER_MINUTE * self.ceiling * minutes)
-
-    def share(self, lane: Sharer, rate: float | None = None) -> float:
-        """Return at least a lane's fair share of a rate, by default of the ceiling, in requests per minute.
+    def share(self, lane: Sharer) -> float:
+        """Return at least a lane's fair share of the ceiling, in requests per minute.
 
         A demand fits exactly if it does not exceed the share.
         """
-        rate = self.ceiling if rate is None else rate
+        ceiling = self.ceiling
         if not self._demands or monotonic() >= self._demands_expire_at:  # there may be a thousand lanes
             self._demands = [each.demand for each in self._limits]
-            self._total = sum(self._demands)
             self._demands_expire_at = monotonic() + _DEMANDS_LAST
-            self._levels = {}
-        if rate not in self._levels:
-            self._levels[rate] = fair_level(rate, self._demands)
-        level = self._levels[rate]
-        if level < math.inf:
-            return level
-        return max(rate - self._total + lane.demand, rate / len(self._demands))
+            self._total, self._level = sum(self._demands), fair_level(ceiling, self._demands)
+        if self._level < math.inf:
+            return self._level
+        return max(ceiling - self._total + lane.demand, ceiling / len(self._demands))
 
     def forget_demands(self) -> None:
         """Note that the demand of a lane has changed."""
@@ -121,33 +103,22 @@ class Pace:
 
     async def turn(self, lane: Sharer) -> None:
         """Wait for a lane's turn to send one request."""
-        if not self._waiting:
-            self._wanted_since = monotonic()
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(lane, deque()).append(turn)
         if self._timer is None:
             self._give_turns()
         await turn
 
-    def throttled(self, quota: float | None, retry_after: float) -> None:
-        """Slow down after a 429 that may name a quota in requests per minute, and pause for ``retry_after`` seconds."""
-        now, rate = monotonic(), self.rate
-        self._held_until = max(self._held_until, now + retry_after)
-        self._throttled.append(True)
-        if quota is not None and quota >= 1:  # less than one per minute is not plausible
-            self._quota = quota
-        factor = SLOW_DOWN if sum(self._throttled) < MANY else STRONG_SLOW_DOWN
-        if now < self._settled_at and factor >= self._factor:
-            return
-        self._settled_at, self._factor = now + SETTLING, factor
-        if self.ceiling < rate:  # the named quota explains the 429
-            self._factor = STRONG_SLOW_DOWN
-            return
-        self._slowed_to, self._slowed_at = max(factor * rate, MINIMUM_SHARE * self.limit), now
-
-    def succeeded(self) -> None:
-        """Note that the cloud did not throttle a request."""
-        self._throttled.append(False)
+    def explains(self, quota: float | None) -> bool:
+        """Keep to a quota in requests per minute that a 429 named. Return whether the pace was above it."""
+        if quota is None or quota < 1:  # less than one per minute is not plausible
+            return False
+        now, before = monotonic(), self.ceiling
+        self._quota, self._quota_at = quota, now
+        if self.ceiling < before:
+            self.forget_demands()
+            self._explained_until = now + SETTLING
+        return now < self._explained_until
 
     def _give_turns(self) -> None:
         """Give the next turn, at most one in each round of the event loop: others must not wait for bursts."""
@@ -155,7 +126,7 @@ class Pace:
         while self._waiting:
             now, ready = monotonic(), self._ready_at()
             if ready > now:
-                self._timer = loop.call_at(min(ready, now + _RECHECK), self._give_turns)
+                self._timer = loop.call_at(ready, self._give_turns)
                 return
             lane, turns = next(iter(self._waiting.items()))
             del self._waiting[lane]
@@ -163,26 +134,72 @@ class Pace:
             if turns:
                 self._waiting[lane] = turns  # behind the others
             if not turn.done():
-                self._note_sent(now)
+                self._sent.append(now)
+                while self._sent[0] <= now - WINDOW:
+                    self._sent.popleft()
                 turn.set_result(None)
                 self._timer = loop.call_soon(self._give_turns)
                 return
 
     def _ready_at(self) -> float:
-        """When the next request may be sent."""
-        ready = self._held_until
-        if self._sent:
-            ready = max(ready, self._sent[-1] + 60 / self.rate)
-        if self._quota is not None and len(self._sent) >= (most := math.ceil(self.ceiling)):
+        """Return when the next request may be sent."""
+        ceiling = self.ceiling
+        ready = self._sent[-1] + 60 / ceiling if self._sent else 0.0
+        if self._quota is not None and len(self._sent) >= (most := math.ceil(ceiling)):
             ready = max(ready, self._sent[-most] + WINDOW)
         return ready
 
-    def _note_sent(self, now: float) -> None:
-        expected = self._wanted_since
-        if self._sent:
-            expected = max(expected, self._sent[-1] + 60 / self.ceiling)
-        self.delayed += max(now - expected, 0.0)
-        self._wanted_since = now
-        self._sent.append(now)
-        while self._sent[0] <= now - WINDOW:
-            self._sent.popleft()
+
+class Throttle:
+    """Slows one lane down after a 429 without a quota, and pauses it as the cloud asks. Time restores the rate.
+
+    It is not shared: where a quota of the account is exceeded, each lane that is throttled slows itself down.
+    """
+
+    def __init__(self) -> None:
+        self.delayed = 0.0  # seconds that requests have waited since the start, overlapping ones once
+        self._delayed_until = 0.0
+        self._held_until = 0.0
+        self._last = -math.inf
+        self._slowed_to, self._slowed_at = math.inf, 0.0
+        self._settled_at, self._factor = 0.0, 1.0
+        self._throttled: deque[bool] = deque(maxlen=RECENT)  # whether the last requests were throttled
+
+    @property
+    def paused(self) -> bool:
+        """Whether the cloud has asked for a pause that is not over."""
+        return self._held_until > monotonic()
+
+    def rate(self, ceiling: float) -> float:
+        """Return the requests per minute at present, of this many without throttling."""
+        minutes = (monotonic() - self._slowed_at) / 60
+        return min(ceiling, self._slowed_to + RECOVERY_PER_MINUTE * ceiling * minutes)
+
+    async def wait(self, ceiling: float) -> None:
+        """Wait until the next request may be sent."""
+        began = monotonic()
+        while (ready := self._ready_at(ceiling)) > monotonic():  # noqa: ASYNC110 - only time restores the rate
+            await asyncio.sleep(min(ready - monotonic(), _RECHECK))
+        self._last = now = monotonic()
+        if now > began:
+            self.delayed += now - max(began, self._delayed_until)
+            self._delayed_until = now
+
+    def slow_down(self, ceiling: float, *, retry_after: float, explained: bool) -> None:
+        """Note a 429: pause for ``retry_after`` seconds, and slow down unless a named quota explains it."""
+        now = monotonic()
+        self._held_until = max(self._held_until, now + retry_after)
+        self._throttled.append(True)
+        factor = SLOW_DOWN if sum(self._throttled) < MANY else STRONG_SLOW_DOWN
+        if explained or (now < self._settled_at and factor >= self._factor):
+            return
+        self._settled_at, self._factor = now + SETTLING, factor
+        self._slowed_to, self._slowed_at = max(factor * self.rate(ceiling), MINIMUM_SHARE * ceiling), now
+
+    def note_success(self) -> None:
+        """Note that the cloud did not throttle a request."""
+        self._throttled.append(False)
+
+    def _ready_at(self, ceiling: float) -> float:
+        rate = self.rate(ceiling)
+        return max(self._held_until, self._last + 60 / rate if rate < ceiling else 0.0)

@@ -66,7 +66,7 @@ class UserCycles(CycleLoop):
         try:
             for member in self._in_order(cycle, members):
                 while True:
-                    for newcomer in self._newcomers(cycle):
+                    for newcomer in await self._newcomers(cycle):
                         await poll(newcomer)
                     if self._answered_at(member) is None or due <= monotonic():
                         break
@@ -77,13 +77,14 @@ class UserCycles(CycleLoop):
         except Paused:
             return
 
-    def _newcomers(self, cycle: Cycle) -> Sequence[Member]:
+    async def _newcomers(self, cycle: Cycle) -> Sequence[Member]:
         """Return users to poll who have joined since this was last called in the cycle."""
         known, self._watched = self._watched, self.context.fleet.members
         if known is self._watched:
             return ()
         cycle.total = len(self._watched)
         before = set(known)
+        await asyncio.sleep(0)  # with many users, each half takes some milliseconds
         return [member for member in self._watched if member not in before and self._can_be_polled(member)]
 
     async def _by_last_answer(self, members: Sequence[Member]) -> list[Member]:

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import aiohttp
 import hypothesis
@@ -26,7 +26,7 @@ from support.promises import Promise
 from exporter import config
 from exporter.cloud import bodies, models
 from exporter.cloud.auth import AccessKey, encoded, query_string
-from exporter.cloud.bodies import BUDGET, MIB, UNRESERVED, ByteBudget, answer_limit
+from exporter.cloud.bodies import BUDGET, MIB, SMALL, UNRESERVED, ByteBudget, Deadline, Share, answer_limit
 from exporter.cloud.client import IAM_ACTIONS
 from exporter.cloud.connect import connected
 from exporter.cloud.errors import (
@@ -375,6 +375,38 @@ class TestBudget:
     """Answers over UNRESERVED bytes take their whole limit from a budget that transports share."""
 
     LARGE = http(body=bytes(UNRESERVED + 1))
+
+    async def test_of_answers_below_its_size_sixteen_are_read_at_once(self) -> None:
+        """Whatever number of projects is polled: half-sent answers cannot add up."""
+        budget, more, reading = ByteBudget(), asyncio.Event(), 0
+
+        class HalfSent:
+            content_length = None
+
+            @property
+            def content(self) -> HalfSent:
+                return self
+
+            async def iter_any(self) -> AsyncIterator[bytes]:
+                nonlocal reading
+                yield b"x" * (SMALL + 1)
+                reading += 1
+                await more.wait()
+
+        async def read() -> bytes:
+            share = Share(budget)
+            with Deadline(5) as deadline:
+                try:
+                    return await share.read(cast("aiohttp.ClientResponse", HalfSent()), MIB, deadline)
+                finally:
+                    share.release()
+
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(read()) for _ in range(40)]
+            await asyncio.sleep(0.05)
+            assert reading == BUDGET // UNRESERVED == 16
+            more.set()
+        assert {len(answer.result()) for answer in answers} == {SMALL + 1}
 
     async def test_the_budget_is_free_again_whatever_comes(self) -> None:
         budget = ByteBudget()
