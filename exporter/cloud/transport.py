@@ -20,6 +20,7 @@ from yarl import URL
 
 from exporter import __version__
 from exporter.cloud.bodies import (
+    SMALL,
     UNDECODABLE,
     BodyTooLongError,
     ByteBudget,
@@ -140,6 +141,7 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=0, ssl=tls, resolver=Resolver()),  # lanes limit the requests in flight
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # _exchange has one that can be paused
             cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=SMALL,  # what waits for the budget must not add up either
             auto_decompress=False,
             headers={"User-Agent": f"huaweicloud-workspace-exporter/{__version__}", "Accept-Encoding": "identity"},
         )
