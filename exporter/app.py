@@ -17,8 +17,7 @@ from exporter.runner import Exporter
 from exporter.setup import prepared
 from exporter.threads import in_a_thread
 from exporter.web.application import add_lifecycle, application
-from exporter.web.connections import Limits
-from exporter.web.listener import listening_sockets
+from exporter.web.connections import Limits, listening_sockets
 from exporter.web.server import CurrentWebFile, Server
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -20,9 +20,8 @@ from support.watches import after, by_state, polled, status, statuses, watch_of
 from exporter import config
 from exporter.cloud.errors import Unreachable
 from exporter.cloud.models import Session, UserDetail
-from exporter.metrics.exposition import TEXT, Exposition
+from exporter.metrics.exposition import PREFIX, TEXT, Exposition
 from exporter.metrics.families import render
-from exporter.metrics.family import PREFIX
 from exporter.metrics.labels import Labelling
 from exporter.simulator import Script, Simulator, SimulatorOptions
 from exporter.status import ProcessStatus

@@ -15,7 +15,7 @@ from support.exporters import get, project, running, settings, until
 from support.promises import Promise
 
 from exporter import config, logs, runner
-from exporter.metrics.family import Description, Rendered
+from exporter.metrics.exposition import Description, Rendered
 from exporter.runner import Exporter
 from exporter.setup import prepared
 from exporter.simulator import PERSONAL_MARKS, Simulator, SimulatorOptions, parse_faults

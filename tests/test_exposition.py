@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.registry import CollectorRegistry
 
-from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition, Format, negotiated
-from exporter.metrics.family import Description, Rendered
+from exporter.metrics.exposition import OPENMETRICS, TEXT, Description, Exposition, Format, Rendered, negotiated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,5 +95,5 @@ def test_the_compressed_bytes_are_the_same_text() -> None:
     exposition = Exposition(CollectorRegistry())
     exposition.publish([family(5, "a_total", "counter")])
     rendered = exposition.get(OPENMETRICS)
-    assert gzip.decompress(rendered.compressed) == rendered.body
+    assert gzip.decompress(b"".join(rendered.compressed_pieces)) == rendered.body
     assert rendered.body.endswith(b"a_total 5.0\n# EOF\n")

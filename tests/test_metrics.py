@@ -23,9 +23,8 @@ from exporter.cloud import models
 from exporter.cloud.models import Session, UserDetail
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Fleet, FreshUser
-from exporter.metrics.exposition import OPENMETRICS, TEXT, Exposition
+from exporter.metrics.exposition import OPENMETRICS, PREFIX, TEXT, Exposition
 from exporter.metrics.families import DESCRIPTIONS, render
-from exporter.metrics.family import PREFIX
 from exporter.metrics.labels import USERS_A_PART, Labelling
 from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.source import Source

@@ -2,18 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any
 
 from exporter.cloud.telemetry import LATENCY_BUCKETS
 from exporter.fleet import DOCUMENTED_STATES, UNKNOWN, FreshUser
-from exporter.metrics.family import Description, Family, Histogram, Rendered, S, UserFamily, UserPart, part
+from exporter.metrics.exposition import Description, Family, Histogram, Rendered, S, UserFamily, UserPart
 from exporter.metrics.labels import Folding, Labelling, Samples, expiry_of, labelled
 from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
 
-T = TypeVar("T")
 
-
-def _by(values: Mapping[str, T]) -> dict[tuple[str], T]:
+def _by(values: Mapping[str, Any]) -> Mapping[tuple[str], Any]:
     """Return values by a single label."""
     return {(label,): value for label, value in values.items()}
 
@@ -38,16 +36,6 @@ def _of_users(status: ProjectStatus, users: int) -> Samples:
     return {(): users} if status.accounts_known or status.sessions_known else {}
 
 
-def _flag(user: FreshUser, name: str) -> Samples:
-    """Return a flag of the user's account, unless the cloud does not say."""
-    return {(): getattr(user.account, name)} if user.account else {}
-
-
-def _operations(status: ProjectStatus, value: Callable[[OperationStatus], float | None]) -> Samples:
-    """Return a number of each operation."""
-    return {(name,): value(operation) for name, operation in status.operations.items()}
-
-
 def _gauge(name: str, text: str, samples: Callable[[S], Samples], *labels: str) -> Family[S]:
     return Family(name, "gauge", text, labels, samples)
 
@@ -58,6 +46,16 @@ def _counter(name: str, text: str, samples: Callable[[S], Samples], *labels: str
 
 def _user_gauge(name: str, text: str, samples: Callable[[FreshUser], Samples], *labels: str) -> UserFamily:
     return UserFamily(name, "gauge", text, ("user_name", *labels), samples)
+
+
+def _account_flag(name: str, text: str, field: str) -> UserFamily:
+    """Return the metric of a flag, which is absent if the cloud does not say."""
+    return _user_gauge(name, text, lambda user: {(): getattr(user.account, field)} if user.account else {})
+
+
+def _poll_gauge(name: str, text: str, value: Callable[[OperationStatus], float | None]) -> Family[ProjectStatus]:
+    """Return the metric of a number of each operation."""
+    return _gauge(name, text, lambda s: _by({name: value(each) for name, each in s.operations.items()}), "operation")
 
 
 FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
@@ -107,9 +105,9 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         "1 if the cloud does not know the user, else 0.",
         lambda user: {(): user.missing} if user.known else {},
     ),
-    _user_gauge("user_locked", "1 if the account is locked, else 0.", lambda user: _flag(user, "locked")),
-    _user_gauge("user_expired", "1 if the account has expired, else 0.", lambda user: _flag(user, "user_expired")),
-    _user_gauge("user_disabled", "1 if the account is disabled, else 0.", lambda user: _flag(user, "disabled")),
+    _account_flag("user_locked", "1 if the account is locked, else 0.", "locked"),
+    _account_flag("user_expired", "1 if the account has expired, else 0.", "user_expired"),
+    _account_flag("user_disabled", "1 if the account is disabled, else 0.", "disabled"),
     _user_gauge(
         "user_account_expires_timestamp_seconds",
         "When the account expires. Absent if it never does.",
@@ -131,26 +129,19 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
     _gauge(
         "poll_coverage_ratio",
         "Share of the watched users with a fresh answer, 0 to 1.",
-        lambda s: _operations(s, lambda operation: operation.fresh / s.configured if s.configured else 1),
+        lambda s: _by({name: each.fresh / s.configured if s.configured else 1 for name, each in s.operations.items()}),
         "operation",
     ),
-    _gauge(
+    _poll_gauge(
         "poll_last_success_timestamp_seconds",
         "When a polling cycle last completed without a failed request.",
-        lambda s: _operations(s, lambda operation: operation.cycles.last_success),
-        "operation",
+        lambda each: each.cycles.last_success,
     ),
-    _gauge(
-        "poll_duration_seconds",
-        "Duration of the last polling cycle.",
-        lambda s: _operations(s, lambda operation: operation.cycles.last_duration),
-        "operation",
-    ),
-    _gauge(
+    _poll_gauge("poll_duration_seconds", "Duration of the last polling cycle.", lambda each: each.cycles.last_duration),
+    _poll_gauge(
         "poll_interval_seconds",
         "Time per polling cycle: the configured interval, or longer if the rate limit or the cloud requires it.",
-        lambda s: _operations(s, lambda operation: operation.interval),
-        "operation",
+        lambda each: each.interval,
     ),
     _gauge("poll_rate_limit", "Configured requests per minute and operation.", lambda s: {(): s.rate_limit}),
     _counter(
@@ -228,17 +219,17 @@ def render(projects: Sequence[ProjectStatus], labelling: Labelling, process: Pro
         for family in FAMILIES:
             if isinstance(family, Family):
                 for _ in folding.add(family.name, family.kind, family.labels, family.samples(status)):
-                    yield part("")
+                    yield Rendered()
         folding.samples[FOLDED.name] = FOLDED.samples(folding)
         foldings.append(((status.project,), folding))
         for users in labelled(status, labelling):
             parts.append(UserPart(status.project, folding.kept, users))
-            yield part("")
+            yield Rendered()
     for each in (*FAMILIES, FOLDED):
         if isinstance(each, UserFamily):
             yield each.rendered("")
             for users_part in parts:
-                yield part(each.lines(users_part))
+                yield Rendered(lines=each.lines(users_part))
         else:
             samples = ((project, folding.samples[each.name]) for project, folding in foldings)
             yield from each.in_parts(each.lines(("project",), samples))

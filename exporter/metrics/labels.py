@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from exporter.config import Metrics
@@ -100,16 +101,12 @@ class Labelling:
 
 
 def _user_label(settings: Metrics) -> Callable[[FreshUser], str | None]:
-    match settings.user_label:
-        case "name":
-            return lambda user: user.name
-        case "id":
-            return lambda user: user.id
-        case "hash":
-            read = secret(settings.hash_key, settings.hash_key_file)
-            assert read
-            key = read().encode()
-            return lambda user: hmac.new(key, user.name.encode(), hashlib.sha256).hexdigest()[:_HASH_LENGTH]
+    if settings.user_label != "hash":
+        return attrgetter(settings.user_label)  # `name` or `id`
+    read = secret(settings.hash_key, settings.hash_key_file)
+    assert read
+    key = read().encode()
+    return lambda user: hmac.new(key, user.name.encode(), hashlib.sha256).hexdigest()[:_HASH_LENGTH]
 
 
 def labelled(status: ProjectStatus, labelling: Labelling) -> Iterator[Sequence[tuple[str, FreshUser]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -34,7 +35,6 @@ def application(
     app.router.add_get("/-/healthy", handlers.healthy)
     app.router.add_get("/-/ready", handlers.ready)
     app.router.add_get("/{path:(?!-/).+}", handlers.metrics)
-    app.on_response_prepare.append(_forbid_sniffing)
     return app
 
 
@@ -139,24 +139,21 @@ class _Transfers:
         _, clients = self._clients.pop(ident, (size, set()))
         clients.add(client)
         self._clients[ident] = size, clients
-        self._make_room()
+        total = sum(size for size, _ in self._clients.values())
+        for old, (old_size, old_clients) in list(self._clients.items())[:-1]:
+            if total <= self._most:
+                break
+            total -= old_size
+            del self._clients[old]
+            for each in old_clients:
+                if each:
+                    each.abort()
         try:
             yield
         finally:
             clients.discard(client)
             if not clients and self._clients.get(ident) == (size, clients):
                 del self._clients[ident]
-
-    def _make_room(self) -> None:
-        total = sum(size for size, _ in self._clients.values())
-        for ident, (size, clients) in list(self._clients.items())[:-1]:
-            if total <= self._most:
-                break
-            total -= size
-            del self._clients[ident]
-            for client in clients:
-                if client:
-                    client.abort()
 
 
 def _chunks(pieces: Sequence[bytes]) -> Generator[bytes]:
@@ -187,12 +184,4 @@ async def _rendered(parts: Iterable[str]) -> tuple[bytes, ...]:
 
 def _accepts_gzip(accept_encoding: str) -> bool:
     offers = (offer.replace(" ", "").lower().partition(";") for offer in accept_encoding.split(","))
-    return any(coding == "gzip" and not _is_zero(parameter) for coding, _, parameter in offers)
-
-
-def _is_zero(quality: str) -> bool:
-    return quality.startswith("q=") and not quality.strip("q=0.")
-
-
-async def _forbid_sniffing(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    return any(coding == "gzip" and not re.fullmatch(r"q=[0.]*", quality) for coding, _, quality in offers)

@@ -1,10 +1,28 @@
-"""Open connections: how many, for how long, and which one makes room for a new one."""
+"""Listening sockets and open connections: how many, for how long, and which one makes room for a new one."""
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
+import ssl
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from exporter.config import Web
+from exporter.threads import in_a_thread
+
+_BACKLOG = 1024
+_SOCKET_BUFFER = 128 * 1024
+"""Bytes in each direction of a connection. By default, the kernel holds several megabytes for a slow client."""
+_ABSENT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # of IPv6 if it is switched off but names resolve
+_RETRY_PAUSE = 0.1  # seconds after a connection could not be accepted
+
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,11 +72,10 @@ class Connection:
     def abort(self) -> None:
         """Close the connection at once."""
         self._aborted = True
-        if self.transport:
-            with contextlib.suppress(AttributeError):  # a transport that has finished closing
+        with contextlib.suppress(AttributeError, OSError):  # a transport or a socket that is closed already
+            if self.transport:
                 self.transport.abort()
-        else:
-            with contextlib.suppress(OSError):
+            else:
                 self._socket.shutdown(socket.SHUT_RDWR)  # ends the handshake
 
 
@@ -83,13 +100,12 @@ class Connections:
             self.make_room()
         connection = Connection(accepted, address, self._loop.time())
         self._open[number] = connection
-        self._arm(number, connection)
+        self._watch(number)
         return connection
 
     def asked(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that the head of a request has arrived."""
-        connection = self._of(transport)
-        if connection:
+        if connection := self._of(transport):
             connection.has_asked = True
             connection.since = self._loop.time()
 
@@ -111,8 +127,9 @@ class Connections:
         ending = [number for number, connection in self._open.items() if connection.is_ending]
         addresses = Counter(connection.address for connection in self._open.values())
         if not ending and addresses:
-            [(crowd, _)] = addresses.most_common(1)
-            ending = [min((n for n, each in self._open.items() if each.address == crowd), key=self._rank)]
+            [(crowded, _)] = addresses.most_common(1)
+            crowd = {number: each for number, each in self._open.items() if each.address == crowded}
+            ending = [min(crowd, key=lambda number: (crowd[number].has_asked, crowd[number].since))]
         for number in ending:
             self._abort(number)
 
@@ -137,19 +154,12 @@ class Connections:
         found = transport.get_extra_info("socket") if transport else None
         return self._open.get(found.fileno()) if found else None
 
-    def _rank(self, number: int) -> tuple[bool, float]:
+    def _watch(self, number: int) -> None:
+        """Close a connection at its deadline, which each request moves."""
         connection = self._open[number]
-        return connection.has_asked, connection.since
-
-    def _arm(self, number: int, connection: Connection) -> None:
-        self._timers[number] = self._loop.call_at(self._deadline(connection), self._expire, number, connection)
-
-    def _deadline(self, connection: Connection) -> float:
-        return connection.since + (self._limits.request if connection.has_asked else self._limits.first_request)
-
-    def _expire(self, number: int, connection: Connection) -> None:
-        if self._loop.time() < self._deadline(connection):  # there was a request meanwhile
-            self._arm(number, connection)
+        deadline = connection.since + (self._limits.request if connection.has_asked else self._limits.first_request)
+        if self._loop.time() < deadline:
+            self._timers[number] = self._loop.call_at(deadline, self._watch, number)
         else:
             self._abort(number)
 
@@ -160,3 +170,109 @@ class Connections:
     def _forget(self, number: int) -> None:
         if self._open.pop(number, None):
             self._timers.pop(number).cancel()
+
+
+async def listening_sockets(settings: Web) -> list[socket.socket]:
+    """Open the sockets for the configured address, one per address family.
+
+    Raises:
+        OSError: none can be opened; the text says what to do.
+    """
+    opened: list[socket.socket] = []
+    try:
+        await _open(settings.host, settings.port, opened)
+    except OSError as error:
+        for each in opened:
+            each.close()
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        remedy = "choose another address with --web.listen-address"
+        if error.errno == errno.EADDRINUSE:  # e.g. a reload that changes from all interfaces to one of them
+            remedy += ", or restart the exporter where it is its own port"
+        raise OSError(f"cannot listen on {settings.listen_address}: {reason}; {remedy}") from error
+    return opened
+
+
+async def _open(host: str | None, port: int, opened: list[socket.socket]) -> None:
+    found = await in_a_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+    absent: OSError | None = None
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        try:
+            opened.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+            absent = error
+        else:
+            opened[-1].setblocking(False)
+    if absent and not opened:
+        raise absent
+
+
+class Listener:
+    """Accepts connections and gives each a protocol from the factory. ``tls`` returns the settings in effect."""
+
+    def __init__(
+        self, factory: Callable[[], asyncio.Protocol], tls: Callable[[], ssl.SSLContext | None], limits: Limits
+    ) -> None:
+        self.connections = Connections(limits)
+        self._factory = factory
+        self._tls = tls
+        self._limits = limits
+        self._accepting: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[None]] = set()
+
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections from these sockets only, and close the previous sockets."""
+        for task in self._accepting:
+            task.cancel()
+        self.connections.outdate()
+        self._accepting = [asyncio.create_task(self._accept(each)) for each in sockets]
+        for task, each in zip(self._accepting, sockets, strict=True):
+            # Close it only after the task has ended: the loop must not watch a closed socket.
+            task.add_done_callback(partial(_close, each))
+
+    async def stop(self) -> None:
+        """Stop accepting connections. Open ones stay open."""
+        for task in self._accepting:
+            task.cancel()
+        self.connections.abort_unopened()
+        await asyncio.gather(*self._accepting, *self._opening, return_exceptions=True)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        in_trouble = False
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:  # usually too many open files
+                if not in_trouble:
+                    _logger.error(  # noqa: TRY400 - a traceback says nothing here
+                        "accept_failed", reason=os.strerror(error.errno or 0), remedy="raise the limit of open files"
+                    )
+                in_trouble = True
+                self.connections.make_room()
+                await asyncio.sleep(_RETRY_PAUSE)
+            else:
+                in_trouble = False
+                for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                    accepted.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
+                task = asyncio.create_task(self._open(accepted, self.connections.add(accepted, address[0])))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+                await asyncio.sleep(0)  # let other tasks run between the connections of a long queue
+
+    async def _open(self, accepted: socket.socket, connection: Connection) -> None:
+        tls = self._tls()
+        timeouts = {"ssl_handshake_timeout": self._limits.handshake, "ssl_shutdown_timeout": 1.0} if tls else {}
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                self._factory, accepted, ssl=tls, **timeouts
+            )
+        except OSError:  # no TLS handshake, e.g. from a port scanner
+            connection.abort()
+        else:
+            connection.opened(transport)
+
+
+def _close(listening: socket.socket, _: asyncio.Task[None]) -> None:
+    listening.close()

@@ -12,7 +12,6 @@ from exporter import __version__
 from exporter.cloud.causes import explain
 from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL
 from exporter.metrics.families import DESCRIPTIONS
-from exporter.polling.cycles import Failure
 from exporter.status import OperationStatus, ProjectStatus
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")
@@ -30,6 +29,7 @@ _TITLES = {
     "ListUsers": "Accounts, list of all users",
 }
 
+_SOURCES = {"per_user": "queried user by user", "bulk": "read by scans of all users, and each user is queried in turn"}
 _FINE = ("fine", "working")
 _WAITING = ("waiting", "first cycle running")
 _TROUBLE = ("trouble", "API errors")
@@ -41,25 +41,26 @@ _SHORT = 10.0  # seconds below which tenths are shown
 def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> Iterator[str]:
     """Yield the page in parts, one per project."""
     now = max((status.taken_at for status in statuses), default=0.0)
+    headline = escape(_headline(statuses))
     yield f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(_headline(statuses))} | Workspace exporter</title>
+<title>{headline} | Workspace exporter</title>
 <style>{STYLE}</style>
 </head>
 <body>
 <header>
 <h1>Huawei Cloud Workspace exporter</h1>
-<p class="headline">{escape(_headline(statuses))}</p>
+<p class="headline">{headline}</p>
 <nav aria-label="Links">
 <a href="{escape(telemetry_path)}">Metrics</a>
 <a href="#documentation">Documentation</a>
 <a href="/-/healthy">Health</a>
 <a href="/-/ready">Readiness</a>
 </nav>
-<p>As of <time>{escape(date_and_time(now))}</time>. <a href="/">Refresh</a></p>
+<p>As of <time>{date_and_time(now)}</time>. <a href="/">Refresh</a></p>
 </header>
 <main>
 """
@@ -107,7 +108,7 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
 <h2 id="project-{number}">{escape(status.project)} <span class="state">{words}</span></h2>
 {_failures(status, now)}
 {_numbers(status)}
-<p>{escape(_source(status))}</p>
+<p>Sessions are {_SOURCES[status.source.name]}: {escape(status.source.reason)}.</p>
 <div class="operations">
 {operations}
 </div>
@@ -116,40 +117,31 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
 
 
 def _failures(status: ProjectStatus, now: float) -> str:
-    failures = [failure for operation in status.operations.values() for failure in operation.failures]
-    if not failures:
-        return ""
-    items = "\n".join(_failure(failure, now) for failure in sorted(failures, key=lambda failure: failure.since))
-    return f'<h3>Current API errors</h3>\n<ul class="troubles">\n{items}\n</ul>'
-
-
-def _failure(failure: Failure, now: float) -> str:
-    cause = explain(failure.error)
-    return (
-        f"<li><strong>{escape(failure.error.operation)}</strong>: {escape(cause.what)}, "
-        f"since <time>{escape(date_and_time(failure.since))}</time> ({escape(ago(now - failure.since))})."
-        f"<br>What to do: {escape(cause.remedy)}.</li>"
-    )
+    items = []
+    failures = (failure for operation in status.operations.values() for failure in operation.failures)
+    for failure in sorted(failures, key=lambda failure: failure.since):
+        cause = explain(failure.error)
+        items.append(
+            f"<li><strong>{escape(failure.error.operation)}</strong>: {escape(cause.what)}, "
+            f"since <time>{date_and_time(failure.since)}</time> ({ago(now - failure.since)})."
+            f"<br>What to do: {escape(cause.remedy)}.</li>\n"
+        )
+    return f'<h3>Current API errors</h3>\n<ul class="troubles">\n{"".join(items)}</ul>' if items else ""
 
 
 def _numbers(status: ProjectStatus) -> str:
     counts, states = status.counts, Counter[str]()
     for (state, _, _), count in counts.sessions.items():
         states[state if state in DOCUMENTED_STATES else "other states"] += count
-    numbers: list[tuple[str, int]] = [("users", status.configured)]
+    numbers = {"users": status.configured}
     if status.sessions_known:
-        numbers += [(state, states[state]) for state in DOCUMENTED_STATES]
-        numbers += [("other states", states["other states"])] if states["other states"] else []
-        numbers.append((f"{INIT_FAIL} since exporter start", status.init_failures.total))
+        numbers |= dict.fromkeys(DOCUMENTED_STATES, 0) | states
+        numbers[f"{INIT_FAIL} since exporter start"] = status.init_failures.total
     if status.accounts_known:
-        numbers += [("locked", counts.locked), ("expired", counts.expired), ("disabled", counts.disabled)]
-    numbers += [("unknown to the cloud", counts.missing)] if counts.missing else []
-    return _facts("numbers", ((name, str(number)) for name, number in numbers))
-
-
-def _source(status: ProjectStatus) -> str:
-    how = {"per_user": "queried user by user", "bulk": "read by scans of all users, and each user is queried in turn"}
-    return f"Sessions are {how[status.source.name]}: {status.source.reason}."
+        numbers |= {"locked": counts.locked, "expired": counts.expired, "disabled": counts.disabled}
+    if counts.missing:
+        numbers["unknown to the cloud"] = counts.missing
+    return _facts("numbers", ((name, str(number)) for name, number in numbers.items()))
 
 
 def _operation(ident: str, name: str, operation: OperationStatus, status: ProjectStatus, now: float) -> str:
@@ -179,7 +171,9 @@ def _polling(operation: OperationStatus, status: ProjectStatus, now: float) -> I
     else:
         yield "last cycle", "none yet"
     if status.paused:
-        until = f", until {clock(cycles.next_at)} UTC at the latest" if cycles.next_at and cycles.next_at > now else ""
+        until = ""
+        if cycles.next_at and cycles.next_at > now:
+            until = f", until {datetime.fromtimestamp(cycles.next_at, UTC):%H:%M:%S} UTC at the latest"
         yield "next cycle", f"paused because the cloud rejected the credentials{until}"
     elif cycles.next_at is not None:
         yield "next cycle", f"in {lasting(cycles.next_at - now)}" if cycles.next_at > now else "after the current one"
@@ -193,14 +187,9 @@ def _facts(style: str, facts: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="{style}">{items}</dl>' if style else f"<dl>{items}</dl>"
 
 
-def clock(moment: float) -> str:
-    """Return ``21:03:05`` in UTC for seconds since 1970."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
-
-
 def date_and_time(moment: float) -> str:
     """Return ``2026-01-02 21:03:05 UTC`` for seconds since 1970."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def lasting(seconds: float) -> str:

@@ -1,13 +1,19 @@
 """Serves the application with the TLS, users and headers of the web file, within limits."""
 
 import asyncio
+import base64
+import hashlib
 import logging
+import secrets
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+import bcrypt
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
@@ -15,13 +21,16 @@ from aiohttp.typedefs import Handler
 
 from exporter.config.web_file import WebFile, WebFileError, read_web_file
 from exporter.files import FileVersions
-from exporter.web.connections import Limits
-from exporter.web.listener import Listener
-from exporter.web.passwords import BusyError, Passwords, login
+from exporter.threads import in_a_thread
+from exporter.web.connections import Limits, Listener
 
 _NAME = "workspace-exporter"  # instead of the versions of aiohttp and Python
 _LONGEST_LINE = 8190  # bytes of the request line, and of each header
 _MOST_HEADERS = 64
+_LONGEST_PASSWORD = 72  # bytes that bcrypt compares. Longer passwords are rejected.
+_REMEMBERED = 100  # correct passwords
+_WAITING = 16  # checks, including the running one; each takes at least 50 ms of a core
+_WAITING_OF_ONE = 4  # per client address, to leave room for others
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -43,28 +52,110 @@ class CurrentWebFile:
 
     def look(self) -> WebFile:
         """Return what is in effect. A rejected change is logged once and has no effect."""
-        if self.path and self._versions.changed():
-            self._read_again(self.path)
-        return self.in_force
-
-    def _read_again(self, path: Path) -> None:
+        if not self.path or not self._versions.changed():
+            return self.in_force
         self._versions = FileVersions(*self.in_force.files)  # before reading, so that no change goes unnoticed
         try:
-            self.in_force = read_web_file(path)
+            self.in_force = read_web_file(self.path)
         except WebFileError as error:
             self._versions.add(*error.files)
             mistakes = [f"{mistake.path}: {mistake.reason}".removeprefix(": ") for mistake in error.mistakes]
             _logger.error(  # noqa: TRY400 - a mistake in a file needs no traceback
-                "web_config_refused", file=str(path), mistakes=mistakes, in_force="the last valid version"
+                "web_config_refused", file=str(self.path), mistakes=mistakes, in_force="the last valid version"
             )
         else:
             self._versions.add(*self.in_force.files)
             _logger.info(
                 "web_config_changed",
-                file=str(path),
+                file=str(self.path),
                 tls=self.in_force.tls is not None,
                 basic_auth_users=len(self.in_force.users),
             )
+        return self.in_force
+
+
+class Login(NamedTuple):
+    """The user name and password of a request."""
+
+    name: bytes
+    password: bytes
+
+
+class BusyError(Exception):
+    """Too many passwords are waiting for their check."""
+
+
+def login(authorization: str | None) -> Login | None:
+    """Return the login in an Authorization header, or None if it is not basic auth."""
+    scheme, _, encoded = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, password = base64.b64decode(encoded.strip(" "), validate=True).partition(b":")
+    except ValueError:
+        return None
+    return Login(name, password) if colon else None
+
+
+class Passwords:
+    """Checks one password at a time and remembers the correct ones. Neither response times nor load help with guessing.
+
+    Wrong ones are not remembered, so they cannot push out correct ones. The password of an unknown user is checked
+    against the hash of a known user. The same name always gets the same hash.
+    """
+
+    def __init__(self, check: Callable[[bytes, bytes], bool] = bcrypt.checkpw) -> None:
+        self._check = check
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._key = secrets.token_bytes(32)
+        self._waiting: Counter[str] = Counter()
+        self._one = asyncio.Lock()
+        self._in_trouble = False
+
+    async def admits(self, users: Mapping[bytes, bytes], given: Login, address: str) -> bool:
+        """Return whether the password is correct. ``users`` holds the bcrypt hash of at least one user.
+
+        Raises:
+            BusyError: too many checks are waiting, overall or for this client address.
+        """
+        hashed = users.get(given.name) or list(users.values())[self._digest(given.name)[0] % len(users)]
+        key = self._digest(given.name, hashed, given.password)
+        if given.name in users and key in self._right:
+            self._right.move_to_end(key)
+            return True
+        matches = await self._checked(given.password[:_LONGEST_PASSWORD], hashed, address)
+        if not matches or given.name not in users or len(given.password) > _LONGEST_PASSWORD:
+            return False
+        self._right[key] = None
+        if len(self._right) > _REMEMBERED:
+            self._right.popitem(last=False)
+        return True
+
+    async def _checked(self, password: bytes, hashed: bytes, address: str) -> bool:
+        if self._waiting.total() >= _WAITING or self._waiting[address] >= _WAITING_OF_ONE:
+            raise BusyError
+        self._waiting[address] += 1
+        try:
+            async with self._one:
+                return await in_a_thread(lambda: self._matches(password, hashed))
+        finally:
+            self._waiting[address] -= 1
+            self._waiting += Counter()  # drops zeros
+
+    def _matches(self, password: bytes, hashed: bytes) -> bool:
+        """Check a password with bcrypt, which takes up to half a minute."""
+        try:
+            matches = self._check(password, hashed)
+        except BaseException as error:  # noqa: BLE001 - a panic in bcrypt is not an Exception
+            if not self._in_trouble:
+                _logger.error("password_check_failed", error=type(error).__name__)  # noqa: TRY400 - it may hold secrets
+            self._in_trouble = True
+            return False
+        self._in_trouble = False
+        return matches
+
+    def _digest(self, *parts: bytes) -> bytes:
+        return hashlib.blake2b(repr(parts).encode(), key=self._key).digest()
 
 
 class Server:
@@ -135,6 +226,7 @@ class Server:
 
     async def _finish(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers[hdrs.SERVER] = _NAME
+        response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.update(self.web_file.in_force.headers)
         transport = request.transport
         if transport and (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dashboards import colours
 from dashboards.panels import About, columns, lines, listing, number, transformation
 from dashboards.queries import gauge, now, over_time, rows
-from exporter.metrics.family import PREFIX
+from exporter.metrics.exposition import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from exporter.metrics.exposition import PREFIX
 from exporter.metrics.families import DESCRIPTIONS
-from exporter.metrics.family import PREFIX
 
 MINIMUM_STEP = "1m"
 """Scrapes further apart than this are too rare; Grafana makes ``$__rate_interval`` four times as long."""

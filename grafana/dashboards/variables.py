@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from exporter.metrics.family import PREFIX
+from exporter.metrics.exposition import PREFIX
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """Every query asks the chosen data source."""

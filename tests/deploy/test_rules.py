@@ -23,8 +23,8 @@ from support.deployment import (
 from support.readme import with_tables
 
 import exporter
+from exporter.metrics.exposition import PREFIX
 from exporter.metrics.families import DESCRIPTIONS, LATENCY
-from exporter.metrics.family import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,9 @@ from urllib.parse import urlsplit
 from prometheus_client.registry import CollectorRegistry
 
 from exporter import config
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.family import Description
+from exporter.metrics.exposition import Description, Exposition
 from exporter.web.application import application
-from exporter.web.connections import Limits
-from exporter.web.listener import listening_sockets
+from exporter.web.connections import Limits, listening_sockets
 from exporter.web.server import CurrentWebFile, Server
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from support.web_clients import ask, basic, client, until, web_server
 from support.web_files import PASSWORD, hashed, write
 
 from exporter import config, logs
-from exporter.web import passwords, server
-from exporter.web.passwords import BusyError, Login, Passwords, login
+from exporter.web import server
+from exporter.web.server import BusyError, Login, Passwords, login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,7 @@ async def test_nothing_of_an_authorization_header_is_logged(
         given = [basic("anna", secret), f"Basic {secret}", secret, f"Basic {secret}\0", RIGHT]
         for each in given:
             await ask(served, authorization=each)
-        monkeypatch.setattr(passwords, "in_a_thread", lambda _: 1 // 0)
+        monkeypatch.setattr(server, "in_a_thread", lambda _: 1 // 0)
         assert (await ask(served, authorization=given[0])).status == 500
     told = "".join(capfd.readouterr())
     assert "ZeroDivisionError" in told

@@ -20,8 +20,7 @@ from support.web_files import certificate, write
 
 from exporter import config
 from exporter.metrics.exposition import TEXT
-from exporter.web.connections import Connections, Limits
-from exporter.web.listener import Listener, listening_sockets
+from exporter.web.connections import Connections, Limits, Listener, listening_sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -12,7 +12,7 @@ from support.web_clients import ask, client, until, web_server
 from support.web_files import certificate, write
 
 from exporter import config
-from exporter.web.listener import listening_sockets
+from exporter.web.connections import listening_sockets
 from exporter.web.server import CurrentWebFile
 
 if TYPE_CHECKING:
