@@ -53,24 +53,35 @@ _BY_STATUS = {
 
 def explain(error: CloudError) -> Cause:
     """Return the cause of an error."""
+    seen = f"({facts(error)})"
     match error:
         case Forbidden():
-            return _missing_permission(error)
+            action = IAM_ACTIONS.get(error.operation, error.operation)
+            cause = Cause(f"{action} is missing {seen}", _REMEDY_POLICY)
+            if error.error_code is None or error.error_code.startswith(GATEWAY_CODES):
+                what = f"{action} is not allowed, or these credentials are for another project {seen}"
+                cause = Cause(what, f"check project_id and region; if they are right, {_REMEDY_POLICY}")
         case Refused():
-            cause = cause_of_status(error.status or 0)
-            return Cause(f"{cause.what} ({facts(error)})", cause.remedy)
+            what, remedy = cause_of_status(error.status or 0)
+            cause = Cause(f"{what} {seen}", remedy)
         case InvalidResponse() if error.error_code:
-            return Cause(
-                f"the cloud returns an error with a success status ({facts(error)})",
-                "look up the code in the Workspace reference; Huawei's support needs the request_id",
-            )
+            remedy = "look up the code in the Workspace reference; Huawei's support needs the request_id"
+            cause = Cause(f"the cloud returns an error with a success status {seen}", remedy)
         case InvalidResponse():
-            what = f"the answer does not match the cloud's API ({facts(error)})"
-            return Cause(what, "check endpoints, and any proxy or portal in between")
+            remedy = "check endpoints, and any proxy or portal in between"
+            cause = Cause(f"the answer does not match the cloud's API {seen}", remedy)
+        case Unreachable(outcome="timeout"):
+            remedy = "try again; if it persists, raise poll.timeout, or check the network and the proxy"
+            cause = Cause("no complete answer within poll.timeout", remedy)
+        case Unreachable(outcome="tls_error"):
+            remedy = "name your own certificate authorities in http.ca_file; doctor shows the certificate"
+            cause = Cause(f"the TLS connection failed {seen}", remedy)
         case Unreachable():
-            return _no_answer(error)
+            remedy = "check endpoints, firewall and proxy; doctor shows which step fails"
+            cause = Cause(f"the connection failed {seen}", remedy)
         case _:
-            return Cause(f"no request was sent ({facts(error)})", "see Credentials in the README")
+            cause = Cause(f"no request was sent {seen}", "see Credentials in the README")
+    return cause
 
 
 def cause_of_status(status: int) -> Cause:
@@ -87,24 +98,3 @@ def facts(error: CloudError) -> str:
     code = error.error_code if error.error_code != error.outcome else None  # IAM's codes are its statuses
     request_id = error.request_id and f"request_id {error.request_id}"
     return ", ".join(filter(None, [" ".join(filter(None, [error.outcome, code])), error.detail, request_id]))
-
-
-def _missing_permission(error: Forbidden) -> Cause:
-    action = IAM_ACTIONS.get(error.operation, error.operation)
-    if error.error_code is None or error.error_code.startswith(GATEWAY_CODES):
-        what = f"{action} is not allowed, or these credentials are for another project ({facts(error)})"
-        return Cause(what, f"check project_id and region; if they are right, {_REMEDY_POLICY}")
-    return Cause(f"{action} is missing ({facts(error)})", _REMEDY_POLICY)
-
-
-def _no_answer(error: Unreachable) -> Cause:
-    match error.outcome:
-        case "timeout":
-            what = "no complete answer within poll.timeout"
-            return Cause(what, "try again; if it persists, raise poll.timeout, or check the network and the proxy")
-        case "tls_error":
-            what = f"the TLS connection failed ({facts(error)})"
-            return Cause(what, "name your own certificate authorities in http.ca_file; doctor shows the certificate")
-        case _:
-            what = f"the connection failed ({facts(error)})"
-            return Cause(what, "check endpoints, firewall and proxy; doctor shows which step fails")

@@ -67,29 +67,22 @@ class Client:
 
     async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
         """Return the sessions of one user."""
-        request = self._request(
-            LIST_SESSION_BY_USER_NAME,
-            self.endpoints.sessions,
-            f"/v1/{self._project_id}/session/user-session-info",
-            [("user_name", user_name)],
-        )
-        answer = await self._query(request, session_list)
+        path, query = f"/v1/{self._project_id}/session/user-session-info", f"user_name={encoded(user_name)}"
+        answer = await self._get(LIST_SESSION_BY_USER_NAME, self.endpoints.sessions, path, query, session_list)
         self._transport.telemetry.texts_cut += answer.cut
         return answer.sessions
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         """Return the flags of one account."""
-        request = self._request(
-            LIST_USER_DETAIL, self.endpoints.users, f"/v2/{self._project_id}/users/{encoded(user_id)}", []
-        )
-        return await self._query(request, user_detail)
+        path = f"/v2/{self._project_id}/users/{encoded(user_id)}"
+        return await self._get(LIST_USER_DETAIL, self.endpoints.users, path, "", user_detail)
 
     async def list_users(self, user_names: Sequence[str], offset: int, limit: int = PAGE_SIZE) -> UserPage:
         """Return a page of users from ``offset`` on: those with these names, and perhaps others; or all users."""
         names = [("user_names", ",".join(user_names))] if user_names else []
         parameters = [*names, ("limit", str(limit)), ("offset", str(offset))]
-        request = self._request(LIST_USERS, self.endpoints.users, f"/v2/{self._project_id}/users", parameters)
-        return await self._query(request, user_page)
+        path, query = f"/v2/{self._project_id}/users", query_string(parameters)
+        return await self._get(LIST_USERS, self.endpoints.users, path, query, user_page)
 
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
         """Return a page of the sessions in these states that started within a span, in seconds since 1970."""
@@ -100,17 +93,13 @@ class Client:
             ("query_end_time", _query_time(end)),
             ("session_state", ",".join(session_states)),
         ]
-        path = f"/v1/{self._project_id}/session/list-sessions"
-        answer = await self._query(
-            self._request(LIST_SESSIONS, self.endpoints.sessions, path, parameters), session_page
-        )
+        path, query = f"/v1/{self._project_id}/session/list-sessions", query_string(parameters)
+        answer = await self._get(LIST_SESSIONS, self.endpoints.sessions, path, query, session_page)
         self._transport.telemetry.texts_cut += answer.cut
         return answer
 
-    def _request(self, operation: str, endpoint: str, path: str, parameters: list[tuple[str, str]]) -> Request:
-        return Request(operation, "GET", endpoint, path, query_string(parameters), self._headers)
-
-    async def _query(self, request: Request, decode: Callable[[bytes], T]) -> T:
+    async def _get(self, operation: str, endpoint: str, path: str, query: str, decode: Callable[[bytes], T]) -> T:
+        request = Request(operation, "GET", endpoint, path, query, self._headers)
         auth = await self._credentials.current()
         signed = msgspec.structs.replace(request, headers=auth.headers(request, self._transport.now()))
         try:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -85,13 +85,6 @@ class TemporaryCredentials:
     expires_at: float
 
 
-class _Moment(NamedTuple):
-    """A future time by two clocks: one stands still while the machine sleeps, the other may be set back."""
-
-    monotonic: float
-    wall: float
-
-
 class RenewedCredentials:
     """Temporary credentials, renewed ahead of their end and after a 401.
 
@@ -113,7 +106,8 @@ class RenewedCredentials:
         self._lockout = lockout
         self._secret = secret
         self._present: TemporaryCredentials | None = None
-        self._renew_at = _Moment(0.0, 0.0)
+        # by two clocks: one stands still while the machine sleeps, the other may be set back
+        self._renew_at = (0.0, 0.0)
         self._renewing = asyncio.Lock()
         self._failures = 0
         self._failure: CloudError | None = None
@@ -136,7 +130,7 @@ class RenewedCredentials:
         if present is None:
             return await self.renewed(None)
         being_renewed = self._renewing.locked() and self._now() < present.expires_at
-        if being_renewed or not self._reached(self._renew_at):
+        if being_renewed or not self._renewal_due():
             return present.auth
         left = present.expires_at - self._now()
         if left > 0 and self._lockout.closed:
@@ -149,8 +143,10 @@ class RenewedCredentials:
                 raise
             if isinstance(error, Unauthorized):
                 self._lockout.note_rejection()
-            self._renew_at = self._in(min(RETRY_AHEAD, left))
-            self._log_failure(error, left)
+            self._renew_in(min(RETRY_AHEAD, left))
+            if (kind := (error.operation, error.outcome)) not in self._logged:
+                self._logged.add(kind)
+                self._log.warning("renewal_failing", **error.facts(), expires_in_seconds=round(left))
             return present.auth
 
     async def renewed(self, rejected: Auth | None) -> Auth:
@@ -171,20 +167,15 @@ class RenewedCredentials:
             self._failure = error.bare()
             raise
         life = obtained.expires_at - self._now()
-        self._renew_at = self._in(max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE))
+        self._renew_in(max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE))
         for operation in {operation for operation, _ in self._logged}:
             self._log.info("renewal_recovered", operation=operation)
         self._logged.clear()
         return obtained
 
-    def _log_failure(self, error: CloudError, left: float) -> None:
-        kind = (error.operation, error.outcome)
-        if kind not in self._logged:
-            self._logged.add(kind)
-            self._log.warning("renewal_failing", **error.facts(), expires_in_seconds=round(left))
+    def _renew_in(self, seconds: float) -> None:
+        self._renew_at = asyncio.get_running_loop().time() + seconds, self._now() + seconds
 
-    def _in(self, seconds: float) -> _Moment:
-        return _Moment(asyncio.get_running_loop().time() + seconds, self._now() + seconds)
-
-    def _reached(self, moment: _Moment) -> bool:
-        return asyncio.get_running_loop().time() >= moment.monotonic or self._now() >= moment.wall
+    def _renewal_due(self) -> bool:
+        monotonic, wall = self._renew_at
+        return asyncio.get_running_loop().time() >= monotonic or self._now() >= wall

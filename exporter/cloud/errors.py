@@ -93,8 +93,8 @@ class Refused(CloudError):
 
     @property
     def passing(self) -> bool:
-        """Whether the error is the server's: errors of the request do not pass."""
-        return self.status is not None and self.status >= SERVER_ERRORS
+        """Whether the error is the server's, or a quota is used up, which is restored within a minute."""
+        return isinstance(self, Throttled) or (self.status or 0) >= SERVER_ERRORS
 
 
 class Unauthorized(Refused):
@@ -116,11 +116,6 @@ class Throttled(Refused):
     """429: the operation's quota is used up."""
 
     quota: float | None = None  # the allowed requests per minute, if the cloud named them
-
-    @property
-    def passing(self) -> bool:
-        """True, because the quota is restored within a minute."""
-        return True
 
 
 SERVER_ERRORS = 500  # from this HTTP status on, the error is on the server's side

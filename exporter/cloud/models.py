@@ -139,19 +139,6 @@ class UserPage(NamedTuple):
     total_count: int | None = None  # number of users on all pages; None if unknown
 
 
-class SecurityKey(msgspec.Struct, frozen=True):
-    """Temporary keys of an ECS, from its metadata service."""
-
-    access: str
-    secret: str
-    securitytoken: str
-    expires_at: str
-
-    def __repr__(self) -> str:
-        """Show no secrets."""
-        return f"SecurityKey(expires_at={self.expires_at!r})"
-
-
 E = TypeVar("E", bound=msgspec.Struct)
 B = TypeVar("B", bound=Body)
 
@@ -172,18 +159,6 @@ class _UserPage(Body, Generic[E], frozen=True):
 
 class _UserDetailAnswer(Body, Generic[E], frozen=True):
     user_detail: E | None = None
-
-
-class _SecurityKeyAnswer(Body, frozen=True):
-    credential: SecurityKey | None = None
-
-
-class _TokenFields(msgspec.Struct, frozen=True):
-    expires_at: str
-
-
-class _TokenAnswer(Body, frozen=True):
-    token: _TokenFields | None = None
 
 
 def session_list(body: bytes) -> SessionList:
@@ -213,16 +188,6 @@ def user_page(body: bytes) -> UserPage:
     """Decode a page of ListUsers."""
     page = _user_page(body)
     return UserPage(_typed(User, present(page.users, body), MAX_USERS), _total(page.total_count))
-
-
-def security_key(body: bytes) -> SecurityKey:
-    """Decode temporary keys of the metadata service."""
-    return present(_security_key(body).credential, body)
-
-
-def token_expiry(body: bytes) -> str:
-    """Decode the expiry of a token of KeystoneCreateUserTokenByPassword."""
-    return present(_token(body).token, body).expires_at
 
 
 def _kept(sessions: Sequence[AppSession]) -> SessionList:
@@ -306,5 +271,3 @@ _session_list = _lenient(_SessionList, AppSession)
 _session_page = _lenient(_SessionPage, AppSession)
 _user_page = _lenient(_UserPage, User)
 _user_detail = _lenient(_UserDetailAnswer, UserDetail)
-_security_key = decoder(_SecurityKeyAnswer)
-_token = decoder(_TokenAnswer)

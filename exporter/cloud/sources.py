@@ -9,10 +9,9 @@ from pathlib import Path
 import msgspec
 
 from exporter.cloud.auth import AccessKey, Token
-from exporter.cloud.bodies import ErrorBody
+from exporter.cloud.bodies import Body, ErrorBody, decoder, present
 from exporter.cloud.credentials import TemporaryCredentials
 from exporter.cloud.errors import CloudError, NoCredentials
-from exporter.cloud.models import security_key, token_expiry
 from exporter.cloud.transport import Answer, Request, Transport
 from exporter.files import ChangingFile
 
@@ -21,6 +20,29 @@ IAM_OPERATION = "KeystoneCreateUserTokenByPassword"
 
 _TOKEN_HEADER = "X-Metadata-Token"  # noqa: S105 - a header's name
 _TOKEN_SECONDS = 60  # a token serves the one request that follows it
+
+
+class _SecurityKey(msgspec.Struct):
+    access: str
+    secret: str
+    securitytoken: str
+    expires_at: str
+
+
+class _SecurityKeyAnswer(Body, frozen=True):
+    credential: _SecurityKey | None = None
+
+
+class _TokenFields(msgspec.Struct):
+    expires_at: str
+
+
+class _TokenAnswer(Body, frozen=True):
+    token: _TokenFields | None = None
+
+
+_decode_keys = decoder(_SecurityKeyAnswer)
+_decode_token = decoder(_TokenAnswer)
 
 
 @dataclass(frozen=True)
@@ -40,34 +62,22 @@ def first_link(environ: Mapping[str, str]) -> Link | None:
         OSError: the credentials file cannot be read.
     """
     if environ.get("HUAWEICLOUD_SDK_AK") and environ.get("HUAWEICLOUD_SDK_SK"):
-        key = _environment_key(environ)
+        key = AccessKey(
+            environ["HUAWEICLOUD_SDK_AK"],
+            environ["HUAWEICLOUD_SDK_SK"],
+            environ.get("HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+        )
         return Link("environment", lambda: key, environ.get("HUAWEICLOUD_SDK_PROJECT_ID"))
-    path = _credentials_file(environ)
+    named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
+    path = Path(named) if named else Path(environ.get("HOME", "~")).expanduser() / ".huaweicloud" / "credentials"
     if not path.exists():
         return None
     file = ChangingFile(path)
-
-    def read() -> AccessKey:
-        return _profile_key(_profile(file, path), path)
-
-    read()  # raises at once what is wrong
-    return Link(str(path), read, _profile(file, path).get("project_id"))
+    _, project_id = _profile(file, path)  # raises at once what is wrong
+    return Link(str(path), lambda: _profile(file, path)[0], project_id)
 
 
-def _environment_key(environ: Mapping[str, str]) -> AccessKey:
-    return AccessKey(
-        environ["HUAWEICLOUD_SDK_AK"],
-        environ["HUAWEICLOUD_SDK_SK"],
-        environ.get("HUAWEICLOUD_SDK_SECURITY_TOKEN"),
-    )
-
-
-def _credentials_file(environ: Mapping[str, str]) -> Path:
-    named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
-    return Path(named) if named else Path(environ.get("HOME", "~")).expanduser() / ".huaweicloud" / "credentials"
-
-
-def _profile(file: ChangingFile, path: Path) -> Mapping[str, str]:
+def _profile(file: ChangingFile, path: Path) -> tuple[AccessKey, str | None]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(file.read())
@@ -76,13 +86,10 @@ def _profile(file: ChangingFile, path: Path) -> Mapping[str, str]:
         raise ValueError(f"{path} is not an ini file: {type(error).__name__}") from None
     if not parser.has_section("basic"):
         raise ValueError(f"{path} has no section [basic]")
-    return parser["basic"]
-
-
-def _profile_key(profile: Mapping[str, str], path: Path) -> AccessKey:
+    profile = parser["basic"]
     if not (profile.get("ak") and profile.get("sk")):
         raise ValueError(f"{path} lacks ak or sk in its section [basic]")
-    return AccessKey(profile["ak"], profile["sk"], profile.get("security_token"))
+    return AccessKey(profile["ak"], profile["sk"], profile.get("security_token")), profile.get("project_id")
 
 
 async def keys_from_metadata(endpoint: str, transport: Transport) -> TemporaryCredentials:
@@ -93,7 +100,8 @@ async def keys_from_metadata(endpoint: str, transport: Transport) -> TemporaryCr
     """
     try:
         headers = await _token_header(endpoint, transport)
-        return await transport.send(_metadata_request("GET", "/openstack/latest/securitykey", endpoint, headers), _keys)
+        path = "/openstack/latest/securitykey"
+        return await transport.send(Request(METADATA_OPERATION, "GET", endpoint, path, headers=headers), _keys)
     except CloudError as error:
         detail = f"auth is not set, the SDK's environment and file have no keys, and no ECS offers any ({error})"
         raise NoCredentials(error.operation, "no_credentials", detail=detail) from error
@@ -101,15 +109,12 @@ async def keys_from_metadata(endpoint: str, transport: Transport) -> TemporaryCr
 
 async def _token_header(endpoint: str, transport: Transport) -> dict[str, str]:
     ttl = {f"{_TOKEN_HEADER}-Ttl-Seconds": str(_TOKEN_SECONDS)}
+    request = Request(METADATA_OPERATION, "PUT", endpoint, "/meta-data/latest/api/token", headers=ttl)
     try:
-        token = await transport.send(_metadata_request("PUT", "/meta-data/latest/api/token", endpoint, ttl), _token)
+        token = await transport.send(request, _token)
     except CloudError:  # older ECS know only the request without a token
         return {}
     return {_TOKEN_HEADER: token}
-
-
-def _metadata_request(method: str, path: str, endpoint: str, headers: Mapping[str, str]) -> Request:
-    return Request(METADATA_OPERATION, method, endpoint, path, headers=headers)
 
 
 def _token(answer: Answer) -> str:
@@ -120,7 +125,7 @@ def _token(answer: Answer) -> str:
 
 
 def _keys(answer: Answer) -> TemporaryCredentials:
-    key = security_key(answer.body)
+    key = present(_decode_keys(answer.body).credential, answer.body)
     return TemporaryCredentials(AccessKey(key.access, key.secret, key.securitytoken), seconds(key.expires_at))
 
 
@@ -136,35 +141,24 @@ class IamUser:
 
     async def token(self, transport: Transport) -> TemporaryCredentials:
         """Request a new token. Raises CloudError."""
-        request = Request(
-            operation=IAM_OPERATION,
-            method="POST",
-            endpoint=self.endpoint,
-            path="/v3/auth/tokens",
-            headers={"Content-Type": "application/json"},
-            body=msgspec.json.encode(self._body()),
-        )
-        return await transport.send(request, _token_of_iam)
-
-    def _body(self) -> dict[str, object]:
         try:
             password = self.password()
         except (OSError, ValueError) as error:
             raise NoCredentials(IAM_OPERATION, "unreadable", detail=str(error)) from error
         user = {"name": self.username, "password": password, "domain": {"name": self.domain}}
-        return {
-            "auth": {
-                "identity": {"methods": ["password"], "password": {"user": user}},
-                "scope": {"project": {"id": self.project_id}},
-            }
-        }
+        identity = {"methods": ["password"], "password": {"user": user}}
+        body = msgspec.json.encode({"auth": {"identity": identity, "scope": {"project": {"id": self.project_id}}}})
+        headers = {"Content-Type": "application/json"}
+        request = Request(IAM_OPERATION, "POST", self.endpoint, "/v3/auth/tokens", headers=headers, body=body)
+        return await transport.send(request, _token_of_iam)
 
 
 def _token_of_iam(answer: Answer) -> TemporaryCredentials:
     token = answer.headers.get("X-Subject-Token")
     if not token:
         raise ErrorBody(None)
-    return TemporaryCredentials(Token(token), seconds(token_expiry(answer.body)))
+    expiry = present(_decode_token(answer.body).token, answer.body).expires_at
+    return TemporaryCredentials(Token(token), seconds(expiry))
 
 
 def seconds(timestamp: str) -> float:

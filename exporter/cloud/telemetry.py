@@ -25,12 +25,10 @@ class Latencies:
 class Telemetry:
     """All HTTP requests of one project since the start."""
 
-    attempts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By operation and outcome, as in ``CloudError.outcome``."""
+    attempts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by operation and outcome
     latencies: dict[str, Latencies] = field(default_factory=dict)  # by operation, for requests with a complete answer
     texts_cut: int = 0  # texts of sessions that were cut to `MAX_CHARACTERS`
-    clock_skew: float | None = None
-    """``Date`` of the last answer minus the exporter's clock, in seconds; None before the first."""
+    clock_skew: float | None = None  # cloud minus exporter clock, in seconds; None before the first answer
 
     def attempted(self, operation: str, outcome: str) -> None:
         """Count one request."""

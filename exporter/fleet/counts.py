@@ -23,8 +23,7 @@ class Counts:
     locked: int = 0
     expired: int = 0
     disabled: int = 0
-    sessions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Sessions by session_state, client_version and agent_version."""
+    sessions: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # by state and the two versions
 
     @property
     def sessions_known(self) -> bool:

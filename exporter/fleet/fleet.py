@@ -45,8 +45,7 @@ class Fleet(Roster):
         self._oldest_asked = self._oldest_account = math.inf
         """No answer is older; for sessions, nor is any scan that left a session OUTSIDE."""
         self._priority: dict[Member, None] = {}
-        self._in_flight: dict[Member, None] = {}
-        """Users taken from the priority queue that have not been answered since."""
+        self._in_flight: dict[Member, None] = {}  # taken from the priority queue and not answered since
         for _ in self.update(users):
             pass
 

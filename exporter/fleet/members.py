@@ -77,8 +77,7 @@ class SessionRecord(msgspec.Struct, eq=False, gc=False):
     scanned_at: float | None = None
     """When a scan last listed it; when OUTSIDE, the start of the scan that no longer did."""
     scan: Scan = Scan.SILENT
-    state_since: float | None = None
-    """When the session was first seen in its current state; None if that was at the first look."""
+    state_since: float | None = None  # since when it is in its state; None if since the first look
     failure: Failure = Failure.NONE
 
 

@@ -81,8 +81,7 @@ class Roster:
         self._counts = Counts()
         self._names = [Names()]  # more than one only during an update, which moves the users to a new one
         self._joined: Counter[float] = Counter()  # members by joined_after
-        self._last_page = self._last_scan = -math.inf
-        """When the last page of any listing arrived; when the last complete scan began."""
+        self._last_page = self._last_scan = -math.inf  # when the last page arrived; when the last whole scan began
 
     def update(self, users: Iterable[tuple[str, str | None]]) -> Iterator[None]:
         """Make these the watched users, in this order. Only one update at a time.

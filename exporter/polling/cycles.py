@@ -43,8 +43,7 @@ class Cycles:
     current: Cycle | None = None
     last: Cycle | None = None  # the last finished one
     last_duration: float | None = None
-    last_pass: float = 0.0
-    """Seconds that the last cycle with an answer took without its pauses for throttling and retries."""
+    last_pass: float = 0.0  # seconds that the last cycle with an answer took, without its pauses
     last_ended: float | None = None  # wall time
     last_success: float | None = None  # wall time at which a cycle last ended without a failed request
     next_at: float | None = None  # wall time at which the next cycle begins

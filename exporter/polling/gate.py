@@ -42,8 +42,7 @@ class KeyGate:
         self.resume_at = 0.0
         self._rejected_at: deque[float] = deque(maxlen=MOST_REJECTED)
         self._probes: dict[object, tuple[Access, float]] = {}  # probe requests in flight, by lane, with their start
-        self._waiting: dict[object, tuple[object, Access]] = {}
-        """Lanes that wait to send a probe request, in the order of their arrival."""
+        self._waiting: dict[object, tuple[object, Access]] = {}  # lanes that wait to probe, in order
         self._change = asyncio.Event()
 
     @property

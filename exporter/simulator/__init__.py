@@ -3,7 +3,6 @@
 It shares no code with the client, so that a mistake in one does not hide the same mistake in the other.
 """
 
-from exporter.simulator.faults import Fault, Latency, parse_faults
 from exporter.simulator.identity import (
     DEMO_ACCESS_KEY,
     DEMO_DOMAIN,
@@ -16,7 +15,7 @@ from exporter.simulator.identity import (
 )
 from exporter.simulator.population import StaticPopulation
 from exporter.simulator.schema import Request, Response, SessionInfo, SessionState, UserDetail
-from exporter.simulator.server import Calls, Simulator, SimulatorOptions
+from exporter.simulator.server import Calls, Fault, Latency, Simulator, SimulatorOptions, parse_faults
 from exporter.simulator.simulation import PERSONAL_MARKS, Script
 
 __all__ = [

@@ -11,9 +11,8 @@ from contextlib import AsyncExitStack
 from textwrap import fill, indent
 
 from exporter.config import parse_duration
-from exporter.simulator.faults import Latency, parse_faults, parse_ratio
 from exporter.simulator.identity import DEMO_REGION
-from exporter.simulator.server import Simulator, SimulatorOptions, authority
+from exporter.simulator.server import Latency, Simulator, SimulatorOptions, authority, parse_faults, parse_ratio
 from exporter.simulator.simulation import Script
 
 MOST_NAMES_SHOWN = 200

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from exporter.simulator.schema import SessionInfo, UserDetail, session_time
 from exporter.simulator.sessions import PlannedSession, Worker, session_info, sessions_of_day
 from exporter.simulator.simulation import (
@@ -94,11 +96,10 @@ class StaticPopulation:
 
     def entries(self, now: float) -> Sequence[Entry]:
         """Return all sessions."""
-
-        def entry(each: SessionInfo) -> Entry:
-            return Entry(each.start_time or "", each.id or "", each.session_state or "", lambda: each)
-
-        return [entry(session) for session in all_sessions(self, now)]
+        return [
+            Entry(each.start_time or "", each.id or "", each.session_state or "", partial(replace, each))
+            for each in all_sessions(self, now)
+        ]
 
 
 class GeneratedPopulation:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -105,10 +104,6 @@ def session_time(seconds: float) -> str:
     return utc(seconds, "%Y-%m-%d %H:%M:%S")
 
 
-Delivery = Literal["whole", "hang", "reset"]
-"""How the server delivers a response: whole, not at all, or half of the body and then a TCP reset."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request as received: target and headers are the client's own bytes, not encoded again."""
@@ -141,7 +136,7 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
     delay: float = 0.0
-    delivery: Delivery = "whole"
+    delivery: str = "whole"  # or hang (nothing is sent), or reset (half of the body, then a TCP reset)
 
 
 def json_response(payload: object, status: int = HTTPStatus.OK, **headers: str) -> Response:

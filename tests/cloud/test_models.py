@@ -13,9 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.promises import Promise
 
-from exporter.cloud import bodies, models
+from exporter.cloud import bodies, models, sources
+from exporter.cloud.auth import AccessKey
 from exporter.cloud.bodies import ErrorBody
+from exporter.cloud.credentials import TemporaryCredentials
 from exporter.cloud.models import Session, User, UserDetail
+from exporter.cloud.transport import Answer
 from exporter.simulator import PERSONAL_MARKS, Simulator
 
 if TYPE_CHECKING:
@@ -23,13 +26,22 @@ if TYPE_CHECKING:
 
 ANSWERS = Path(__file__).with_name("answers")
 
+
+def security_key(raw: bytes) -> TemporaryCredentials:
+    return sources._keys(Answer(200, {}, raw))  # noqa: SLF001 - the whole decoding of the metadata service's answer
+
+
+def token_expiry(raw: bytes) -> str:
+    return bodies.present(sources._decode_token(raw).token, raw).expires_at  # noqa: SLF001 - that of IAM's answer
+
+
 DECODERS: dict[str, Callable[[bytes], object]] = {
     "sessions": models.session_list,
     "user_detail": models.user_detail,
     "session_page": models.session_page,
     "user_page": models.user_page,
-    "security_key": models.security_key,
-    "token_expiry": models.token_expiry,
+    "security_key": security_key,
+    "token_expiry": token_expiry,
 }
 every_decoder = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS.keys())
 
@@ -116,14 +128,14 @@ def test_a_page_of_users() -> None:
 def test_temporary_keys() -> None:
     """The metadata service's answer, whole."""
     credential = {"access": "A", "secret": "S", "securitytoken": "T", "expires_at": "2026-01-01T00:00:00.000000Z"}
-    key = models.security_key(body({"credential": credential}))
-    assert (key.access, key.secret, key.securitytoken, key.expires_at) == tuple(credential.values())
+    key = security_key(body({"credential": credential}))
+    assert key == TemporaryCredentials(AccessKey("A", "S", "T"), 1_767_225_600.0)
 
 
 def test_the_end_of_a_token() -> None:
     """Of IAM's long answer only the token's end is read."""
     raw = body({"token": {"expires_at": "2026-01-01T00:00:00.000000Z", "roles": [{"name": "x"}], "user": {}}})
-    assert models.token_expiry(raw) == "2026-01-01T00:00:00.000000Z"
+    assert token_expiry(raw) == "2026-01-01T00:00:00.000000Z"
 
 
 @pytest.mark.parametrize("session", [{}, dict.fromkeys(Session.__struct_fields__)], ids=["absent", "null"])
@@ -399,7 +411,7 @@ def test_half_a_key_is_none(missing: str) -> None:
     whole = {"access": "A", "secret": "S", "securitytoken": "T", "expires_at": "E"}
     for credential in ({name: whole[name] for name in whole if name != missing}, {**whole, missing: None}):
         with pytest.raises(msgspec.ValidationError):
-            models.security_key(body({"credential": credential}))
+            security_key(body({"credential": credential}))
 
 
 @pytest.mark.bad_input
@@ -479,8 +491,8 @@ def test_simulated_personal_data_is_not_read() -> None:
 
 def test_temporary_keys_are_not_shown() -> None:
     """The keys of the metadata service do not appear in a repr."""
-    credential = {"access": "A", "secret": "hush-1", "securitytoken": "hush-2", "expires_at": "E"}
-    assert "hush" not in repr(models.security_key(body({"credential": credential})))
+    credential = {"access": "A", "secret": "hush-1", "securitytoken": "hush-2", "expires_at": "2026-01-01T00:00:00Z"}
+    assert "hush" not in repr(security_key(body({"credential": credential})))
 
 
 @pytest.mark.parametrize(
