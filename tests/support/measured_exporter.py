@@ -8,11 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-import stamina
-
 from exporter.app import exporting
 from exporter.config import Layer, Log, build
 from exporter.logs import configure
+from exporter.polling import lane
 
 TICK = 0.002
 
@@ -45,7 +44,7 @@ def forget_peak() -> None:
 
 async def main(settings: str) -> None:
     configure(Log())
-    stamina.set_testing(True, attempts=2)  # no pauses before retries
+    lane.ATTEMPTS, lane._FIRST_RETRY_PAUSE, lane._JITTER = 2, 0.0, 0.0  # noqa: SLF001 - no pauses before retries
     dog = Watchdog()
     loop = asyncio.get_running_loop()
     async with exporting(build(Layer("test", json.loads(settings)))) as at_work:
