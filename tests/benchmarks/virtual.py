@@ -14,6 +14,7 @@ from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config, runner
 from exporter.cloud import connect
+from exporter.cloud.bodies import ByteBudget
 from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Answer, Transport
 from exporter.metrics.exposition import TEXT
@@ -123,6 +124,7 @@ class _InProcess(Transport):
         self.telemetry = Telemetry()
         self.now = wall_clock
         self._simulator = simulator
+        self._budget = ByteBudget()
 
     async def close(self) -> None:
         """Nothing is open."""
