@@ -160,7 +160,7 @@ class TlsServer(Section):
     cipher_suites: Annotated[tuple[Suite, ...], Field(strict=False), AfterValidator(_of_these_versions)] = ()
     prefer_server_cipher_suites: bool = True
     curve_preferences: Annotated[
-        tuple[Curve, ...], Field(strict=False), require(lambda curves: len(curves) < 2, _ONE_CURVE)  # noqa: PLR2004
+        tuple[Curve, ...], Field(strict=False), require(lambda curves: len(curves) < 2, _ONE_CURVE)  # noqa: PLR2004 - one
     ] = ()
 
 

@@ -77,7 +77,7 @@ class _Pool:
 
 
 def credentials_key(auth: Auth) -> object:
-    """Return what is equal for equal credentials, as far as their files can be read."""
+    """Return what is equal for equal credentials, if their files can be read."""
     try:
         return lockout_key(auth)
     except (OSError, ValueError):  # a finding about credentials says so

@@ -19,7 +19,7 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Cycle:
     """One cycle, running or finished."""
 
-    total: int  # users to poll or entries to read, as far as known
+    total: int  # users to poll or entries to read; grows as they become known
     started: float  # wall time
     entries: str = "users"  # what is polled or read
     answered: int = 0  # users with an answer, even if it says that the user is unknown; or entries read

@@ -14,6 +14,7 @@ from exporter.fleet import Fleet
 from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.lane import Lane
 from exporter.polling.pace import monotonic
+from exporter.polling.source import cycle_seconds
 
 _RECHECK = 5.0  # seconds
 STALE_CYCLES = 3  # an answer counts for this many cycles, unless the configuration says how long
@@ -77,7 +78,7 @@ class CycleLoop(ABC):
     @property
     def interval(self) -> float:
         """Seconds from the start of a cycle to the start of the next one, at the present rate."""
-        return max(self.configured_interval, self.requests * 60 / self.lane.rate)
+        return cycle_seconds(self.configured_interval, self.requests, self.lane.rate)
 
     @property
     def effective_interval(self) -> float:

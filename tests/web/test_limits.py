@@ -181,7 +181,7 @@ async def test_clients_that_never_read_keep_few_old_pages_in_memory(
             slow = await stack.enter_async_context(client(server, trusted))
             slow.writer.transport.pause_reading()  # type: ignore[attr-defined] # a read transport as well
             slow.writer.write(GET + b"Accept: " + next(accepts) + b"\r\n\r\n")
-            await until(lambda slow=slow: has_asked(server, slow))  # type: ignore[misc]
+            await until(lambda slow=slow: has_asked(server, slow))  # type: ignore[misc] # bound at once
         await until(lambda: traced_bytes() < 80_000_000)
         assert len((await ask(server, tls=trusted)).body) > 12_000_000
 
