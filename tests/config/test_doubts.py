@@ -173,7 +173,7 @@ def test_a_pattern_that_is_probably_not_meant_is_doubtful(pattern: str, doubt: s
 @pytest.mark.parametrize(
     "value", [5, [], {}, [5], [{}], [[5]], {"a": [1]}, [{"group": 5}], [{"all": "x"}], ["a", 5], None]
 )
-def test_wrong_values_are_mistakes_and_never_doubted(key: str, value: object) -> None:
+def test_wrong_values_are_mistakes_and_never_doubted(key: str, value: Any) -> None:
     try:
         doubts(**{key: value})
     except ConfigError as error:
