@@ -15,8 +15,10 @@ from exporter.files import Version, version
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _FIELDS = re.compile("[,;\t|]")
 _HEADER = "looks like the header of a table; remove it, or put a user who is really called that further down"
+# Titles of a first column, of one that may as well be a user, and of further columns; without spaces and punctuation.
 _NAME_TITLES = {"name", "names", "username", "usernames", "users", "loginname", "loginuser", "samaccountname", "用户名"}
-_ID_TITLES = {"id", "ids", "userid", "uid", "objectsid", "用户id"}
+_DOUBTFUL_TITLES = {"user", "login", "account", "accountname", "id", "userid", "email", "mail", "upn"}
+_FURTHER_TITLES = {"id", "ids", "userid", "uid", "objectsid", "name", "username", "domain", "group", "email", "用户id"}
 
 Entries = Sequence[User | None]  # a list of users, with None in the place of an entry that has a mistake
 
@@ -103,6 +105,9 @@ def _users_of_text(
     mistakes += of_file(repeated(everyone, where))
     if mistakes:
         raise ConfigError(sorted(mistakes, key=lambda mistake: int(mistake.source.rpartition(":")[2])))
+    first = users[0]
+    if first and folded(first.name) in _DOUBTFUL_TITLES:
+        warn(Mistake(f"{path}:{lines[0]}", "", "may be the header of a table; remove it if it is none of your users"))
     for doubt in of_file(look_alikes(everyone, where)):
         warn(doubt)
     return tuple(user for user in users if user)
@@ -122,10 +127,14 @@ def _read_line(content: str) -> tuple[User | None, Mapping[Loc, str]]:
     return read_user({"name": name, "id": user_id} if comma else {"name": name})
 
 
+def _titles(line: str) -> list[str]:
+    return [re.sub(r"[\W_]", "", field).casefold() for field in _FIELDS.split(line)]
+
+
 def _is_header(line: str) -> bool:
     """Return whether a line names columns instead of a user."""
-    titles = [re.sub(r"[\W_]", "", field).casefold() for field in _FIELDS.split(line)]
-    return titles[0] in _NAME_TITLES or not _ID_TITLES.isdisjoint(titles[1:])
+    first, *further = _titles(line)
+    return first in _NAME_TITLES or not _FURTHER_TITLES.isdisjoint(further)
 
 
 def repeated(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int, str]]:

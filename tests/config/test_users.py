@@ -84,6 +84,8 @@ def test_a_mistake_has_the_number_of_its_line(file: Path) -> None:
         "USERNAME",
         "用户名,用户ID",
         "name,id,domain",
+        "user,email",
+        "login;domain",
     ],
 )
 def test_a_header_is_reported_as_one_mistake(file: Path, header: str) -> None:
@@ -100,6 +102,14 @@ def test_users_may_have_the_name_of_a_column_below_the_first_line(file: Path) ->
         ("username", None),
     ]
     assert project(users=["name", "id"]).users == (User("name"), User("id"))
+
+
+@pytest.mark.parametrize("title", ["user", "Login", "id", "Email"])
+def test_a_first_line_that_may_be_a_header_is_doubtful(file: Path, title: str) -> None:
+    file.write_text(f"{title}\nalice\n")
+    assert doubts(users_file=file) == [f"{file}:1: may be the header of a table; remove it if it is none of your users"]
+    file.write_text(f"alice\n{title}\n")
+    assert doubts(users_file=file) == []
 
 
 INVISIBLE = {
