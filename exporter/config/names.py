@@ -19,7 +19,7 @@ _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 _INVISIBLE = {"Cf", "Zs", "Zl", "Zp"}  # categories of format characters, spaces and separators
-_INVISIBLE_REASON = "must not contain invisible characters or spaces other than the usual one; delete it and retype it"
+_INVISIBLE_REASON = "must not contain invisible characters, or spaces other than the usual one; type the name anew"
 
 # Each is a sign of another format than a plain list of names; no directory of the cloud allows them in a name. They are
 # looked for in the compatibility form (NFKC), which has no wide forms of punctuation.

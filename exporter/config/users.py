@@ -153,10 +153,13 @@ def repeated(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int,
 
 def look_alikes(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int, str]]:
     """Yield position and reason of each user whose name differs from an earlier one only in case."""
-    firsts: dict[str, int] = {}
+    firsts: dict[str, tuple[int, str]] = {}
     for position, user in enumerate(users):
-        if user and (first := firsts.setdefault(folded(_login(user)), position)) != position:
-            yield position, f"differs from {where(first)} only in case; both count only if the cloud lists both"
+        if user:
+            login = _login(user)
+            first, first_login = firsts.setdefault(folded(login), (position, login))
+            if login != first_login:
+                yield position, f"differs from {where(first)} only in case; both count only if the cloud lists both"
 
 
 def _login(user: User) -> str:

@@ -286,6 +286,14 @@ def test_names_that_differ_only_in_case_are_doubtful(file: Path) -> None:
     ]
 
 
+def test_the_same_name_twice_is_a_mistake_and_not_doubtful() -> None:
+    found: list[Mistake] = []
+    made = {"project_id": "p", "region": "eu-west-101", "users": ["ann", "ann", {"name": "ann"}]}
+    with pytest.raises(ConfigError):
+        build(Layer("test.yml", {"projects": [made]}), warn=found.append)
+    assert found == []
+
+
 def test_names_that_differ_in_case_within_different_domains_are_not_doubtful() -> None:
     assert doubts(users=["ann@a.example", "Ann@b.example", {"name": "Ann", "domain": "c.example"}]) == []
     assert len(doubts(users=["ann@a.example", {"name": "Ann", "domain": "A.example"}])) == 1
