@@ -205,7 +205,7 @@ def build(*layers: Layer, default_project_id: str | None = None, warn: Callable[
     further = [(loc, mistake) for loc, mistake in (*rules, *in_lists, *in_files) if loc not in wrong]
     mistakes = unread + merged.placed([*wrong.items(), *further])
     doubtful += [*doubts(merged.values, containing), *(doubt for each in lists.values() for doubt in each.doubts)]
-    for doubt in merged.placed(doubtful):
+    for doubt in dict.fromkeys(merged.placed(doubtful)):  # projects that share a file report it once
         warn(doubt)
     if settings is None or mistakes:
         raise ConfigError(mistakes)

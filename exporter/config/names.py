@@ -6,6 +6,8 @@ Every check raises ValueError with a reason that says what to do and never repea
 import re
 import unicodedata
 from collections.abc import Callable
+from fnmatch import translate
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -71,6 +73,13 @@ def login_parts(name: str, domain: str | None = None) -> tuple[str, str | None]:
     """Return the name and the domain of a user, either of which may hold the domain."""
     bare, _, own_domain = name.rpartition("@")
     return (bare, own_domain) if bare else (name, domain)
+
+
+@lru_cache
+def matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Return a function that returns a match if one of the shell patterns matches a whole name, in any case."""
+    whole = re.compile("|".join(translate(folded(pattern)) for pattern in patterns) or "(?!)")
+    return lambda name: whole.match(folded(name))
 
 
 def _check_of_list(further: Callable[[str], None]) -> AfterValidator:

@@ -31,7 +31,7 @@ def read_user(written: Any) -> tuple[User | None, Mapping[Loc, str]]:  # noqa: A
 
 @dataclass(frozen=True)
 class UserList:
-    """The configured users of a project, apart from those that are written in it."""
+    """What a users file adds to the users written in its project, and what is wrong or doubtful about any of them."""
 
     of_file: Sequence[User]  # the users of `users_file`
     version: Version | None  # of that file, as it was read

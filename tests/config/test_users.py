@@ -350,6 +350,34 @@ def test_an_exclude_pattern_matches_the_whole_name(pattern: str, name: str, doma
     assert not project(exclude=[pattern]).excludes(name, domain)
 
 
+def test_several_patterns_each_exclude_names() -> None:
+    excludes = project(exclude=["*-a*b*", "*-c*d*", "[x-z]?"]).excludes
+    assert [name for name in ("svc-aab", "svc-cd", "svc-ad", "x1", "x12", "w1") if excludes(name)] == [
+        "svc-aab",
+        "svc-cd",
+        "x1",
+    ]
+
+
+@given(st.lists(st.text(alphabet="aZßİ*?[]!-^\\\\.|(){}é\u0301 ", max_size=8), max_size=3), st.text())
+def test_every_accepted_pattern_can_be_matched_and_matches_its_own_literal(patterns: list[str], name: str) -> None:
+    try:
+        made = project(exclude=patterns)
+    except ConfigError:
+        return
+    assert made.excludes(name) in {True, False}
+    literals = [pattern for pattern in made.exclude if not set(pattern) & set("[*?@")]
+    assert all(made.excludes(literal) for literal in literals)
+
+
+def test_a_file_that_projects_share_is_doubted_once(file: Path) -> None:
+    file.write_text("ann\nAnn\n")
+    found: list[Mistake] = []
+    shared = {"region": "eu-west-101", "users_file": file}
+    build(Layer("t", {"projects": [{**shared, "project_id": each} for each in ("p", "q")]}), warn=found.append)
+    assert len(found) == 1
+
+
 @pytest.mark.bad_input
 @pytest.mark.parametrize("pattern", ["svc-*,test-*", "svc-*;test-*", "", " ", "svc\n*", "x" * 129])
 def test_an_exclude_entry_is_one_pattern(pattern: str) -> None:
