@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -13,7 +14,7 @@ from support.exporters import project as simulated
 
 from exporter import users_file
 from exporter.app import exporting
-from exporter.config import ConfigError, Layer, Project, Settings, User, build
+from exporter.config import ConfigError, Layer, Project, Settings, User, build, users_of_file
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.users_file import UsersFile
 
@@ -63,6 +64,22 @@ def test_a_file_that_is_still_being_written_is_left_alone(file: Path) -> None:
         file.write_text("".join(f"user{number}\n" for number in range(length)))
         assert names(followed.look()) is None
     assert names(followed.look()) == ["alice", "user0", "user1", "user2"]
+
+
+def test_a_file_that_is_written_while_it_is_read_is_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = UsersFile(project(file))
+    rewrite(file, "eve\n")
+    followed.look()
+    reading = users_of_file
+
+    def interrupted(*arguments: Any) -> tuple[User, ...]:
+        users = reading(*arguments)
+        rewrite(file, "eve\njoe\n")
+        monkeypatch.setattr(users_file, "users_of_file", reading)
+        return users
+
+    monkeypatch.setattr(users_file, "users_of_file", interrupted)
+    assert looks(followed, 4) == [None, None, ["alice", "eve", "joe"], None]
 
 
 def test_a_replaced_symbolic_link_is_a_change(tmp_path: Path) -> None:
