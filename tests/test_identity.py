@@ -174,7 +174,8 @@ def test_names_in_any_case_mean_the_only_user_and_else_the_exact_one() -> None:
     for configured, logins, expected in (
         (["Anna"], ["ANNA", "anna"], {"Anna": {"ANNA", "anna"}}),
         (["Anna", "anna"], ["Anna", "anna", "ANNA"], {"Anna": {"Anna"}, "anna": {"anna"}}),
-        (["Straße"], ["STRASSE", "straße"], {"Straße": {"straße"}}),
+        (["Straße"], ["STRASSE", "straße"], {"Straße": {"STRASSE", "straße"}}),
+        (["Straße", "Strasse"], ["straße", "Straße"], {"Straße": {"Straße"}, "Strasse": set()}),
     ):
         fleet = Fleet(map(Watched, configured))
         fleet.scan_page([(login, Session(login, "Active")) for login in logins], at=1)

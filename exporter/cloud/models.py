@@ -69,19 +69,6 @@ class AppSession(_SessionTexts, frozen=True, gc=False):
         return _minute(self.start_time or "")
 
 
-class Login(NamedTuple):
-    """The two parts of a `login_user`."""
-
-    name: str
-    domain: str | None = None
-
-    @classmethod
-    def of(cls, login_user: str) -> "Login":
-        """Split `name@domain` at the last @. A text without a name or a domain is all name."""
-        name, _, domain = login_user.rpartition("@")
-        return cls(name, domain) if name and domain else cls(login_user)
-
-
 class UserDetail(msgspec.Struct, frozen=True, gc=False):
     """The flags of an account (UserDetail in the reference of ListUserDetail). None means unknown."""
 

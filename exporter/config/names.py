@@ -64,15 +64,24 @@ def plain_name(text: str) -> str:
     return one_line(name)
 
 
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def folded(name: str) -> str:
-    """Return the form of a name that is equal for names that differ only in case or in Unicode's forms."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """Return what names have in common that differ only in case or in Unicode's forms.
+
+    It is the same object where possible, for there may be many names.
+    """
+    form = composed(composed(name).casefold())
+    return name if form == name else form
 
 
 def login_parts(name: str, domain: str | None = None) -> tuple[str, str | None]:
-    """Return the name and the domain of a user, either of which may hold the domain."""
+    """Return name and domain of a user whose name may be a whole `login_user`, as in `name@domain`."""
     bare, _, own_domain = name.rpartition("@")
-    return (bare, own_domain) if bare else (name, domain)
+    return (bare, own_domain or None) if bare and not domain else (name, domain)
 
 
 @lru_cache

@@ -8,7 +8,8 @@ from sys import intern
 
 from msgspec.structs import replace
 
-from exporter.cloud.models import ListedSession, Login, Session, User, UserDetail
+from exporter.cloud.models import ListedSession, Session, User, UserDetail
+from exporter.config.names import login_parts
 from exporter.fleet.counts import Counts, InitFailures
 from exporter.fleet.members import FreshUser, Member, Scan, SessionRecord, Watched, weight
 from exporter.fleet.names import best, domain_fit
@@ -88,7 +89,7 @@ class Fleet(Roster):
         only = asked[0] if len(asked) == 1 else None
         if not login_user:
             return only
-        name = Login.of(login_user).name
+        name, _ = login_parts(login_user)
         if self._names.namesakes(name):
             return self._names.find(login_user)
         return only  # who logged in by another name than the query's
@@ -96,7 +97,7 @@ class Fleet(Roster):
     def _learn_domain(self, member: Member, sessions: Sequence[ListedSession]) -> None:
         """Note the domain of a user's own sessions, if it is a single one."""
         logins = {login_user for login_user, _ in sessions if self._names.find(login_user) is member}
-        domains = {Login.of(login_user).domain for login_user in logins if login_user}
+        domains = {login_parts(login_user)[1] for login_user in logins if login_user}
         if len(domains) == 1 and member.seen_domain is None and (domain := domains.pop()):
             member.seen_domain = intern(domain)
             self._name(member)
@@ -128,7 +129,7 @@ class Fleet(Roster):
 
     def _scanned(self, login_user: str | None, session_id: str) -> Member | None:
         """Return the member of a session that a scan lists: by name, or as known if nobody is watched by this name."""
-        name = Login.of(login_user or "").name
+        name, _ = login_parts(login_user or "")
         return self._names.find(login_user) if self._names.namesakes(name) else self._by_session.get(session_id)
 
     def scan_ended(self, listed_ids: AbstractSet[str], began: float, oldest: float) -> Iterator[None]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from operator import attrgetter
 from typing import TypeVar
-from unicodedata import normalize
 
-from exporter.cloud.models import Login, User
+from exporter.cloud.models import User
+from exporter.config.names import composed, folded, login_parts
 from exporter.fleet.members import Member
 
 _T = TypeVar("_T", Member, User)
@@ -22,17 +22,6 @@ class Fit(IntEnum):
     OTHER = 0
     OPEN = 1  # one of them is unknown, or they cannot be compared
     SAME = 2
-
-
-def composed(name: str) -> str:
-    """Return a name in Unicode's form NFC, in which configured names are."""
-    return name if name.isascii() else normalize("NFC", name)
-
-
-def folded(name: str) -> str:
-    """Return what names have in common that differ in case alone."""
-    lower = composed(name).lower()
-    return name if lower == name else lower  # the same object where possible, for there may be many
 
 
 def domain_fit(one: str | None, other: str | None) -> Fit:
@@ -98,7 +87,7 @@ class Names:
 
     def find(self, login_user: str | None) -> Member | None:
         """Return the member that a ``login_user`` means, or None."""
-        name, domain = Login.of(login_user or "")
+        name, domain = login_parts(login_user or "")
         namesakes = self.namesakes(name)
         known = [member for member in namesakes if not member.fresh.missing]  # the others cannot have logged in
         return best(known or namesakes, name, domain, attrgetter("domain"))

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from exporter.cloud.models import Login
+from exporter.config.names import login_parts
 from exporter.fleet.counts import Counts
 from exporter.fleet.members import FreshUser, Member, Watched, weight
 from exporter.fleet.names import Fit, Names, domain_fit
@@ -53,7 +53,7 @@ class Roster:
         for part in in_steps(users, lambda _: 3):  # as much work as three sessions
             joined = []
             for user in part:
-                user_name, domain = (user.name, user.domain) if user.domain else Login.of(user.name)
+                user_name, domain = login_parts(user.name, user.domain)
                 member = self._known(user_name, domain, staying)
                 if member is None:
                     fresh = FreshUser(user.name, user.id)

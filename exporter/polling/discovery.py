@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
-from exporter.cloud.models import Login, User
+from exporter.cloud.models import User
 from exporter.config import User as ConfiguredUser
-from exporter.fleet import Watched, best, folded
+from exporter.config.names import folded, login_parts
+from exporter.fleet import Watched, best
 
 Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers. All have to match; none means all users.
 
@@ -77,7 +78,7 @@ def to_watch(
     for user in configured:
         if excluded(user.name, user.domain):
             continue
-        name, domain = (user.name, user.domain) if user.domain else Login.of(user.name)
+        name, domain = login_parts(user.name, user.domain)
         group = by_name.get(folded(name), ())
         meant = by_id.get(user.id) if user.id else best(group, name, domain, attrgetter("domain"))
         among_configured.add(id(meant))
@@ -93,7 +94,7 @@ def _found_by(
     configured: Sequence[ConfiguredUser], found: Sequence[User]
 ) -> tuple[Mapping[str, list[User]], Mapping[str | None, User]]:
     """Return those of the users found whom the configuration may mean: by folded name, and by id."""
-    names = {folded(user.name if user.domain else Login.of(user.name).name) for user in configured}
+    names = {folded(login_parts(user.name, user.domain)[0]) for user in configured}
     ids = {user.id for user in configured if user.id}
     by_name: dict[str, list[User]] = {}
     by_id: dict[str | None, User] = {}

@@ -8,7 +8,8 @@ from functools import partial
 from exporter.cloud.client import PAGE_SIZE, SESSIONS_A_PAGE
 from exporter.cloud.errors import CloudError, InvalidResponse, Refused, Unreachable
 from exporter.cloud.models import User
-from exporter.fleet import LIVE_STATES, folded, in_steps
+from exporter.config.names import folded
+from exporter.fleet import LIVE_STATES, in_steps
 from exporter.polling.cycles import Cycle
 from exporter.polling.discovery import Filters, ImplausibleError
 from exporter.polling.gate import Paused

@@ -561,21 +561,6 @@ def test_an_account_s_end_that_cannot_be_read_is_not_known(told: str | int | Non
 
 
 @pytest.mark.parametrize(
-    ("login_user", "login"),
-    [
-        ("anna@example.com", ("anna", "example.com")),
-        ("a@b@example.com", ("a@b", "example.com")),
-        ("anna", ("anna", None)),
-        ("@x", ("@x", None)),
-        ("anna@", ("anna@", None)),
-        ("", ("", None)),
-    ],
-)
-def test_a_login_user_is_a_name_and_a_domain(login_user: str, login: tuple[str, str | None]) -> None:
-    assert models.Login.of(login_user) == login
-
-
-@pytest.mark.parametrize(
     ("start_time", "started"),
     [
         ("2022-08-13 07:00:20", 1660374000.0),
