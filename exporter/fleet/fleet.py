@@ -45,6 +45,7 @@ class Fleet(Roster):
         super().__init__()
         self.init_failures = InitFailures()
         self.account_locks = 0  # accounts that became locked. Like init_failures, it never falls when users leave.
+        self.ambiguous_users = 0  # users whose name several listed users have
         self.scanned_since: float | None = None
         """When the last complete scan began, or the first page arrived if there is none; None if that is stale."""
         self._by_session: dict[str, Member] = {}  # the member of each session record, by session id
@@ -250,6 +251,7 @@ class Fleet(Roster):
         """Return the one of these listed users that a member is; None if that is unclear."""
         domain = member.given_domain or member.seen_domain
         told = best(users, member.user_name, domain, attrgetter("domain"))
+        self.ambiguous_users += (told is None) - member.ambiguous
         member.ambiguous = told is None
         if told is None:
             self.found(member, None)
@@ -330,6 +332,7 @@ class Fleet(Roster):
 
     def _forget(self, member: Member) -> None:
         self._remember(member, ())
+        self.ambiguous_users -= member.ambiguous
         self._priority.pop(member, None)
         self._in_flight.pop(member, None)
 

@@ -61,6 +61,7 @@ class Poller:
         self.scan = SessionScan(context, lanes[LIST_SESSIONS], ended, lambda: self._chosen.name == "bulk")
         self.listing = UserListing(context, lanes[LIST_USERS], ended, users_found)
         self._logged: dict[str, str] = {}
+        self._logged_ambiguous = 0
         self.sessions.wanted.set()
         self.apply(cloud, poll, access, lambda name: lanes[name].pace)
 
@@ -200,6 +201,10 @@ class Poller:
             self._log_source("account_source_chosen", Source("per_user", f"{LIST_USERS} fails"))
         elif listing_users:
             self._log_source("account_source_chosen", Source("bulk", f"{LIST_USERS} reports all users"))
+        if (ambiguous := self._context.fleet.ambiguous_users) != self._logged_ambiguous:
+            self._logged_ambiguous = ambiguous
+            reason = "several users of the cloud have the name; configure the domain of each"
+            _logger.warning("user_names_ambiguous", project=self.access.project, users=ambiguous, reason=reason)
 
     @property
     def _chosen(self) -> Source:
