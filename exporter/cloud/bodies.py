@@ -8,7 +8,8 @@ import asyncio
 import ctypes
 import re
 from asyncio import selector_events, sslproto
-from collections.abc import Callable
+from codecs import BOM_UTF8
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Self, TypeVar
@@ -192,7 +193,7 @@ B = TypeVar("B", bound=Body)
 
 _SUCCESS_CODES = frozenset({"", "0", "200", "WKS.00000000"})
 _MAX_PARTS = 32  # fields of an error's body that are searched for a nested code
-_MAX_MESSAGE = 4096  # bytes of a body that are searched for a quota
+_MAX_MESSAGE = 4096  # bytes of a body that are searched for a quota or the beginning of a page
 _QUOTA = re.compile(rb"limit:(\d{1,9}),time:(\d{1,6}) (second|minute|hour|day)")
 _MINUTES = {b"second": 1 / 60, b"minute": 1.0, b"hour": 60.0, b"day": 1440.0}
 
@@ -235,6 +236,12 @@ def error_code(body: bytes) -> str | None:
     except UNDECODABLE:
         return None
     return next((code for part in parts if (code := _code_in(part))), None)
+
+
+def is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a body is an HTML or XML page, as proxies, firewalls and portals answer with."""
+    begin = body[:_MAX_MESSAGE].removeprefix(BOM_UTF8).lstrip()
+    return "html" in headers.get("Content-Type", "").lower() or begin.startswith(b"<")
 
 
 def quota_from_429(body: bytes) -> float | None:
