@@ -171,11 +171,14 @@ async def read_error(response: aiohttp.ClientResponse) -> bytes:
 
 
 class Body(msgspec.Struct, frozen=True):
-    """The error code that any body may carry: as the service, the gateway or IAM (nested) names it."""
+    """The error code that any body may carry: as the service, the gateway or IAM (nested) names it.
 
-    error_code: str | int | None = None
-    errorCode: str | int | None = None  # noqa: N815 - the gateway's spelling
-    code: str | int | None = None
+    Raw, because one of another type must not cost the whole answer.
+    """
+
+    error_code: msgspec.Raw = msgspec.Raw()
+    errorCode: msgspec.Raw = msgspec.Raw()  # noqa: N815 - the gateway's spelling
+    code: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -197,6 +200,7 @@ _MAX_MESSAGE = 4096  # bytes of a body that are searched for a quota or the begi
 _QUOTA = re.compile(rb"limit:(\d{1,9}),time:(\d{1,6}) (second|minute|hour|day)")
 _MINUTES = {b"second": 1 / 60, b"minute": 1.0, b"hour": 60.0, b"day": 1440.0}
 
+_code = msgspec.json.Decoder(str | int | None).decode
 _any_body = msgspec.json.Decoder(Body).decode
 _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -253,9 +257,10 @@ def quota_from_429(body: bytes) -> float | None:
 
 
 def _code_of(body: Body) -> str | None:
-    for code in (body.error_code, body.errorCode, body.code):
-        if code is not None and str(code) not in _SUCCESS_CODES:
-            return str(code)
+    for raw in filter(None, (body.error_code, body.errorCode, body.code)):
+        with suppress(*UNDECODABLE):  # of another type
+            if (code := _code(raw)) is not None and str(code) not in _SUCCESS_CODES:
+                return str(code)
     return None
 
 
