@@ -12,9 +12,10 @@ from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.bodies import ByteBudget
 from exporter.cloud.client import Client, Endpoints
 from exporter.cloud.credentials import Credentials, Lockout, RenewedCredentials, StaticCredentials
+from exporter.cloud.proxy import Proxy, proxy_from_environment
 from exporter.cloud.sources import IamUser, Link, first_link, keys_from_metadata
 from exporter.cloud.telemetry import Telemetry
-from exporter.cloud.transport import Transport, proxy_from_environment
+from exporter.cloud.transport import Transport
 from exporter.config import Auth, Http, Project, Settings
 from exporter.files import secret
 
@@ -125,16 +126,29 @@ def endpoints_of(project: Project) -> Endpoints:
     )
 
 
-def proxy_for(http: Http, project: Project) -> Callable[[str], str | None]:
-    """Return a function from an endpoint to its proxy, with its password if it has one; None without a proxy."""
-    configured = http.proxy.get_secret_value() if http.proxy else None
+def proxy_for(http: Http, project: Project) -> Callable[[str], Proxy | None]:
+    """Return a function from an endpoint to its proxy; None without a proxy.
 
-    def proxy_to(endpoint: str) -> str | None:
+    A configured proxy serves every endpoint, whatever NO_PROXY lists. The function raises UnusableProxyError if the
+    environment names a proxy that cannot be used.
+    """
+    configured = Proxy.of(http.proxy.get_secret_value()) if http.proxy else None
+
+    def proxy_to(endpoint: str) -> Proxy | None:
         if endpoint == project.endpoints.metadata:  # link-local: only the ECS itself reaches it
             return None
         return configured or proxy_from_environment(endpoint)
 
     return proxy_to
+
+
+def check_proxies(spec: ConnectionSpec) -> None:
+    """Raise UnusableProxyError if an endpoint would be reached by a proxy of the environment that cannot be used."""
+    project, proxy_to = spec.project, proxy_for(spec.http, spec.project)
+    services = endpoints_of(project)
+    iam = [project.endpoints.iam or iam_endpoint(project.region or "")] if project.auth.username else []
+    for endpoint in (services.sessions, services.users, *iam):
+        proxy_to(endpoint)
 
 
 def _credentials(spec: ConnectionSpec, transport: Transport, lockout: Lockout) -> Credentials:

@@ -15,6 +15,7 @@ from exporter.cloud.connect import connected, proxy_for
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
 from exporter.cloud.models import Session, UserPage
+from exporter.cloud.proxy import Proxy, UnusableProxyError
 from exporter.cloud.sources import first_link
 from exporter.cloud.transport import tls_context
 from exporter.config import Auth, Project, Settings, User
@@ -33,8 +34,9 @@ from exporter.doctor.answers import (
     total,
 )
 from exporter.doctor.budget import Budget
-from exporter.doctor.endpoints import Outcome, Unanswered, judge, probe
+from exporter.doctor.endpoints import judge
 from exporter.doctor.findings import CREDENTIALS, ONE_USER, Finding, NotQueried, Verdict, fail, skip, summary
+from exporter.doctor.probe import Outcome, Unanswered, probe
 from exporter.fleet import LIVE_STATES
 from exporter.polling.gate import KeyGate
 
@@ -65,13 +67,16 @@ class Context:
     now: Callable[[], float]
     tasks: asyncio.TaskGroup
     budget: Budget
-    probes: dict[tuple[str, str | None], asyncio.Task[Outcome]] = field(default_factory=dict)
+    probes: dict[tuple[str, object], asyncio.Task[Outcome]] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     """Endpoints that get no further request, with the reason: a silent one costs one timeout."""
 
     def probe(self, project: Project, endpoint: str) -> asyncio.Task[Outcome]:
         """Return the probe of an endpoint, which all its projects share."""
-        proxy = proxy_for(self.settings.http, project)(endpoint)
+        try:
+            proxy: Proxy | UnusableProxyError | None = proxy_for(self.settings.http, project)(endpoint)
+        except UnusableProxyError as error:
+            proxy = error
         if (endpoint, proxy) not in self.probes:
             probing = probe(endpoint, proxy, self.tls, self.settings.poll.timeout, self.now)
             self.probes[endpoint, proxy] = self.tasks.create_task(probing)
