@@ -66,7 +66,7 @@ class ConnectionSpec:
     def of(cls, project: Project, settings: Settings, tls: ssl.SSLContext) -> ConnectionSpec:
         """Return the spec of a project. Raises ValueError and OSError for an unusable SDK credentials file."""
         return cls(
-            project=project.model_copy(update={"users": (), "users_file": None}),
+            project=project.without_users(),
             http=settings.http,
             timeout=settings.poll.timeout,
             tls=tls,

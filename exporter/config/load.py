@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from exporter.config.catalog import CONFIG_FILE, DELIMITER, PREFIX, flag, settings_outside_lists, variable
 from exporter.config.files import check_certificates, named_files, parse_yaml, read_mapping, read_text, resolve_files
 from exporter.config.mistakes import ConfigError, Loc, Mistake, broken_rules, dotted, unknown, validate
-from exporter.config.settings import Settings, User
+from exporter.config.settings import Project, Settings, User
 from exporter.config.values import Text, one_line
 from exporter.config.web_file import read_web_file
 
@@ -168,7 +168,16 @@ def build(*layers: Layer, default_project_id: str | None = None) -> Settings:
     ]
     if settings is None or mistakes:
         raise ConfigError(mistakes)
-    return settings
+    return settings.model_copy(
+        update={"projects": tuple(_apart(index, each, merged) for index, each in enumerate(settings.projects))}
+    )
+
+
+def _apart(index: int, project: Project, merged: Merged) -> Project:
+    """Return the project with the users of its users file told apart from the inline ones."""
+    _, first, _ = merged.listed.get(("projects", index, "users"), (None, len(project.users), ()))
+    inline = project.model_copy(update={"users": project.users[:first]})
+    return inline.with_users_of_file(project.users[first:])
 
 
 def parse_users(text: str) -> Iterator[tuple[int, User]]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config.catalog import model_of
-from exporter.config.settings import Shard, User, WrittenUser
+from exporter.config.settings import Discover, Shard, User, WrittenUser
 
 Loc = tuple[str | int, ...]  # a location in nested values: keys and list indices, as in pydantic's errors
 Problem = tuple[Loc, str]  # a location and what is wrong there, before the source of the value is known
@@ -116,7 +116,7 @@ def _unknown_key(loc: Loc, model: type[BaseModel]) -> Problem:
         if isinstance(part, str):
             model = model_of(model.model_fields[part]) or model
     if model is WrittenUser:
-        return tuple(section), "has an unknown key: a user is a name or {name: …, id: …}"
+        return tuple(section), "has an unknown key: a user is a name or {name: …, id: …, domain: …}"
     known = [field.alias or name for name, field in model.model_fields.items()]
     return loc, unknown(str(key), known, f"known here: {', '.join(known)}")
 
@@ -141,6 +141,7 @@ def broken_rules(values: Values, wrong: set[Loc], place: Place) -> Iterator[Prob
             continue
         loc: Loc = ("projects", index)
         yield from _project(loc, project)
+        yield from _discover((*loc, "discover"), project.get("discover"))
         yield from _auth((*loc, "auth"), _section(project, "auth"))
         yield from _users((*loc, "users"), project.get("users"), wrong, place)
         key = "name" if "name" in project else "project_id"
@@ -149,14 +150,25 @@ def broken_rules(values: Values, wrong: set[Loc], place: Place) -> Iterator[Prob
 
 
 def _project(loc: Loc, project: Values) -> Iterator[Problem]:
-    if "users" not in project and not _given(project, "users"):
-        yield (*loc, "users"), "is required: name the users here or in users_file"
+    if not ("users" in project or _given(project, "users") or project.get("discover")):
+        yield (*loc, "users"), "is required: name the users here or in users_file, or find them with discover"
     if _given(project, "region"):
         return
     endpoints = project.get("endpoints", {})
     needed = ["sessions", "users", *(["iam"] if _given(_section(project, "auth"), "username") else [])]
     if isinstance(endpoints, Mapping) and not all(_given(endpoints, name) for name in needed):
         yield (*loc, "region"), f"is required, unless endpoints has all of {', '.join(needed)}"
+
+
+def _discover(loc: Loc, entries: object) -> Iterator[Problem]:
+    for position, entry in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(entry, Mapping):
+            everyone = entry.get("all") is True
+            filters = [name for name in Discover.model_fields if name != "all" and entry.get(name) is not None]
+            if everyone and filters:
+                yield (*loc, position), "combines all with a filter; keep one of them"
+            elif not everyone and not filters and entry.keys() <= Discover.model_fields.keys():
+                yield (*loc, position), f"names no users: give one of {', '.join(Discover.model_fields)}"
 
 
 def _auth(loc: Loc, auth: Values) -> Iterator[Problem]:
@@ -195,7 +207,7 @@ def _user(entry: Any) -> tuple[str, str | None]:  # noqa: ANN401 - a valid entry
     match entry:
         case str():
             return entry.strip(), None
-        case User(name, user_id):
+        case User(name, user_id, _):
             return name.strip(), user_id and user_id.strip()
         case _:
             return entry["name"].strip(), (entry.get("id") or "").strip()

@@ -86,7 +86,9 @@ def test_at_least_one_project_is_needed() -> None:
 def test_users_are_required_but_may_be_an_empty_list() -> None:
     assert project(users=[]).projects[0].users == ()
     mistakes = rejections(projects=[{"project_id": "p", "region": "r"}])
-    assert mistakes == ["projects[0].users: is required: name the users here or in users_file"]
+    assert mistakes == [
+        "projects[0].users: is required: name the users here or in users_file, or find them with discover"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -358,7 +360,7 @@ def test_duplicate_names_are_reported_whatever_else_is_wrong() -> None:
         pol={},
     ) == [
         "projects[0].users[1]: is the same user as test.yml: projects[0].users[0]; keep one of them",
-        "projects[0].users[2]: must be a name, in quotes if it looks like a number, or {name: …, id: …}",
+        "projects[0].users[2]: must be a name, in quotes if it looks like a number, or {name: …, id: …, domain: …}",
         "projects[0].users[3].name: must not contain a comma, which separates name and id in users_file",
         "projects[0].users[4].name: must not contain a comma, which separates name and id in users_file",
         "projects[1].name: is also the name of projects[0]; give each project its own",
@@ -383,7 +385,7 @@ def test_rules_over_several_settings_are_checked_whatever_else_is_wrong() -> Non
         "projects[0].regoin: is unknown; did you mean region?",
         "projects[0].auth.secret_key: is required: access_key, secret_key go together",
         "projects[0].auth.tokn: is unknown; did you mean token?",
-        "projects[1].users: is required: name the users here or in users_file",
+        "projects[1].users: is required: name the users here or in users_file, or find them with discover",
         "projects[1].project_id: must be letters, digits, hyphens and underscores",
         "projects[1].auth: has several ways to authenticate; keep one of token, access_key and username",
         "projects[1].auth.access_key: must be text: put a value that looks like a number or a date in quotes",
