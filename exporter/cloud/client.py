@@ -77,10 +77,19 @@ class Client:
         path = f"/v2/{self._project_id}/users/{encoded(user_id)}"
         return await self._get(LIST_USER_DETAIL, self.endpoints.users, path, "", user_detail)
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = PAGE_SIZE) -> UserPage:
-        """Return a page of users from ``offset`` on: those with these names, and perhaps others; or all users."""
+    async def list_users(
+        self,
+        user_names: Sequence[str],
+        offset: int,
+        limit: int = PAGE_SIZE,
+        filters: Sequence[tuple[str, str]] = (),
+    ) -> UserPage:
+        """Return a page of users from ``offset`` on: those with these names, and perhaps others; or all users.
+
+        ``filters`` are further parameters of the query, such as ``("group_name", "Sales")``. All have to match.
+        """
         names = [("user_names", ",".join(user_names))] if user_names else []
-        parameters = [*names, ("limit", str(limit)), ("offset", str(offset))]
+        parameters = [*names, *filters, ("limit", str(limit)), ("offset", str(offset))]
         path, query = f"/v2/{self._project_id}/users", query_string(parameters)
         return await self._get(LIST_USERS, self.endpoints.users, path, query, user_page)
 

@@ -93,6 +93,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
     account_expired: bool | None = None
     disabled: bool | None = None
     account_expires: str | int | None = None
+    domain: Name = None
 
     @property
     def detail(self) -> UserDetail:
