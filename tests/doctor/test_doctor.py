@@ -331,7 +331,7 @@ class TestUsers:
         assert diagnosis.healthy
         assert "configured user 2 has " in diagnosis.only("warn")
         assert "unknown to the cloud: the 1 before" in diagnosis.only("warn")
-        assert "names must match exactly" in diagnosis.only("warn")
+        assert "names must be as in ListUsers" in diagnosis.only("warn")
 
     async def test_three_unknown_ones_are_a_failure(self) -> None:
         """No further one is queried. Their 404 proves the permissions."""

@@ -170,7 +170,8 @@ async def test_sessions_that_belong_to_no_configured_user_are_a_warning() -> Non
 @pytest.mark.parametrize("name", ["anna", "ANNA", "anna@there"])
 def test_names_are_compared_as_in_scans(name: str) -> None:
     page = SessionPage(((name, Session("1")),), 1, 0)
-    finding = answers.session_listing(page, [config.User(name="Anna")], config.Poll())
+    watching = config.Project(project_id="p", users=(config.User("Anna"),))
+    finding = answers.session_listing(page, watching, config.Poll())
     assert finding.verdict is (Verdict.WARN if "@" in name else Verdict.OK)
 
 

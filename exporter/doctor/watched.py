@@ -1,0 +1,155 @@
+"""Who is watched: the users that `discover` finds, those that `exclude` leaves out, and doubtful names. Pure.
+
+No finding names a user. Configured users are numbered from 1 on, in the order of `users` and then `users_file`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from exporter.cloud.errors import CloudError
+from exporter.cloud.models import User as Account
+from exporter.cloud.models import UserPage
+from exporter.config import Discover, Project, User
+from exporter.doctor.answers import size
+from exporter.doctor.findings import ONE_USER, WATCHED, Finding, NotQueried, fail, ok, skip, warn
+from exporter.polling.listings import USERS_A_PAGE
+
+Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers; none for all users
+Page = UserPage | CloudError | NotQueried
+
+SAMPLE = 10  # users on the page that counts a listing; some of them may be excluded
+_MOST_SHOWN = 5  # numbers of users in a finding
+
+
+def listings(project: Project) -> tuple[Filters, ...]:
+    """Return the listings that tell who `discover` finds, and how many requests polling takes."""
+    entries = [entry.filters for entry in project.discover]
+    return tuple(dict.fromkeys([*entries, ()] if entries and project.users else entries))
+
+
+def polled(project: Project) -> tuple[Filters, ...]:
+    """Return the listings that polling reads: only the one of all users if an entry, or no entry, is about all."""
+    entries = {entry.filters for entry in project.discover}
+    return listings(project) if entries and () not in entries else ((),)
+
+
+def configured(project: Project) -> list[tuple[int, User]]:
+    """Return the configured users that are not excluded, with their numbers."""
+    users = enumerate(project.users, 1)
+    return [(number, user) for number, user in users if not project.excludes(user.name, user.domain)]
+
+
+def sample(project: Project, pages: Mapping[Filters, Page]) -> list[User]:
+    """Return a few discovered users."""
+    found = (user for entry in project.discover for user in _users(pages[entry.filters]))
+    return [
+        User(user.user_name, user.id, user.domain)
+        for user in found
+        if user.user_name and user.id and not project.excludes(user.user_name, user.domain)
+    ]
+
+
+def findings(
+    project: Project, pages: Mapping[Filters, Page], named: Sequence[tuple[int, User]], page: Page
+) -> Iterator[Finding]:
+    """Yield the findings about `discover`, `exclude` and the names of these users, whom the page is about."""
+    for number, entry in enumerate(project.discover):
+        yield _entry(f"discover[{number}]", entry, pages[entry.filters])
+    if project.exclude:
+        excluded, all_of_them = len(project.users) - len(configured(project)), len(project.users)
+        patterns = _counted(len(project.exclude), "pattern")
+        yield ok(WATCHED, f"exclude: {patterns}; {excluded} of {_counted(all_of_them, 'configured user')} excluded")
+    yield from names(named, page)
+
+
+def _entry(path: str, entry: Discover, page: Page) -> Finding:
+    if not isinstance(page, UserPage):
+        reason = page.reason if isinstance(page, NotQueried) else "see permission"
+        return skip(WATCHED, f"{path}: not checked, {reason}")
+    if matches := size(page):
+        least = "at least " if page.total_count is None and matches in {SAMPLE, USERS_A_PAGE} else ""
+        return ok(WATCHED, f"{path} matches {least}{_counted(matches, 'user')}")
+    keys = [f"{path}.{key}" for key in Discover.model_fields if key != "all" and getattr(entry, key) is not None]
+    exact = f"correct {' or '.join(keys)}: each must be exactly as in the cloud, including capitals"
+    return warn(WATCHED, f"{path} matches no user", exact if keys else "check project_id and endpoints.users")
+
+
+def nobody(project: Project, pages: Mapping[Filters, Page]) -> Finding:
+    """Return the finding about a project without any user to check."""
+    nothing = "so there is nothing to watch"
+    if any(not isinstance(page, UserPage) for page in pages.values()):
+        return skip(ONE_USER, "not checked, no user is known")
+    if any(map(_users, pages.values())):
+        return skip(ONE_USER, "not checked, exclude matches the first users that discover finds")
+    if project.discover:
+        return fail(ONE_USER, f"discover finds no user, {nothing}", "correct discover, or add users to users")
+    if project.users:
+        return fail(ONE_USER, f"every configured user is excluded, {nothing}", "correct exclude")
+    return fail(ONE_USER, f"no user is configured, {nothing}", "add users to users or users_file, or set discover")
+
+
+def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
+    """Yield what is doubtful about the names of configured users, according to a page of ListUsers for these names."""
+    several, elsewhere, spelled = [], [], []
+    for number, user in users:
+        name, domain = login(user)
+        found = [] if user.id else accounts(user, page)
+        if domain and found and not any(_in(domain, account) for account in found):
+            elsewhere.append(number)
+        elif not domain and len({account.domain for account in found}) > 1:
+            several.append(number)
+        elif found and found[0].user_name != name:
+            spelled.append(number)
+    if several:
+        yield warn(WATCHED, f"{_exist(several)} in several domains", "set domain, or write name@domain")
+    if elsewhere:
+        yield warn(WATCHED, f"{_exist(elsewhere)}, but not in the configured domain", "correct domain")
+    if spelled:
+        text = f"{_exist(spelled)} with other capitals only"
+        yield warn(WATCHED, text, "write the name as the console shows it; until then the only such name is meant")
+
+
+def accounts(user: User, page: Page) -> list[Account]:
+    """Return the accounts on a page that have the user's name, or else those with a name that differs in case."""
+    name, _ = login(user)
+    alike = [each for each in _users(page) if (each.user_name or "").casefold() == name.casefold()]
+    return [each for each in alike if each.user_name == name] or alike
+
+
+def id_of(user: User, page: Page) -> str | None:
+    """Return the id of a user: the configured one, or that of the only account that the name and domain mean."""
+    _, domain = login(user)
+    meant = [each for each in accounts(user, page) if not domain or _in(domain, each)]
+    return user.id or (meant[0].id if len(meant) == 1 else None)
+
+
+def account_of(user: User, page: Page, detail: object) -> object:
+    """Return what is known about the account of a user without an id; the detail is of an id that nobody has."""
+    if not isinstance(page, UserPage):
+        return NotQueried("see permission")
+    if accounts(user, page):
+        return NotQueried("because ListUsers does not find a single account with this name and domain")
+    return detail if size(page) <= len(page.users) else NotQueried("because ListUsers finds too many similar names")
+
+
+def _in(domain: str, account: Account) -> bool:
+    return not account.domain or account.domain.casefold() == domain.casefold()
+
+
+def _users(page: Page) -> Sequence[Account]:
+    return page.users if isinstance(page, UserPage) else ()
+
+
+def login(user: User) -> tuple[str, str | None]:
+    """Return name and domain of a configured user. A name with @ is a whole login name, unless a domain is given."""
+    name, _, domain = user.name.rpartition("@")
+    return (name, domain) if name and domain and not user.domain else (user.name, user.domain)
+
+
+def _exist(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_MOST_SHOWN]))
+    more = f" and {len(numbers) - _MOST_SHOWN} more" if len(numbers) > _MOST_SHOWN else ""
+    return f"configured user {shown} exists" if len(numbers) == 1 else f"configured users {shown}{more} exist"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
