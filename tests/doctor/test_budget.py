@@ -205,6 +205,14 @@ class TestDiscovery:
         budget.counted(settings.projects[0], {(): 181})
         assert budget.scans(settings.projects[0])
 
+    def test_discovered_users_take_their_part_of_a_shared_rate_limit(self) -> None:
+        """Each project fits alone, but not beside the other one."""
+        settings = settings_of(0, 0, discover=[{"all": True}])
+        budget = Budget(settings)
+        for project in settings.projects:
+            budget.counted(project, {(): 150})
+        assert all(budget.scans(project) for project in settings.projects)
+
     def test_without_the_number_of_users_there_is_no_budget(self) -> None:
         denied = Forbidden(LIST_USERS, "403", error_code="WKS.00010403")
         assert self.findings({(): 900, SALES: denied}, users=5) == [

@@ -33,14 +33,16 @@ async def diagnosis_of(
     return diagnosis
 
 
-def directory(*users: tuple[str, str]) -> Simulator:
-    """Return a cloud with these names and domains."""
+def directory(*users: tuple[str, str], idle: str = "idle") -> Simulator:
+    """Return a cloud with these names and domains. Each user has a session, unless the name begins with `idle`."""
     flags = UserDetail(locked=False, user_expired=False, disabled=False)
     people = {
         f"{name}@{domain}": msgspec.structs.replace(flags, id=f"{number:032x}", user_name=name, domain=domain)
         for number, (name, domain) in enumerate(users)
     }
-    sessions = {key: [SessionInfo(id=key, login_user=key, session_state="Active")] for key in people}
+    sessions = {
+        key: [SessionInfo(id=key, login_user=key, session_state="Active")] for key in people if not key.startswith(idle)
+    }
     return Simulator(population=StaticPopulation(people, sessions))
 
 
@@ -77,7 +79,7 @@ class TestDiscover:
 
     async def test_an_excluded_user_is_not_checked(self) -> None:
         """The next one of the same page is."""
-        simulator = directory(("svc-1", "a"), ("svc-2", "a"), ("ann", "a"))
+        simulator = directory(("svc-1", "a"), ("svc-2", "a"), ("ann", "a"), idle="svc-")
         diagnosis = await diagnosis_of(simulator, ALL, exclude=["SVC-*"])
         assert "the first discovered user has 1 session" in diagnosis.text
         assert "exclude: 1 pattern; 0 of 0 configured users excluded" in diagnosis.text
