@@ -51,9 +51,9 @@ def _run(namespace: argparse.Namespace) -> int:
         case "demo":
             asyncio.run(_until_signalled(_without_reload(run_demo(flags))))
         case "doctor":
-            return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags)))) else 1
+            return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags, _print_doubt)))) else 1
         case _ if namespace.check:
-            sys.stdout.write(f"{_summary(_load(flags))}\n")
+            sys.stdout.write(f"{_summary(_load(flags, _print_doubt))}\n")
         case _:
             asyncio.run(_until_signalled(_serve(partial(_load, flags))))
     return 0
@@ -100,16 +100,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(flags: Mapping[str, str]) -> Settings:
-    """Return the settings; the SDK's credential chain gives a missing project ID. Raises ConfigError."""
+def _load(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings:
+    """Return the settings; the SDK's credential chain gives a missing project ID. Raises ConfigError.
+
+    ``warn`` gets everything that is valid but doubtful.
+    """
     try:
         link, broken = first_link(os.environ), None
     except (OSError, ValueError) as error:
         link, broken = None, error
-    settings = load(flags, os.environ, default_project_id=link.project_id if link else None)
+    settings = load(flags, os.environ, default_project_id=link.project_id if link else None, warn=warn)
     if broken and any(project.auth == Auth() for project in settings.projects):
         raise ConfigError([Mistake("the SDK's credentials", "", str(broken))])
     return settings
+
+
+def _print_doubt(doubt: Mistake) -> None:
+    sys.stderr.write(f"warning: {doubt}\n")
+
+
+def _log_doubt(doubt: Mistake) -> None:
+    _logger.warning("configuration_doubtful", doubt=str(doubt))
 
 
 def _summary(settings: Settings) -> str:
@@ -124,16 +135,24 @@ def _summary(settings: Settings) -> str:
 
 
 def _listed(projects: Sequence[Project]) -> str:
-    counts = [(project.name, len(project.users)) for project in projects]
-    return ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
+    def watched(project: Project) -> str:
+        users = sum(not project.excludes(user.name, user.domain) for user in project.users)
+        discovered = "discovered users" if project.discover else ""
+        listed = f"{users} user{'' if users == 1 else 's'}" if users or not discovered else ""
+        return " and ".join(filter(None, (listed, discovered)))
+
+    return ", ".join(f"{project.name} with {watched(project)}" for project in projects)
 
 
-async def _serve(load: Callable[[], Settings]) -> None:
-    settings = load()
+async def _serve(load: Callable[[Callable[[Mistake], None]], Settings]) -> None:
+    doubts: list[Mistake] = []
+    settings = load(doubts.append)
     configure(settings.log)
+    for doubt in doubts:
+        _log_doubt(doubt)
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    async with exporting(settings, load) as running:
+    async with exporting(settings, partial(load, _log_doubt)) as running:
         while True:
             await hangup.wait()
             hangup.clear()

@@ -1,25 +1,32 @@
 """The declaration of all settings, from which flags, variables, YAML keys and the reference are made."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from exporter.config.names import Domain, LabelName, LabelValue, Name, Pattern, UserId, UserName, folded, login_parts
 from exporter.config.values import (
     Duration,
     Endpoint,
     File,
-    LabelName,
-    LabelValue,
     Line,
     ListenAddress,
     LogLevel,
-    Name,
     Number,
     ProjectId,
     Proxy,
@@ -27,13 +34,12 @@ from exporter.config.values import (
     Secret,
     Switch,
     TelemetryPath,
-    UserName,
     Whole,
     between,
-    folded,
     require,
     split_address,
 )
+from exporter.files import Version
 
 
 class Section(BaseModel):
@@ -74,8 +80,15 @@ class WrittenUser(Section):
     """A user as the configuration writes it: a mapping, or just the name."""
 
     name: UserName = Field(description="Name of the user, or the whole login name `name@domain`.")
-    id: UserName | None = Field(None, description="ID of the user. Default: looked up once with ListUsers.")
-    domain: Name | None = Field(None, description="Domain of the user, where a name exists in several domains.")
+    id: UserId | None = Field(None, description="ID of the user. Default: looked up once with ListUsers.")
+    domain: Domain | None = Field(None, description="Domain of the user, where a name exists in several domains.")
+
+    @field_validator("domain")
+    @classmethod
+    def _only_domain(cls, domain: str | None, others: ValidationInfo) -> str | None:
+        if domain and "@" in others.data.get("name", ""):
+            raise ValueError("is in the name already, after the @; keep one of them")
+        return domain
 
     @model_validator(mode="before")
     @classmethod
@@ -107,7 +120,7 @@ class Discover(Section):
     """A filter for the users that ListUsers finds. It combines the settings that it names."""
 
     group: Name | None = Field(None, description="Users of this user group, by its exact name.")
-    domain: Name | None = Field(None, description="Users of this domain.")
+    domain: Domain | None = Field(None, description="Users of this domain.")
     platform_type: Name | None = Field(None, description="Users of this platform: `AD`, `LOCAL` or `UOS`.")
     enterprise_project_id: Name | None = Field(None, description="Users of this enterprise project.")
     active_type: Name | None = Field(None, description="Users activated this way: `USER_ACTIVATE` or `ADMIN_ACTIVATE`.")
@@ -126,7 +139,7 @@ class Discover(Section):
         return tuple((parameter, value) for parameter, value in values.items() if value is not None)
 
 
-Interval = Annotated[Duration, between("1ms", "30d")]
+Interval = Annotated[Duration, between("1s", "30d")]
 Timeout = Annotated[Duration, between("100ms", "1h")]
 Window = Annotated[Duration, between("1m", "1y")]
 MaximumAge = Annotated[Duration, between("1s", "1y")]
@@ -181,35 +194,43 @@ class Project(Section):
     discover: Annotated[tuple[Discover, ...], Field(strict=False)] = Field(
         (), description="More users: those that ListUsers finds, refreshed every `poll.user_interval`."
     )
-    exclude: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+    exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = Field(
         (), description="Shell patterns such as `svc-*` of names that are not watched. They ignore case.", repr=False
     )
     poll: Poll = Field(Poll(), description="Overrides of `poll` for this project, with the same keys.")
     labels: Mapping[LabelName, LabelValue] = Field(
         {}, description="Further labels on every series of the project, such as `{site: munich}`."
     )
-    _from_file: int = PrivateAttr(0)
+    _of_file: int = PrivateAttr(0)  # how many of the users, the last ones, are from users_file
+    _file_version: Version | None = PrivateAttr(None)
 
     @property
     def inline_users(self) -> tuple[User, ...]:
         """The users that the configuration itself names, without those of `users_file`."""
-        return self.users[: len(self.users) - self._from_file]
+        return self.users[: len(self.users) - self._of_file]
 
-    def with_users_of_file(self, users: tuple[User, ...]) -> "Project":
-        """Return a copy with these users of `users_file` besides the inline ones."""
-        copy = self.model_copy(update={"users": self.inline_users + users})
-        copy._from_file = len(users)  # noqa: SLF001 - of its own class
+    @property
+    def file_version(self) -> Version | None:
+        """The version of `users_file` that the users are from."""
+        return self._file_version
+
+    def with_file(self, users: Sequence[User], version: Version | None) -> "Project":
+        """Return a copy with the users of a version of `users_file` in the place of those from another version."""
+        copy = self.model_copy(update={"users": (*self.inline_users, *users)})
+        copy._of_file, copy._file_version = len(users), version  # noqa: SLF001 - of this class
         return copy
 
     def without_users(self) -> "Project":
         """Return a copy without everything that names users."""
-        return self.model_copy(update={"users": (), "users_file": None}).with_users_of_file(())
+        return self.with_file((), None).model_copy(update={"users": (), "users_file": None})
 
     def excludes(self, name: str, domain: str | None = None) -> bool:
         """Return whether an `exclude` pattern matches the name, with or without its domain, in any case."""
-        bare, at, _ = name.partition("@")
-        forms = {name, bare} if at else {name, f"{name}@{domain}"} if domain else {name}
-        return any(fnmatchcase(folded(form), folded(pattern)) for pattern in self.exclude for form in forms)
+        if not self.exclude:
+            return False
+        bare, domain = login_parts(name, domain)
+        forms = [folded(bare), *([folded(f"{bare}@{domain}")] if domain else [])]
+        return any(fnmatchcase(form, folded(pattern)) for pattern in self.exclude for form in forms)
 
 
 class Http(Section):

@@ -28,8 +28,6 @@ _ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1
 _URL_EXPECTED = "must be an http:// or https:// URL with a host"
 _NO_TEXT = {"Cc", "Cs"}  # control characters, and halves of surrogate pairs, which cannot be encoded
 
-RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "project"})
-
 
 class Text(str):
     """Text from the environment or a flag, to be converted to the type of its setting.
@@ -111,16 +109,6 @@ def one_line(text: str) -> str:
     return stripped
 
 
-def plain_name(text: str) -> str:
-    """Return a name in Unicode's composed form (NFC) without surrounding space."""
-    return unicodedata.normalize("NFC", one_line(text))
-
-
-def folded(name: str) -> str:
-    """Return the form of a name that is equal for names that differ only in case or in Unicode form."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
 def _written_as(pattern: str, convert: Callable[[str], object]) -> BeforeValidator:
     """Return a check that converts Text of this pattern, and leaves everything else to pydantic."""
 
@@ -178,15 +166,6 @@ Number = Annotated[float, Field(allow_inf_nan=False), _written_as(r"-?[0-9]{1,18
 Switch = Annotated[bool, _written_as(r"true|false", lambda text: text == "true")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_log_level)]
 Line = Annotated[str, AfterValidator(one_line)]
-Name = Annotated[str, AfterValidator(plain_name), matching(r".{1,128}", "must not be longer than 128 characters")]
-UserName = Annotated[Name, matching(r"[^,]+", "must not contain a comma, which separates name and id in users_file")]
-LabelName = Annotated[
-    str,
-    matching(r"[A-Za-z_][A-Za-z0-9_]*", "must be letters, digits and underscores, and not begin with a digit"),
-    require(lambda name: not re.match("__|exported_", name), "must not begin with __ or exported_, which are reserved"),
-    require(lambda name: name not in RESERVED_LABELS, "is a label of a metric or of Prometheus; choose another name"),
-]
-LabelValue = Annotated[Line, matching(r".{1,128}", "must not be longer than 128 characters")]
 ProjectId = Annotated[str, matching(r"[A-Za-z0-9_-]+", "must be letters, digits, hyphens and underscores")]
 Region = Annotated[str, matching(r"[a-z0-9-]+", "must be lowercase letters, digits and hyphens such as eu-west-101")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
