@@ -68,7 +68,7 @@ class ConnectionSpec:
         return cls(
             project=project.without_users(),
             http=settings.http,
-            timeout=settings.poll.timeout,
+            timeout=settings.poll_of(project).timeout,
             tls=tls,
             link=first_link(os.environ) if project.auth == Auth() else None,
         )
