@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, Client
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE, Client
 from exporter.cloud.connect import connected, proxy_for
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
@@ -41,7 +41,7 @@ from exporter.polling.listings import NAMES_PER_LOOKUP, USERS_A_PAGE
 T = TypeVar("T")
 
 _MAX_USERS_TRIED = 3
-_UNKNOWN_ID = "0" * 32  # no user has it; a 404 proves the permission, too
+_NOBODY = User("0" * 32)  # no user has this name or id; a 404 proves the permission, too
 
 _REJECTED = "the credentials are rejected"
 _SILENT = "the endpoint has stopped answering"
@@ -163,16 +163,17 @@ class Examination:
         pages = {filters: await self._sample(filters) for filters in watched.listings(project)}
         self._context.budget.counted(project, {filters: total(page) for filters, page in pages.items()})
         configured = watched.configured(project)
-        self._users = [user for _, user in configured] or watched.sample(project, pages)
-        if not self._users:
-            self._blocked = self._blocked or "no user is known"
+        known = [user for _, user in configured] or watched.sample(project, pages)
+        self._users = known or [_NOBODY]
+        if not (known or pages):
+            self._blocked = self._blocked or "no user is configured"
         sessions = await self._sessions()
         listed = list(pages.values())
         if configured or not pages:
             names = [watched.login(user)[0] for _, user in configured[:NAMES_PER_LOOKUP]]
             listed.append(await self._send("users", lambda client: client.list_users(names, 0)))
-        user_id = watched.id_of(self._user, listed[-1]) if self._users else None
-        detail = await self._send("users", lambda client: client.list_user_detail(user_id or _UNKNOWN_ID))
+        user_id = watched.id_of(self._user, listed[-1])
+        detail = await self._send("users", lambda client: client.list_user_detail(user_id or _NOBODY.name))
         if attached:
             self._report(judge_credentials(self._method, (sessions, *listed), credentials.expires_at))
         self._report(permission(LIST_SESSION_BY_USER_NAME, _unless_rejected(sessions)))
@@ -182,7 +183,7 @@ class Examination:
         self._report(permission(LIST_USER_DETAIL, detail))
         for finding in watched.findings(project, pages, configured[:NAMES_PER_LOOKUP], listed[-1]):
             self._report(finding)
-        if not self._users:
+        if not known:
             self._report(watched.nobody(project, pages))
             return
         account = detail if user_id else watched.account_of(self._user, listed[-1], detail)
@@ -191,9 +192,9 @@ class Examination:
         self._report(one_user(self._position, found, account, has_id=user_id is not None, origin=origin))
 
     async def _sample(self, filters: watched.Filters) -> watched.Page:
-        """Return a small page of a listing of users, or a large one if only that shows how many there are."""
-        page = await self._send("users", lambda client: client.list_users((), 0, watched.SAMPLE, filters))
-        if isinstance(page, UserPage) and page.total_count is None and len(page.users) == watched.SAMPLE:
+        """Return a page of a listing of users, a larger one if the cloud does not say how many there are."""
+        page = await self._send("users", lambda client: client.list_users((), 0, filters=filters))
+        if isinstance(page, UserPage) and page.total_count is None and len(page.users) == PAGE_SIZE:
             larger = await self._send("users", lambda client: client.list_users((), 0, USERS_A_PAGE, filters))
             return larger if isinstance(larger, UserPage) else page
         return page

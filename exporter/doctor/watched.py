@@ -5,6 +5,7 @@ No finding names a user. Configured users are numbered from 1 on, in the order o
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from exporter.cloud.client import PAGE_SIZE
 from exporter.cloud.errors import CloudError
 from exporter.cloud.models import User as Account
 from exporter.cloud.models import UserPage
@@ -16,7 +17,6 @@ from exporter.polling.listings import USERS_A_PAGE
 Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers; none for all users
 Page = UserPage | CloudError | NotQueried
 
-SAMPLE = 10  # users on the page that counts a listing; some of them may be excluded
 _MOST_SHOWN = 5  # numbers of users in a finding
 
 
@@ -39,7 +39,7 @@ def configured(project: Project) -> list[tuple[int, User]]:
 
 
 def sample(project: Project, pages: Mapping[Filters, Page]) -> list[User]:
-    """Return a few discovered users."""
+    """Return discovered users, up to a page for each entry."""
     found = (user for entry in project.discover for user in _users(pages[entry.filters]))
     return [
         User(user.user_name, user.id, user.domain)
@@ -55,9 +55,10 @@ def findings(
     for number, entry in enumerate(project.discover):
         yield _entry(f"discover[{number}]", entry, pages[entry.filters])
     if project.exclude:
-        excluded, all_of_them = len(project.users) - len(configured(project)), len(project.users)
-        patterns = _counted(len(project.exclude), "pattern")
-        yield ok(WATCHED, f"exclude: {patterns}; {excluded} of {_counted(all_of_them, 'configured user')} excluded")
+        excluded, users = len(project.users) - len(configured(project)), len(project.users)
+        patterns = f"exclude has {_counted(len(project.exclude), 'pattern')}"
+        applied = f", which match {excluded} of {_counted(users, 'configured user')}" if users else ""
+        yield ok(WATCHED, patterns + applied)
     yield from names(named, page)
 
 
@@ -66,7 +67,7 @@ def _entry(path: str, entry: Discover, page: Page) -> Finding:
         reason = page.reason if isinstance(page, NotQueried) else "see permission"
         return skip(WATCHED, f"{path}: not checked, {reason}")
     if matches := size(page):
-        least = "at least " if page.total_count is None and matches in {SAMPLE, USERS_A_PAGE} else ""
+        least = "at least " if page.total_count is None and matches in {PAGE_SIZE, USERS_A_PAGE} else ""
         return ok(WATCHED, f"{path} matches {least}{_counted(matches, 'user')}")
     keys = [f"{path}.{key}" for key in Discover.model_fields if key != "all" and getattr(entry, key) is not None]
     exact = f"correct {' or '.join(keys)}: each must be exactly as in the cloud, including capitals"
@@ -79,7 +80,7 @@ def nobody(project: Project, pages: Mapping[Filters, Page]) -> Finding:
     if any(not isinstance(page, UserPage) for page in pages.values()):
         return skip(ONE_USER, "not checked, no user is known")
     if any(map(_users, pages.values())):
-        return skip(ONE_USER, "not checked, exclude matches the first users that discover finds")
+        return skip(ONE_USER, "not checked, the first users that discover finds are excluded")
     if project.discover:
         return fail(ONE_USER, f"discover finds no user, {nothing}", "correct discover, or add users to users")
     if project.users:

@@ -82,7 +82,7 @@ class TestDiscover:
         simulator = directory(("svc-1", "a"), ("svc-2", "a"), ("ann", "a"), idle="svc-")
         diagnosis = await diagnosis_of(simulator, ALL, exclude=["SVC-*"])
         assert "the first discovered user has 1 session" in diagnosis.text
-        assert "exclude: 1 pattern; 0 of 0 configured users excluded" in diagnosis.text
+        assert "exclude has 1 pattern\n" in diagnosis.text
 
     @pytest.mark.parametrize(
         ("entry", "keys"),
@@ -102,6 +102,15 @@ class TestDiscover:
         diagnosis = await diagnosis_of(frozen(), [{"group": HUSH}])
         assert "one user        discover finds no user, so there is nothing to watch" in diagnosis.only("FAIL")
         assert "no user is configured" not in diagnosis.text
+
+    async def test_permissions_are_checked_if_no_user_is_found(self) -> None:
+        """By a name that nobody has."""
+        for discover, exclude in ([{"group": HUSH}], []), (ALL, ["user*"]):
+            simulator = frozen()
+            diagnosis = await diagnosis_of(simulator, discover, exclude=exclude)
+            assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 3
+            assert authenticated(simulator) == 3
+        assert "one user        not checked, the first users that discover finds are excluded" in diagnosis.only("skip")
 
     async def test_a_missing_permission_is_the_only_failure(self) -> None:
         """Discovery needs it, also if every configured user has an id."""
@@ -154,7 +163,7 @@ class TestDiscover:
 class TestExclude:
     async def test_the_patterns_are_counted(self) -> None:
         diagnosis = await diagnosis_of(frozen(), users=["user001", f"{HUSH}-1", f"{HUSH}-2"], exclude=[f"{HUSH}*", "x"])
-        assert "ok    users           exclude: 2 patterns; 2 of 3 configured users excluded" in diagnosis.text
+        assert "ok    users           exclude has 2 patterns, which match 2 of 3 configured users" in diagnosis.text
         assert "ListSessionByUserName: 1 user every 1m" in diagnosis.text
 
     async def test_excluding_everybody_is_a_failure(self) -> None:
