@@ -14,7 +14,7 @@ from exporter.cloud.auth import Auth, encoded, query_string
 from exporter.cloud.credentials import Credentials, StaticCredentials
 from exporter.cloud.errors import Unauthorized
 from exporter.cloud.models import (
-    Session,
+    ListedSession,
     SessionPage,
     UserDetail,
     UserPage,
@@ -65,8 +65,8 @@ class Client:
         """Return a client that always sends this authentication and renews nothing."""
         return Client(self._project_id, self.endpoints, StaticCredentials(lambda: auth), self._transport)
 
-    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
-        """Return the sessions of one user."""
+    async def list_session_by_user_name(self, user_name: str) -> tuple[ListedSession, ...]:
+        """Return the sessions of the users with this name, in whatever domain."""
         path, query = f"/v1/{self._project_id}/session/user-session-info", f"user_name={encoded(user_name)}"
         answer = await self._get(LIST_SESSION_BY_USER_NAME, self.endpoints.sessions, path, query, session_list)
         self._transport.telemetry.texts_cut += answer.cut

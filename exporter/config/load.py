@@ -29,6 +29,8 @@ from exporter.config.users import read_list
 from exporter.config.values import Text, one_line
 from exporter.config.web_file import read_web_file
 
+_SDK_PREFIX = "HUAWEICLOUD_"  # of the variables that the SDK's credential chain reads
+
 # Kubernetes sets variables for each Service of a namespace. Those of a Service workspace-exporter, or of one such as
 # workspace-exporter-metrics, have our prefix. A `…_PORT` could be a mistaken setting; of a Service it holds an address.
 _SERVICE_LINK = re.compile(
@@ -174,6 +176,9 @@ def load(
     """
     file = flags.get(CONFIG_FILE) or environ.get(variable(CONFIG_FILE))
     lowest = file_layer(Path(file)) if file else Layer("configuration", {})
+    for name, text in environ.items():
+        if name.startswith(_SDK_PREFIX) and (reason := placeholder(text)):
+            warn(Mistake(f"environment {name}", "", reason))
     return build(
         flag_layer(flags), environment_layer(environ), lowest, default_project_id=default_project_id, warn=warn
     )
@@ -200,7 +205,7 @@ def build(*layers: Layer, default_project_id: str | None = None, warn: Callable[
     further = [(loc, mistake) for loc, mistake in (*rules, *in_lists, *in_files) if loc not in wrong]
     mistakes = unread + merged.placed([*wrong.items(), *further])
     doubtful += [*doubts(merged.values, containing), *(doubt for each in lists.values() for doubt in each.doubts)]
-    for doubt in merged.placed(doubtful):
+    for doubt in dict.fromkeys(merged.placed(doubtful)):  # projects that share a file report it once
         warn(doubt)
     if settings is None or mistakes:
         raise ConfigError(mistakes)

@@ -6,6 +6,8 @@ Every check raises ValueError with a reason that says what to do and never repea
 import re
 import unicodedata
 from collections.abc import Callable
+from fnmatch import translate
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -19,7 +21,7 @@ _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 _INVISIBLE = {"Cf", "Zs", "Zl", "Zp"}  # categories of format characters, spaces and separators
-_INVISIBLE_REASON = "must not contain invisible characters or spaces other than the usual one; delete it and retype it"
+_INVISIBLE_REASON = "must not contain invisible characters, or spaces other than the usual one; type the name anew"
 
 # Each is a sign of another format than a plain list of names; no directory of the cloud allows them in a name. They are
 # looked for in the compatibility form (NFKC), which has no wide forms of punctuation.
@@ -71,6 +73,13 @@ def login_parts(name: str, domain: str | None = None) -> tuple[str, str | None]:
     """Return the name and the domain of a user, either of which may hold the domain."""
     bare, _, own_domain = name.rpartition("@")
     return (bare, own_domain) if bare else (name, domain)
+
+
+@lru_cache
+def matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Return a function that returns a match if one of the shell patterns matches a whole name, in any case."""
+    whole = re.compile("|".join(translate(folded(pattern)) for pattern in patterns) or "(?!)")
+    return lambda name: whole.match(folded(name))
 
 
 def _check_of_list(further: Callable[[str], None]) -> AfterValidator:

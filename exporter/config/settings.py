@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import msgspec
@@ -19,7 +18,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from exporter.config.names import Domain, LabelName, LabelValue, Name, Pattern, UserId, UserName, folded, login_parts
+from exporter.config.names import Domain, LabelName, LabelValue, Name, Pattern, UserId, UserName, login_parts, matcher
 from exporter.config.values import (
     Duration,
     Endpoint,
@@ -229,8 +228,8 @@ class Project(Section):
         if not self.exclude:
             return False
         bare, domain = login_parts(name, domain)
-        forms = [folded(bare), *([folded(f"{bare}@{domain}")] if domain else [])]
-        return any(fnmatchcase(form, folded(pattern)) for pattern in self.exclude for form in forms)
+        matches = matcher(self.exclude)
+        return bool(matches(bare) or (domain and matches(f"{bare}@{domain}")))
 
 
 class Http(Section):

@@ -15,8 +15,10 @@ from exporter.files import Version, version
 _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _FIELDS = re.compile("[,;\t|]")
 _HEADER = "looks like the header of a table; remove it, or put a user who is really called that further down"
+# Titles of a first column, of one that may as well be a user, and of further columns; without spaces and punctuation.
 _NAME_TITLES = {"name", "names", "username", "usernames", "users", "loginname", "loginuser", "samaccountname", "用户名"}
-_ID_TITLES = {"id", "ids", "userid", "uid", "objectsid", "用户id"}
+_DOUBTFUL_TITLES = {"user", "login", "account", "accountname", "id", "userid", "email", "mail", "upn"}
+_FURTHER_TITLES = {"id", "ids", "userid", "uid", "objectsid", "name", "username", "domain", "group", "email", "用户id"}
 
 Entries = Sequence[User | None]  # a list of users, with None in the place of an entry that has a mistake
 
@@ -29,7 +31,7 @@ def read_user(written: Any) -> tuple[User | None, Mapping[Loc, str]]:  # noqa: A
 
 @dataclass(frozen=True)
 class UserList:
-    """The configured users of a project, apart from those that are written in it."""
+    """What a users file adds to the users written in its project, and what is wrong or doubtful about any of them."""
 
     of_file: Sequence[User]  # the users of `users_file`
     version: Version | None  # of that file, as it was read
@@ -103,6 +105,9 @@ def _users_of_text(
     mistakes += of_file(repeated(everyone, where))
     if mistakes:
         raise ConfigError(sorted(mistakes, key=lambda mistake: int(mistake.source.rpartition(":")[2])))
+    first = users[0]
+    if first and folded(first.name) in _DOUBTFUL_TITLES:
+        warn(Mistake(f"{path}:{lines[0]}", "", "may be the header of a table; remove it if it is none of your users"))
     for doubt in of_file(look_alikes(everyone, where)):
         warn(doubt)
     return tuple(user for user in users if user)
@@ -122,10 +127,14 @@ def _read_line(content: str) -> tuple[User | None, Mapping[Loc, str]]:
     return read_user({"name": name, "id": user_id} if comma else {"name": name})
 
 
+def _titles(line: str) -> list[str]:
+    return [re.sub(r"[\W_]", "", field).casefold() for field in _FIELDS.split(line)]
+
+
 def _is_header(line: str) -> bool:
     """Return whether a line names columns instead of a user."""
-    titles = [re.sub(r"[\W_]", "", field).casefold() for field in _FIELDS.split(line)]
-    return titles[0] in _NAME_TITLES or not _ID_TITLES.isdisjoint(titles[1:])
+    first, *further = _titles(line)
+    return first in _NAME_TITLES or not _FURTHER_TITLES.isdisjoint(further)
 
 
 def repeated(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int, str]]:
@@ -144,10 +153,13 @@ def repeated(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int,
 
 def look_alikes(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int, str]]:
     """Yield position and reason of each user whose name differs from an earlier one only in case."""
-    firsts: dict[str, int] = {}
+    firsts: dict[str, tuple[int, str]] = {}
     for position, user in enumerate(users):
-        if user and (first := firsts.setdefault(folded(_login(user)), position)) != position:
-            yield position, f"differs from {where(first)} only in case; both count only if the cloud lists both"
+        if user:
+            login = _login(user)
+            first, first_login = firsts.setdefault(folded(login), (position, login))
+            if login != first_login:
+                yield position, f"differs from {where(first)} only in case; both count only if the cloud lists both"
 
 
 def _login(user: User) -> str:

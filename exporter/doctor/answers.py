@@ -10,12 +10,12 @@ from exporter.cloud.causes import explain, facts
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.connect import iam_endpoint
 from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
-from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
+from exporter.cloud.models import Login, Session, SessionPage, UserDetail, UserPage
 from exporter.cloud.sources import Link
 from exporter.config import Poll, Project, format_duration
 from exporter.doctor.endpoints import METADATA
 from exporter.doctor.findings import CLOCK, CREDENTIALS, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
-from exporter.fleet import DOCUMENTED_STATES, OTHER
+from exporter.fleet import DOCUMENTED_STATES, OTHER, folded
 
 CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
 _NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting
@@ -174,8 +174,8 @@ def session_listing(page: object, project: Project, poll: Poll) -> Finding:
     """Return the same of all sessions; without `discover`, they must belong to configured users."""
     content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
     finding = listing(LIST_SESSIONS, page, content, poll)
-    names = {user.name.casefold() for user in project.users}
-    found = [(name or "").casefold() for name, _ in page.sessions] if isinstance(page, SessionPage) else []
+    names = {folded(Login.of(user.name).name) for user in project.users}
+    found = [folded(Login.of(name or "").name) for name, _ in page.sessions] if isinstance(page, SessionPage) else []
     if not found or project.discover or not names.isdisjoint(found):
         return finding
     text = f"{finding.text}; the first {len(found)} belong to no configured user"

@@ -20,7 +20,8 @@ from exporter.cloud.errors import CloudError, Forbidden
 from exporter.config import Auth, Poll, Project, Settings, format_duration
 from exporter.doctor.answers import Total
 from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, ok, skip, warn
-from exporter.doctor.watched import Filters, configured, polled
+from exporter.doctor.watched import configured, polled
+from exporter.polling.discovery import Filters
 from exporter.polling.listings import USERS_A_PAGE
 from exporter.polling.source import Source, choose_source, cycle_seconds, fair_shares, pages
 

@@ -35,6 +35,7 @@ from exporter.doctor.budget import Budget
 from exporter.doctor.endpoints import Outcome, Unanswered, judge, probe
 from exporter.doctor.findings import CREDENTIALS, Finding, NotQueried, Verdict, fail, skip, summary
 from exporter.fleet import LIVE_STATES
+from exporter.polling.discovery import Filters
 from exporter.polling.gate import KeyGate
 from exporter.polling.listings import NAMES_PER_LOOKUP, USERS_A_PAGE
 
@@ -170,7 +171,7 @@ class Examination:
         sessions = await self._sessions()
         listed = list(pages.values())
         if configured or not pages:
-            names = [watched.login(user)[0] for _, user in configured[:NAMES_PER_LOOKUP]]
+            names = [watched.login(user).name for _, user in configured[:NAMES_PER_LOOKUP]]
             listed.append(await self._send("users", lambda client: client.list_users(names, 0)))
         user_id = watched.id_of(self._user, listed[-1])
         detail = await self._send("users", lambda client: client.list_user_detail(user_id or _NOBODY.name))
@@ -191,7 +192,7 @@ class Examination:
         found = _unless_rejected(sessions)
         self._report(one_user(self._position, found, account, has_id=user_id is not None, origin=origin))
 
-    async def _sample(self, filters: watched.Filters) -> watched.Page:
+    async def _sample(self, filters: Filters) -> watched.Page:
         """Return a page of a listing of users, a larger one if the cloud does not say how many there are."""
         page = await self._send("users", lambda client: client.list_users((), 0, filters=filters))
         if isinstance(page, UserPage) and page.total_count is None and len(page.users) == PAGE_SIZE:
@@ -228,8 +229,7 @@ class Examination:
             self._position += 1
 
     async def _query_sessions(self, client: Client) -> tuple[Session, ...]:
-        name, _ = watched.login(self._user)
-        return await client.list_session_by_user_name(name)
+        return watched.sessions_of(self._user, await client.list_session_by_user_name(watched.login(self._user).name))
 
     async def _send(
         self, service: Literal["sessions", "users"], request: Callable[[Client], Awaitable[T]]

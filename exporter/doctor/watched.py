@@ -4,17 +4,19 @@ No finding names a user. Configured users are numbered from 1 on, in the order o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 
 from exporter.cloud.client import PAGE_SIZE
 from exporter.cloud.errors import CloudError
+from exporter.cloud.models import ListedSession, Login, Session, UserPage
 from exporter.cloud.models import User as Account
-from exporter.cloud.models import UserPage
 from exporter.config import Discover, Project, User
 from exporter.doctor.answers import size
 from exporter.doctor.findings import ONE_USER, WATCHED, Finding, NotQueried, fail, ok, skip, warn
+from exporter.fleet import best, domain_fit, folded
+from exporter.polling.discovery import Discovery, Filters
 from exporter.polling.listings import USERS_A_PAGE
 
-Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers; none for all users
 Page = UserPage | CloudError | NotQueried
 
 _MOST_SHOWN = 5  # numbers of users in a finding
@@ -27,9 +29,11 @@ def listings(project: Project) -> tuple[Filters, ...]:
 
 
 def polled(project: Project) -> tuple[Filters, ...]:
-    """Return the listings that polling reads: only the one of all users if an entry, or no entry, is about all."""
-    entries = {entry.filters for entry in project.discover}
-    return listings(project) if entries and () not in entries else ((),)
+    """Return the listings that polling reads: just the one of all users if an entry, or no entry, is about all."""
+    discovery = Discovery()
+    entries = dict.fromkeys(entry.filters for entry in project.discover)
+    discovery.apply(tuple(entries), others=bool(project.users))
+    return discovery.listings
 
 
 def configured(project: Project) -> list[tuple[int, User]]:
@@ -92,13 +96,14 @@ def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
     """Yield what is doubtful about the names of configured users, according to a page of ListUsers for these names."""
     several, elsewhere, spelled = [], [], []
     for number, user in users:
+        found = [] if user.id else _alike(user, page)
         name, domain = login(user)
-        found = [] if user.id else accounts(user, page)
-        if domain and found and not any(_in(domain, account) for account in found):
+        exact = [account for account in found if account.user_name == name] or found
+        if domain and found and not any(domain_fit(account.domain, domain) for account in found):
             elsewhere.append(number)
-        elif not domain and len({account.domain for account in found}) > 1:
+        elif not domain and len({account.domain for account in exact}) > 1:
             several.append(number)
-        elif found and found[0].user_name != name:
+        elif found and not any(account.user_name == name for account in found):
             spelled.append(number)
     if several:
         yield warn(WATCHED, f"{_exist(several)} in several domains", "set domain, or write name@domain")
@@ -109,41 +114,40 @@ def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
         yield warn(WATCHED, text, "write the name as the console shows it; until then the only such name is meant")
 
 
-def accounts(user: User, page: Page) -> list[Account]:
-    """Return the accounts on a page that have the user's name, or else those with a name that differs in case."""
-    name, _ = login(user)
-    alike = [each for each in _users(page) if (each.user_name or "").casefold() == name.casefold()]
-    return [each for each in alike if each.user_name == name] or alike
-
-
 def id_of(user: User, page: Page) -> str | None:
-    """Return the id of a user: the configured one, or that of the only account that the name and domain mean."""
+    """Return the id of a user: the configured one, or that of the only account that name and domain mean."""
+    meant = best(_alike(user, page), *login(user), attrgetter("domain"))
+    return user.id or (meant.id if meant else None)
+
+
+def sessions_of(user: User, listed: Sequence[ListedSession]) -> tuple[Session, ...]:
+    """Return those sessions of a name that are in the user's domain."""
     _, domain = login(user)
-    meant = [each for each in accounts(user, page) if not domain or _in(domain, each)]
-    return user.id or (meant[0].id if len(meant) == 1 else None)
+    return tuple(session for name, session in listed if domain_fit(Login.of(name or "").domain, domain))
 
 
 def account_of(user: User, page: Page, detail: object) -> object:
     """Return what is known about the account of a user without an id; the detail is of an id that nobody has."""
     if not isinstance(page, UserPage):
         return NotQueried("see permission")
-    if accounts(user, page):
+    if _alike(user, page):
         return NotQueried("because ListUsers does not find a single account with this name and domain")
     return detail if size(page) <= len(page.users) else NotQueried("because ListUsers finds too many similar names")
 
 
-def _in(domain: str, account: Account) -> bool:
-    return not account.domain or account.domain.casefold() == domain.casefold()
+def login(user: User) -> Login:
+    """Return name and domain of a configured user, whose name may be a whole login name."""
+    return Login(user.name, user.domain) if user.domain else Login.of(user.name)
+
+
+def _alike(user: User, page: Page) -> list[Account]:
+    """Return the accounts on a page with the user's name in any case."""
+    name = folded(login(user).name)
+    return [account for account in _users(page) if folded(account.user_name or "") == name]
 
 
 def _users(page: Page) -> Sequence[Account]:
     return page.users if isinstance(page, UserPage) else ()
-
-
-def login(user: User) -> tuple[str, str | None]:
-    """Return name and domain of a configured user. A name with @ is a whole login name, unless a domain is given."""
-    name, _, domain = user.name.rpartition("@")
-    return (name, domain) if name and domain and not user.domain else (user.name, user.domain)
 
 
 def _exist(numbers: Sequence[int]) -> str:

@@ -99,6 +99,14 @@ def test_a_placeholder_is_found_in_file_environment_and_flags(tmp_path: Path) ->
     ]
 
 
+def test_a_placeholder_in_a_variable_of_the_sdk_is_doubtful(tmp_path: Path) -> None:
+    file = tmp_path / "w.yml"
+    file.write_text("projects: [{project_id: p, region: eu-west-101, users: [a]}]")
+    found: list[Mistake] = []
+    load({"config.file": str(file)}, {"HUAWEICLOUD_SDK_SK": "${SK}", "OTHER": "${X}"}, warn=found.append)
+    assert [str(doubt) for doubt in found] == [f"environment HUAWEICLOUD_SDK_SK: {PLACEHOLDER}"]
+
+
 def test_a_placeholder_in_the_file_of_a_secret_is_doubtful(tmp_path: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text("${TOKEN}\n")

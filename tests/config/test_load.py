@@ -416,13 +416,19 @@ def test_building_without_layers_is_a_mistake() -> None:
 
 GLOBAL = ["projects", "poll", "interval", "metrics", "user_label", "hash_key", "web", "ca_file"]
 NAMES = [*GLOBAL, "project_id", "name", "region", "endpoints", "auth", "token", "users", "id", "users_file"]
+NAMES += ["discover", "exclude", "labels", "domain", "group", "all"]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
 KEYS = st.sampled_from(NAMES) | st.text(max_size=5) | st.integers() | st.none() | st.booleans()
 NESTED = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
 )
 PROJECT = st.dictionaries(
-    KEYS, SCALARS | st.lists(SCALARS | st.dictionaries(st.sampled_from(["name", "id"]), SCALARS)), max_size=5
+    KEYS,
+    SCALARS
+    | st.lists(
+        SCALARS | st.dictionaries(st.sampled_from(["name", "id", "domain", "group", "all", "platform_type"]), SCALARS)
+    ),
+    max_size=5,
 )
 
 

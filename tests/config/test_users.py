@@ -84,6 +84,8 @@ def test_a_mistake_has_the_number_of_its_line(file: Path) -> None:
         "USERNAME",
         "用户名,用户ID",
         "name,id,domain",
+        "user,email",
+        "login;domain",
     ],
 )
 def test_a_header_is_reported_as_one_mistake(file: Path, header: str) -> None:
@@ -100,6 +102,14 @@ def test_users_may_have_the_name_of_a_column_below_the_first_line(file: Path) ->
         ("username", None),
     ]
     assert project(users=["name", "id"]).users == (User("name"), User("id"))
+
+
+@pytest.mark.parametrize("title", ["user", "Login", "id", "Email"])
+def test_a_first_line_that_may_be_a_header_is_doubtful(file: Path, title: str) -> None:
+    file.write_text(f"{title}\nalice\n")
+    assert doubts(users_file=file) == [f"{file}:1: may be the header of a table; remove it if it is none of your users"]
+    file.write_text(f"alice\n{title}\n")
+    assert doubts(users_file=file) == []
 
 
 INVISIBLE = {
@@ -276,6 +286,14 @@ def test_names_that_differ_only_in_case_are_doubtful(file: Path) -> None:
     ]
 
 
+def test_the_same_name_twice_is_a_mistake_and_not_doubtful() -> None:
+    found: list[Mistake] = []
+    made = {"project_id": "p", "region": "eu-west-101", "users": ["ann", "ann", {"name": "ann"}]}
+    with pytest.raises(ConfigError):
+        build(Layer("test.yml", {"projects": [made]}), warn=found.append)
+    assert found == []
+
+
 def test_names_that_differ_in_case_within_different_domains_are_not_doubtful() -> None:
     assert doubts(users=["ann@a.example", "Ann@b.example", {"name": "Ann", "domain": "c.example"}]) == []
     assert len(doubts(users=["ann@a.example", {"name": "Ann", "domain": "A.example"}])) == 1
@@ -330,6 +348,34 @@ def test_an_exclude_pattern_matches_in_any_case_and_unicode_form(pattern: str, n
 )
 def test_an_exclude_pattern_matches_the_whole_name(pattern: str, name: str, domain: str | None) -> None:
     assert not project(exclude=[pattern]).excludes(name, domain)
+
+
+def test_several_patterns_each_exclude_names() -> None:
+    excludes = project(exclude=["*-a*b*", "*-c*d*", "[x-z]?"]).excludes
+    assert [name for name in ("svc-aab", "svc-cd", "svc-ad", "x1", "x12", "w1") if excludes(name)] == [
+        "svc-aab",
+        "svc-cd",
+        "x1",
+    ]
+
+
+@given(st.lists(st.text(alphabet="aZßİ*?[]!-^\\\\.|(){}é\u0301 ", max_size=8), max_size=3), st.text())
+def test_every_accepted_pattern_can_be_matched_and_matches_its_own_literal(patterns: list[str], name: str) -> None:
+    try:
+        made = project(exclude=patterns)
+    except ConfigError:
+        return
+    assert made.excludes(name) in {True, False}
+    literals = [pattern for pattern in made.exclude if not set(pattern) & set("[*?@")]
+    assert all(made.excludes(literal) for literal in literals)
+
+
+def test_a_file_that_projects_share_is_doubted_once(file: Path) -> None:
+    file.write_text("ann\nAnn\n")
+    found: list[Mistake] = []
+    shared = {"region": "eu-west-101", "users_file": file}
+    build(Layer("t", {"projects": [{**shared, "project_id": each} for each in ("p", "q")]}), warn=found.append)
+    assert len(found) == 1
 
 
 @pytest.mark.bad_input

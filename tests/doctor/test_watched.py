@@ -189,7 +189,7 @@ class TestNames:
         for user in ({"name": f"{HUSH}-ann", "domain": "b.example"}, f"{HUSH}-ann@b.example"):
             diagnosis = await diagnosis_of(cloud, users=[user])
             assert diagnosis.lines("warn") == []
-            assert "the account's flags are known" in diagnosis.text
+            assert "the first configured user has 1 session (1 Active); the account's flags are known" in diagnosis.text
 
     async def test_other_capitals_are_a_warning(self) -> None:
         cloud = directory((f"{HUSH}-Ann", "a.example"), (f"{HUSH}-bob", "a.example"))
@@ -234,6 +234,7 @@ def page_of(*accounts: tuple[str, str, str | None]) -> UserPage:
         (User("BOB"), None),
         (User("CARL"), "5"),
         (User("carl@anywhere"), "5"),
+        (User("ann", domain="A"), "1"),
         (User("zoe"), None),
     ],
 )
