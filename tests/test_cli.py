@@ -348,8 +348,8 @@ async def test_the_doctor_ends_on_a_signal_with_exit_code_1() -> None:
 async def test_the_demo_serves_and_prints_correct_numbers() -> None:
     async with asyncio.timeout(60), command("demo", "--web.listen-address", "127.0.0.1:0") as process:
         found = await line_with(process.stdout, r"the numbers +(http://\S+)")
-        text = await until(_covered, found[1])
-        assert 'huaweicloud_workspace_users{project="demo"} 60.0' in text
+        users = 'huaweicloud_workspace_users{project="demo"} 60.0'
+        await until(lambda text: users in text and _covered(text), found[1])
         process.send_signal(signal.SIGINT)
         output, errors = await process.communicate()
     assert process.returncode == 0
