@@ -1,10 +1,10 @@
 """The words for the cloud's answers: clock, credentials, permissions, listings, and one user. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from exporter.cloud.causes import explain, facts
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
@@ -12,7 +12,8 @@ from exporter.cloud.connect import iam_endpoint
 from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
 from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
 from exporter.cloud.sources import Link
-from exporter.config import Poll, Project, User, format_duration
+from exporter.config import Poll, Project, format_duration
+from exporter.config.names import folded, login_parts
 from exporter.doctor.endpoints import METADATA
 from exporter.doctor.findings import CLOCK, CREDENTIALS, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
 from exporter.fleet import DOCUMENTED_STATES, OTHER
@@ -40,10 +41,11 @@ _REMEDY_REJECTED: dict[Kind, str] = {
     "metadata": "check the agency of this ECS, and that region and endpoints are those of the ECS's account",
 }
 
-_REMEDY_UNKNOWN = (
-    "correct users or users_file: names must match exactly, including capitals, and without @ and what follows it; "
-    "also check project_id and region"
-)
+_REMEDY_UNKNOWN = {
+    "configured": "correct users or users_file: names must be as in ListUsers, or as in a session's login_user; also "
+    "check project_id and region",
+    "discovered": "check that endpoints.sessions and endpoints.users are of the same region",
+}
 _REMEDY_OTHER_NAMES = (
     "write the names in users or users_file as in a session's login_user, up to the last @; otherwise new sessions "
     "are found late, user by user"
@@ -129,20 +131,16 @@ def judge_credentials(method: AuthMethod, answers: Sequence[object], expires_at:
 Total = int | CloudError | NotQueried  # how many entries a listing has, or why that is unknown
 
 
-class Totals(NamedTuple):
-    """The sizes of the listings for bulk collection."""
-
-    sessions: Total
-    users: Total
-
-
 def total(answer: SessionPage | UserPage | CloudError | NotQueried) -> Total:
     """Return the size of a listing from its first page, or the error."""
-    if isinstance(answer, SessionPage):
-        return max(answer.total or 0, len(answer.sessions))
-    if isinstance(answer, UserPage):
-        return max(answer.total_count or 0, len(answer.users or ()))
-    return answer
+    return answer if isinstance(answer, CloudError | NotQueried) else size(answer)
+
+
+def size(page: SessionPage | UserPage) -> int:
+    """Return the size of a listing from its first page."""
+    if isinstance(page, SessionPage):
+        return max(page.total or 0, len(page.sessions))
+    return max(page.total_count or 0, len(page.users))
 
 
 def permission(operation: str, answer: object, *, needed: bool = True) -> Finding:
@@ -173,34 +171,31 @@ def listing(operation: str, page: object, content: str, poll: Poll) -> Finding:
     return permission(operation, page)
 
 
-def session_listing(page: object, users: Iterable[User], poll: Poll) -> Finding:
-    """Return the same of all sessions; they must belong to configured users."""
+def session_listing(page: object, project: Project, poll: Poll) -> Finding:
+    """Return the same of all sessions; without `discover`, they must belong to configured users."""
     content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
     finding = listing(LIST_SESSIONS, page, content, poll)
-    names = {user.name.casefold() for user in users}
-    found = [(name or "").casefold() for name, _ in page.sessions] if isinstance(page, SessionPage) else []
-    if not found or not names.isdisjoint(found):
+    names = {folded(login_parts(user.name, user.domain)[0]) for user in project.users}
+    found = [folded(login_parts(name or "")[0]) for name, _ in page.sessions] if isinstance(page, SessionPage) else []
+    if not found or project.discover or not names.isdisjoint(found):
         return finding
     text = f"{finding.text}; the first {len(found)} belong to no configured user"
     return warn(PERMISSION, text, _REMEDY_OTHER_NAMES)
 
 
-def found_id(page: object, name: str) -> str | None:
-    """Return the id of exactly this name on a page of ListUsers, or None."""
-    users = page.users or () if isinstance(page, UserPage) else ()
-    return next((user.id for user in users if user.user_name == name and user.id), None)
-
-
-def one_user(position: int, sessions: object, detail: object, *, has_id: bool) -> Finding:
+def one_user(
+    position: int, sessions: object, detail: object, *, has_id: bool, origin: Literal["configured", "discovered"]
+) -> Finding:
     """Return the finding about the user at this position of the list, from 1 on.
 
     ``sessions`` and ``detail`` are answers, errors or NotQueried; ``has_id`` says whether the user's id is known.
     """
-    who = "the first configured user" if position == 1 else f"configured user {position}"
+    who = f"the first {origin} user" if position == 1 else f"{origin} user {position}"
+    remedy = _REMEDY_UNKNOWN[origin]
     match sessions:
         case NotFound():
-            tried = f"{who} is" if position == 1 else f"the first {position} configured users are"
-            return fail(ONE_USER, f"{tried} unknown to the cloud", _REMEDY_UNKNOWN)
+            tried = f"{who} is" if position == 1 else f"the first {position} {origin} users are"
+            return fail(ONE_USER, f"{tried} unknown to the cloud", remedy)
         case NotQueried():
             return skip(ONE_USER, f"{who}: not checked, {sessions.reason}")
         case tuple():
@@ -212,7 +207,7 @@ def one_user(position: int, sessions: object, detail: object, *, has_id: bool) -
     if isinstance(detail, NotFound) and has_id:
         return warn(ONE_USER, text, "correct the user's id, or remove it")
     if isinstance(detail, NotFound) or position > 1:
-        return warn(ONE_USER, text, _REMEDY_UNKNOWN)
+        return warn(ONE_USER, text, remedy)
     return ok(ONE_USER, text)
 
 
@@ -230,5 +225,7 @@ def _account(detail: object, *, has_id: bool) -> str:
             missing = [flag.removeprefix("user_") for flag in _FLAGS if getattr(detail, flag) is None]
             silent = f"the cloud does not report whether the account is {' or '.join(missing)}"
             return silent if missing else "the account's flags are known"
+        case NotQueried():
+            return f"the account's flags are unknown, {detail.reason}"
         case _:
             return "the account's flags are unknown, see permission"

@@ -5,17 +5,17 @@ import os
 import re
 import socket
 import sys
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from textwrap import fill, indent
+from textwrap import indent
 
 from exporter.config import parse_duration
 from exporter.simulator.identity import DEMO_REGION
 from exporter.simulator.server import Latency, Simulator, SimulatorOptions, authority, parse_faults, parse_ratio
 from exporter.simulator.simulation import Script
 
-MOST_NAMES_SHOWN = 200
 LARGEST_PORT = 65535
 
 
@@ -67,6 +67,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--listen-address", _listen_address, "127.0.0.1:10098", "address of all services (%(default)s)", "HOST:PORT")
     add("--seed", _count, options.seed, "seed of all random decisions; the same seed repeats the day (%(default)s)")
     add("--users", _count, options.users, "number of users (%(default)s)")
+    text = "users who leave in a simulated hour, and as many join (%(default)s)"
+    add("--turnover", _count, options.turnover, text)
+    text = "users, at most half of them, with the name of another user, in a second domain (%(default)s)"
+    add("--namesakes", _count, options.namesakes, text)
     add("--speed", _speed, options.speed, "simulated seconds per second, 0 = frozen (%(default)s)")
     add("--quota", _count, options.quota, "requests a minute per operation, 0 = unlimited (%(default)s)")
     text = "faults and their ratios: an HTTP status, hang, reset or garbage, such as 429=0.01,ListUserDetail:503=1"
@@ -82,13 +86,15 @@ def options_of(namespace: Namespace) -> SimulatorOptions:
     """Return the simulator's options that the flags describe."""
     flags = vars(namespace)
     at, duration, ratio = (flags[f"incident_{name}"] for name in ("at", "duration", "ratio"))
-    options = {name: flags[name] for name in ("seed", "users", "speed", "quota", "faults", "latency")}
+    names = ("seed", "users", "turnover", "namesakes", "speed", "quota", "faults", "latency")
+    options = {name: flags[name] for name in names}
     return SimulatorOptions(incident=None if at is None else Script(at, duration, ratio), **options)
 
 
 async def run(namespace: Namespace) -> None:
     """Serve until cancelled, and print how to use the simulator. Raises OSError with a remedy."""
     simulator = Simulator(options_of(namespace))
+    simulator.population.entries(time.time())  # plans the sessions of all users, which takes a while for many
     host, port = namespace.listen_address
     async with AsyncExitStack() as stack:
         try:
@@ -126,12 +132,8 @@ This whole text is a configuration file for the exporter. Save it as it is.
 
 
 def configuration(simulator: Simulator, url: str) -> str:
-    """Return a configuration file for the exporter with every simulated user, or the first two hundred."""
+    """Return a configuration file for the exporter, which watches every simulated user."""
     account = simulator.options.account
-    names = simulator.population.names()
-    shown = names[:MOST_NAMES_SHOWN]
-    listed = fill(", ".join(shown), initial_indent="      ", subsequent_indent="      ")
-    more = f"  # {len(shown)} of {len(names)} users, up to {names[-1]}" if len(names) > len(shown) else ""
     return f"""\
 projects:
   - name: simulator
@@ -145,7 +147,6 @@ projects:
     auth:
       access_key: {account.access_key}
       secret_key: {account.secret_key}
-    users: [
-{listed}
-    ]{more}
+    discover:
+      - all: true
 """

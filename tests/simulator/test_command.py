@@ -27,11 +27,14 @@ def test_without_flags_it_is_the_default_simulator() -> None:
 
 def test_every_flag_reaches_the_options() -> None:
     """Each flag sets its option."""
-    flags = "--seed 3 --users 7 --speed 60 --quota 0 --faults 429=0.5,ListUsers:hang=1 --latency 50ms:1s"
+    people = "--seed 3 --users 7 --turnover 2 --namesakes 1 --speed 60"
+    answers = "--quota 0 --faults 429=0.5,ListUsers:hang=1 --latency 50ms:1s"
     incident = "--incident-at 5m --incident-duration 1h30m --incident-ratio 0.5"
-    assert options_of(parse(*flags.split(), *incident.split())) == SimulatorOptions(
+    assert options_of(parse(*people.split(), *answers.split(), *incident.split())) == SimulatorOptions(
         seed=3,
         users=7,
+        turnover=2,
+        namesakes=1,
         speed=60.0,
         quota=0,
         faults=(Fault("429", 0.5), Fault("hang", 1.0, "ListUsers")),
@@ -56,6 +59,8 @@ def test_an_address_has_a_host_or_not(text: str, address: tuple[str, int]) -> No
         ("--listen-address", "host:70000", "HOST:PORT"),
         ("--seed", "x", "whole number"),
         ("--users", "-1", "whole number"),
+        ("--turnover", "some", "whole number"),
+        ("--namesakes", "0.5", "whole number"),
         ("--speed", "fast", "frozen"),
         ("--faults", "429=2", "from 0 to 1"),
         ("--latency", "soon", "50ms"),
@@ -74,15 +79,14 @@ def test_an_invalid_value_is_rejected_with_a_hint(
     assert hint in error
 
 
-@pytest.mark.parametrize(("users", "listed"), [(0, 0), (1, 1), (50, 50), (1000, 200)])
-def test_the_printed_configuration_is_yaml_with_the_users(users: int, listed: int) -> None:
-    """The configuration is complete: one project, its endpoints, a key and the names of the users."""
-    simulator = Simulator(SimulatorOptions(users=users))
-    project = YAML(typ="safe").load(configuration(simulator, "http://127.0.0.1:1"))["projects"][0]
+def test_the_printed_configuration_is_yaml_that_watches_every_user() -> None:
+    """The configuration is complete: one project, its endpoints and a key; the users are discovered."""
+    project = YAML(typ="safe").load(configuration(Simulator(), "http://127.0.0.1:1"))["projects"][0]
     assert project["project_id"] == DEMO_PROJECT_ID
     assert set(project["endpoints"]) == {"sessions", "users", "iam", "metadata"}
     assert project["auth"]["access_key"] == DEMO_ACCESS_KEY
-    assert project["users"] == list(simulator.population.names()[:listed])
+    assert project["discover"] == [{"all": True}]
+    assert "users" not in project
 
 
 async def test_it_serves_until_cancelled_and_prints_a_working_request(capsys: pytest.CaptureFixture[str]) -> None:
