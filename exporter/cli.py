@@ -14,8 +14,9 @@ import structlog
 
 from exporter import __version__
 from exporter.app import exporting
-from exporter.cloud.sources import first_link
-from exporter.config import Auth, ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
+from exporter.cloud.chain import PROJECT_VARIABLE, AgencyLink, find_link
+from exporter.cloud.connect import issuer_of, sdk_link
+from exporter.config import ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
 from exporter.demo import run as run_demo
 from exporter.doctor import run as run_doctor
 from exporter.logs import configure
@@ -23,6 +24,8 @@ from exporter.simulator.command import add_arguments as add_simulator_flags
 from exporter.simulator.command import run as run_simulator
 
 T = TypeVar("T")
+
+_CHAIN = "the SDK's credentials"
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -53,9 +56,10 @@ def _run(namespace: argparse.Namespace) -> int:
         case "doctor":
             return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags)))) else 1
         case _ if namespace.check:
-            sys.stdout.write(f"{_summary(_load(flags))}\n")
+            settings = _load_checked(flags, lambda mistake: sys.stderr.write(f"warning: {mistake}\n"))
+            sys.stdout.write(f"{_summary(settings)}\n")
         case _:
-            asyncio.run(_until_signalled(_serve(partial(_load, flags))))
+            asyncio.run(_until_signalled(_serve(partial(_load_checked, flags))))
     return 0
 
 
@@ -102,13 +106,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(flags: Mapping[str, str]) -> Settings:
     """Return the settings; the SDK's credential chain gives a missing project ID. Raises ConfigError."""
-    try:
-        link, broken = first_link(os.environ), None
-    except (OSError, ValueError) as error:
-        link, broken = None, error
-    settings = load(flags, os.environ, default_project_id=link.project_id if link else None)
-    if broken and any(project.auth == Auth() for project in settings.projects):
-        raise ConfigError([Mistake("the SDK's credentials", "", str(broken))])
+    project_id = os.environ.get(PROJECT_VARIABLE)
+    with contextlib.suppress(ValueError):  # the projects that rely on the chain report it
+        project_id = find_link(os.environ).project_id
+    return load(flags, os.environ, default_project_id=project_id or None)
+
+
+def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], object]) -> Settings:
+    """Return the settings. Raises ConfigError, also for a half-configured credential chain that a project relies on.
+
+    ``warn`` gets what is valid but doubtful.
+    """
+    settings = _load(flags)
+    mistakes, doubtful = [], set()
+    for project in settings.projects:
+        try:
+            link = sdk_link(project)
+            issuer_of(project, link)
+        except ValueError as error:
+            mistakes.append(Mistake(_CHAIN, "", str(error)))
+        else:
+            doubtful |= {link.skipped} if isinstance(link, AgencyLink) and link.skipped else set()
+    if mistakes:
+        raise ConfigError(mistakes)
+    for skipped in doubtful:
+        warn(Mistake(_CHAIN, "", f"the credentials file is skipped: {skipped}"))
     return settings
 
 
@@ -128,17 +150,24 @@ def _listed(projects: Sequence[Project]) -> str:
     return ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
 
 
-async def _serve(load: Callable[[], Settings]) -> None:
-    settings = load()
+async def _serve(load: Callable[[Callable[[Mistake], object]], Settings]) -> None:
+    doubtful: list[Mistake] = []
+    settings = load(doubtful.append)
     configure(settings.log)
+    for mistake in doubtful:
+        _log_doubtful(mistake)
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    async with exporting(settings, load) as running:
+    async with exporting(settings, partial(load, _log_doubtful)) as running:
         while True:
             await hangup.wait()
             hangup.clear()
             with contextlib.suppress(ConfigError):  # it has been logged
                 await running.reload()
+
+
+def _log_doubtful(mistake: Mistake) -> None:
+    _logger.warning("configuration_doubtful", mistake=str(mistake))
 
 
 async def _without_reload(work: Coroutine[None, None, None]) -> None:

@@ -1,40 +1,57 @@
 """All checks of all projects. Each finding is printed at once. The other modules put the answers into words."""
 
 import asyncio
-import os
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
+from exporter.cloud.chain import Link
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, Client
-from exporter.cloud.connect import connected, proxy_for
+from exporter.cloud.connect import connected, issuer_of, proxy_for, sdk_link
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
 from exporter.cloud.models import Session, UserPage
-from exporter.cloud.sources import first_link
+from exporter.cloud.sources import POD_OPERATION
 from exporter.cloud.transport import tls_context
-from exporter.config import Auth, Project, Settings, User
+from exporter.config import Project, Settings, User
 from exporter.doctor.answers import (
     CLOCK_TOLERANCE,
     Totals,
-    auth_method,
     found_id,
     judge_clock,
-    judge_credentials,
     listing,
-    not_obtained,
     one_user,
     permission,
     session_listing,
     total,
 )
 from exporter.doctor.budget import Budget
-from exporter.doctor.endpoints import Outcome, Unanswered, judge, probe
-from exporter.doctor.findings import CREDENTIALS, ONE_USER, Finding, NotQueried, Verdict, fail, skip, summary
+from exporter.doctor.credentials import (
+    POD,
+    AuthMethod,
+    auth_method,
+    judge_credentials,
+    not_obtained,
+    not_requested,
+    skipped_file,
+    unusable_link,
+)
+from exporter.doctor.endpoints import METADATA, Outcome, Unanswered, judge, probe
+from exporter.doctor.findings import (
+    CREDENTIALS,
+    ENDPOINT,
+    ONE_USER,
+    Finding,
+    NotQueried,
+    Verdict,
+    fail,
+    skip,
+    summary,
+)
 from exporter.fleet import LIVE_STATES
 from exporter.polling.gate import KeyGate
 
@@ -69,9 +86,9 @@ class Context:
     closed: dict[str, str] = field(default_factory=dict)
     """Endpoints that get no further request, with the reason: a silent one costs one timeout."""
 
-    def probe(self, project: Project, endpoint: str) -> asyncio.Task[Outcome]:
+    def probe(self, project: Project, link: Link | None, endpoint: str) -> asyncio.Task[Outcome]:
         """Return the probe of an endpoint, which all its projects share."""
-        proxy = proxy_for(self.settings.http, project)(endpoint)
+        proxy = proxy_for(self.settings.http, project, link)(endpoint)
         if (endpoint, proxy) not in self.probes:
             probing = probe(endpoint, proxy, self.tls, self.settings.poll.timeout, self.now)
             self.probes[endpoint, proxy] = self.tasks.create_task(probing)
@@ -101,32 +118,37 @@ class Examination:
     async def _examine(self) -> None:
         project, context = self._project, self._context
         try:
-            self._method = auth_method(project, first_link(os.environ) if project.auth == Auth() else None)
-        except (OSError, ValueError) as error:  # the SDK's credentials file has changed since the settings were read
-            self._report(fail(CREDENTIALS, str(error), "see Credentials in the README"))
+            link = sdk_link(project)
+            method = auth_method(project, link, issuer_of(project, link))
+        except ValueError as error:
+            self._report(unusable_link(error))
             return
+        if skipped := skipped_file(link):
+            self._report(skipped)
         async with connected(project, context.settings, context.tls, self._now, KeyGate()) as connection:
             self._client = connection.client
-            skew = await self._check_endpoints()
-            self._report(judge_clock(skew, signing=self._method.kind in {"access key", "metadata"}))
+            skew = await self._check_endpoints(method, link)
+            self._report(judge_clock(skew, signing=method.signs))
             if skew is not None and abs(skew) > CLOCK_TOLERANCE:
                 self._clock_correction = skew  # so that no signature is rejected for its time
             async with self._shared.lock:
-                await self._attach_credentials(connection.credentials)
-                await self._check_answers(connection.credentials)
+                await self._attach_credentials(method, connection.credentials)
+                if (POD_OPERATION, "200") in connection.telemetry.attempts:
+                    method = replace(method, source=method.source.replace("ECS or ", ""))
+                await self._check_answers(method, connection.credentials)
                 if context.budget.scans(project):
                     context.budget.totals[project.name] = await self._check_listings()
                 if self._blocked == _REJECTED:
                     self._shared.rejected_in = project.name
 
-    async def _check_endpoints(self) -> float | None:
+    async def _check_endpoints(self, method: AuthMethod, link: Link | None) -> float | None:
         """Report how each endpoint is reached. Return the cloud's clock minus this machine's, in seconds, if known."""
         context, services, skew = self._context, self._client.endpoints, None
         purposes: dict[str, list[str]] = defaultdict(list)
-        uses = {"sessions": services.sessions, "users": services.users, **self._method.token_endpoints}
+        uses = {"sessions": services.sessions, "users": services.users, **method.token_endpoints}
         for purpose, endpoint in uses.items():
             purposes[endpoint].append(purpose)
-        probes = {endpoint: context.probe(self._project, endpoint) for endpoint in purposes}
+        probes = {endpoint: context.probe(self._project, link, endpoint) for endpoint in purposes}
         own_authorities = context.settings.http.ca_file is not None
         for endpoint, probing in probes.items():
             outcome = await probing
@@ -134,19 +156,22 @@ class Examination:
                 context.closed[endpoint] = "the endpoint is unreachable"
             elif skew is None:
                 skew = outcome.skew
-            self._report(judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=context.now()))
+            finding = judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=context.now())
+            if isinstance(outcome, Unanswered) and purposes[endpoint] == [METADATA] and POD in uses:
+                finding = skip(ENDPOINT, f"{finding.text}; the pod identity takes its place")
+            self._report(finding)
         return skew
 
-    async def _attach_credentials(self, credentials: Credentials) -> None:
+    async def _attach_credentials(self, method: AuthMethod, credentials: Credentials) -> None:
         """Make the client send the credentials. If there are none, report it and block all requests."""
-        method, closed = self._method, self._context.closed
+        closed = self._context.closed
         issuers = method.token_endpoints.values()
         if self._shared.rejected_in is not None:
             self._blocked = f"the same credentials are rejected in project {self._shared.rejected_in}"
             self._report(skip(CREDENTIALS, f"{method.source}: not tried, {self._blocked}"))
-        elif reasons := [closed[issuer] for issuer in issuers if issuer in closed]:
+        elif issuers and closed.keys() >= set(issuers):
             self._blocked = _NO_CREDENTIALS
-            self._report(skip(CREDENTIALS, f"{method.source}: not requested, {reasons[0]}"))
+            self._report(not_requested(method, closed[next(iter(issuers))]))
         else:
             try:
                 self._client = self._client.sending(await credentials.current())
@@ -156,7 +181,7 @@ class Examination:
                     closed.update(dict.fromkeys(issuers, _SILENT))
                 self._report(not_obtained(method, error))
 
-    async def _check_answers(self, credentials: Credentials) -> None:
+    async def _check_answers(self, method: AuthMethod, credentials: Credentials) -> None:
         """Report what the answers say about credentials, permissions and one user."""
         attached, users = self._blocked is None, self._project.users
         if not users:
@@ -164,7 +189,7 @@ class Examination:
         sessions = await self._sessions()
         page = await self._send("users", lambda client: client.list_users([self._user.name], 0))
         if attached:
-            self._report(judge_credentials(self._method, (sessions, page), credentials.expires_at))
+            self._report(judge_credentials(method, (sessions, page), credentials.expires_at))
         self._report(permission(LIST_SESSION_BY_USER_NAME, _unless_rejected(sessions)))
         ids_needed = not all(user.id for user in users)
         self._report(permission(LIST_USERS, _unless_rejected(page), needed=ids_needed))
