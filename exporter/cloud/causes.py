@@ -12,6 +12,13 @@ from exporter.cloud.errors import (
     Refused,
     Unreachable,
 )
+from exporter.cloud.sources import (
+    IAM_OPERATION,
+    ID_TOKEN_OPERATION,
+    OIDC_OPERATION,
+    POD_OPERATION,
+    TEMPORARY_KEY_OPERATION,
+)
 
 REDIRECTS = range(300, 400)
 PROXY_LOGIN_REQUIRED = 407
@@ -50,11 +57,40 @@ _BY_STATUS = {
     ),
 }
 
+_REFUSALS = (400, 401, 403)  # with an error code of the service itself
+# Services that refuse to issue credentials, by operation.
+_ISSUERS = {
+    IAM_OPERATION: Cause(
+        "IAM rejects the user",
+        "check username, password, project_id, and domain, which is the account's name. A few wrong passwords lock the "
+        "user for a while",
+    ),
+    OIDC_OPERATION: Cause(
+        "STS rejects the ID token, or its use of the agency",
+        "check that the ID token is new and for the right audience, that the agency trusts the OIDC provider, and that "
+        "it allows the duration (HUAWEICLOUD_OIDC_DURATION_SECONDS)",
+    ),
+    ID_TOKEN_OPERATION: Cause(
+        "IAM rejects the ID token",
+        "check that the ID token is new, and that the identity provider in IAM has its issuer, client ID and keys",
+    ),
+    TEMPORARY_KEY_OPERATION: Cause(
+        "IAM issues no key for the ID token", "check the conversion rules of the identity provider in IAM"
+    ),
+    POD_OPERATION: Cause(
+        "the pod identity agent rejects the token of the service account",
+        "check that the cluster associates the service account of this pod with an agency",
+    ),
+}
+
 
 def explain(error: CloudError) -> Cause:
     """Return the cause of an error."""
     seen = f"({facts(error)})"
     match error:
+        case Refused() if error.status in _REFUSALS and error.error_code and error.operation in _ISSUERS:
+            what, remedy = _ISSUERS[error.operation]
+            cause = Cause(f"{what} {seen}", remedy)
         case Forbidden():
             action = IAM_ACTIONS.get(error.operation, error.operation)
             cause = Cause(f"{action} is missing {seen}", _REMEDY_POLICY)

@@ -1,20 +1,13 @@
 """How a project authenticates, and the words for what becomes of its credentials. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from exporter.cloud.causes import explain, facts
 from exporter.cloud.chain import AgencyLink, IdTokenLink, KeysLink, Link, OidcLink
-from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Refused, Unauthorized
-from exporter.cloud.sources import (
-    IAM_OPERATION,
-    ID_TOKEN_OPERATION,
-    OIDC_OPERATION,
-    POD_OPERATION,
-    TEMPORARY_KEY_OPERATION,
-)
+from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
 from exporter.config import Project
 from exporter.doctor.endpoints import METADATA
 from exporter.doctor.findings import CREDENTIALS, Finding, NotQueried, fail, ok, skip, warn
@@ -22,6 +15,8 @@ from exporter.doctor.findings import CREDENTIALS, Finding, NotQueried, fail, ok,
 POD = "pod identity"
 
 _CHAIN = "(the SDK's chain)"
+_AGENCY_OF_POD = "the agency of this pod by HC_CONTAINER_CREDENTIALS_FULL_URI"
+_AGENCY_OF_EITHER = "the agency of this ECS, or of this pod by HC_CONTAINER_CREDENTIALS_FULL_URI"
 _REMEDY_UNREADABLE = "check that the file exists, that the exporter's user may read it, and that it is text"
 _REMEDY_EXPIRES = "it expires within 24 hours of issue: use a file that is kept up to date, or an access key"
 _REMEDY_NOTHING = (
@@ -43,18 +38,6 @@ _REMEDY_REJECTED: dict[Kind, str] = {
     "id token": "check the identity provider, and that region and endpoints are those of its account",
     "agency": "check the agency, and that region and endpoints are those of its account",
 }
-# What may be wrong if the service that grants credentials refuses, by operation.
-_REMEDY_REFUSED = {
-    IAM_OPERATION: "check username, password, project_id, and domain, which is the account's name. A few wrong "
-    "passwords lock the user for a while",
-    OIDC_OPERATION: "check that the ID token is new and for the right audience, that the agency trusts the OIDC "
-    "provider, and that it allows the duration (HUAWEICLOUD_OIDC_DURATION_SECONDS)",
-    ID_TOKEN_OPERATION: "check that the ID token is new, and that the identity provider in IAM has its issuer, client "
-    "ID and keys",
-    TEMPORARY_KEY_OPERATION: "check the conversion rules of the identity provider in IAM",
-    POD_OPERATION: "check that the cluster associates the service account of this pod with an agency",
-}
-_ISSUERS = {OIDC_OPERATION: "STS", POD_OPERATION: "the pod identity agent"}  # other operations are IAM's
 
 
 @dataclass(frozen=True)
@@ -87,8 +70,10 @@ def auth_method(project: Project, link: Link | None, issuer: str | None) -> Auth
             return AuthMethod("id token", f"{link.source} {_CHAIN}", token_endpoints={"iam": issuer})
         case AgencyLink():
             pod = {POD: link.pod.endpoint} if link.pod else {}
-            source = f"the agency of this ECS{' or pod' if pod else ''} {_CHAIN}"
-            return AuthMethod("agency", source, token_endpoints={METADATA: project.endpoints.metadata, **pod})
+            source = _AGENCY_OF_EITHER if pod else "the agency of this ECS"
+            return AuthMethod(
+                "agency", f"{source} {_CHAIN}", token_endpoints={METADATA: project.endpoints.metadata, **pod}
+            )
 
 
 def _configured_method(project: Project, issuer: str) -> AuthMethod:
@@ -100,6 +85,11 @@ def _configured_method(project: Project, issuer: str) -> AuthMethod:
     if auth.username:
         return AuthMethod("iam", source, token_endpoints={"iam": issuer})
     return AuthMethod("access key", source, expires=auth.security_token is not None)
+
+
+def of_pod(method: AuthMethod) -> AuthMethod:
+    """Return the method once it is clear that the pod's agency is used."""
+    return replace(method, source=f"{_AGENCY_OF_POD} {_CHAIN}")
 
 
 def unusable_link(error: Exception) -> Finding:
@@ -130,9 +120,6 @@ def not_obtained(method: AuthMethod, error: CloudError) -> Finding:
         return fail(CREDENTIALS, f"{method.source} cannot be read: {error.detail}", _REMEDY_UNREADABLE)
     if isinstance(error, NoCredentials):
         return fail(CREDENTIALS, error.detail, _REMEDY_NOTHING)
-    if isinstance(error, Refused) and not error.passing and (remedy := _REMEDY_REFUSED.get(error.operation)):
-        issuer = _ISSUERS.get(error.operation, "IAM")
-        return fail(CREDENTIALS, f"{issuer} rejects {method.source} ({facts(error)})", remedy)
     what, remedy = explain(error)
     return fail(CREDENTIALS, f"{method.source}: {what}", remedy)
 

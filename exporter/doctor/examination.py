@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
@@ -32,11 +32,11 @@ from exporter.doctor.answers import (
 from exporter.doctor.budget import Budget
 from exporter.doctor.credentials import (
     POD,
-    AuthMethod,
     auth_method,
     judge_credentials,
     not_obtained,
     not_requested,
+    of_pod,
     skipped_file,
     unusable_link,
 )
@@ -118,37 +118,37 @@ class Examination:
     async def _examine(self) -> None:
         project, context = self._project, self._context
         try:
-            link = sdk_link(project)
-            method = auth_method(project, link, issuer_of(project, link))
+            self._link = sdk_link(project)
+            self._method = auth_method(project, self._link, issuer_of(project, self._link))
         except ValueError as error:
             self._report(unusable_link(error))
             return
-        if skipped := skipped_file(link):
+        if skipped := skipped_file(self._link):
             self._report(skipped)
         async with connected(project, context.settings, context.tls, self._now, KeyGate()) as connection:
             self._client = connection.client
-            skew = await self._check_endpoints(method, link)
-            self._report(judge_clock(skew, signing=method.signs))
+            skew = await self._check_endpoints()
+            self._report(judge_clock(skew, signing=self._method.signs))
             if skew is not None and abs(skew) > CLOCK_TOLERANCE:
                 self._clock_correction = skew  # so that no signature is rejected for its time
             async with self._shared.lock:
-                await self._attach_credentials(method, connection.credentials)
+                await self._attach_credentials(connection.credentials)
                 if (POD_OPERATION, "200") in connection.telemetry.attempts:
-                    method = replace(method, source=method.source.replace("ECS or ", ""))
-                await self._check_answers(method, connection.credentials)
+                    self._method = of_pod(self._method)
+                await self._check_answers(connection.credentials)
                 if context.budget.scans(project):
                     context.budget.totals[project.name] = await self._check_listings()
                 if self._blocked == _REJECTED:
                     self._shared.rejected_in = project.name
 
-    async def _check_endpoints(self, method: AuthMethod, link: Link | None) -> float | None:
+    async def _check_endpoints(self) -> float | None:
         """Report how each endpoint is reached. Return the cloud's clock minus this machine's, in seconds, if known."""
         context, services, skew = self._context, self._client.endpoints, None
         purposes: dict[str, list[str]] = defaultdict(list)
-        uses = {"sessions": services.sessions, "users": services.users, **method.token_endpoints}
+        uses = {"sessions": services.sessions, "users": services.users, **self._method.token_endpoints}
         for purpose, endpoint in uses.items():
             purposes[endpoint].append(purpose)
-        probes = {endpoint: context.probe(self._project, link, endpoint) for endpoint in purposes}
+        probes = {endpoint: context.probe(self._project, self._link, endpoint) for endpoint in purposes}
         own_authorities = context.settings.http.ca_file is not None
         for endpoint, probing in probes.items():
             outcome = await probing
@@ -162,9 +162,9 @@ class Examination:
             self._report(finding)
         return skew
 
-    async def _attach_credentials(self, method: AuthMethod, credentials: Credentials) -> None:
+    async def _attach_credentials(self, credentials: Credentials) -> None:
         """Make the client send the credentials. If there are none, report it and block all requests."""
-        closed = self._context.closed
+        method, closed = self._method, self._context.closed
         issuers = method.token_endpoints.values()
         if self._shared.rejected_in is not None:
             self._blocked = f"the same credentials are rejected in project {self._shared.rejected_in}"
@@ -181,7 +181,7 @@ class Examination:
                     closed.update(dict.fromkeys(issuers, _SILENT))
                 self._report(not_obtained(method, error))
 
-    async def _check_answers(self, method: AuthMethod, credentials: Credentials) -> None:
+    async def _check_answers(self, credentials: Credentials) -> None:
         """Report what the answers say about credentials, permissions and one user."""
         attached, users = self._blocked is None, self._project.users
         if not users:
@@ -189,7 +189,7 @@ class Examination:
         sessions = await self._sessions()
         page = await self._send("users", lambda client: client.list_users([self._user.name], 0))
         if attached:
-            self._report(judge_credentials(method, (sessions, page), credentials.expires_at))
+            self._report(judge_credentials(self._method, (sessions, page), credentials.expires_at))
         self._report(permission(LIST_SESSION_BY_USER_NAME, _unless_rejected(sessions)))
         ids_needed = not all(user.id for user in users)
         self._report(permission(LIST_USERS, _unless_rejected(page), needed=ids_needed))

@@ -173,7 +173,8 @@ class TestCredentials:
                 project(simulator, url, auth=iam(simulator), name="three"),
             )
         assert not diagnosis.healthy
-        assert "IAM rejects auth.username, auth.domain and auth.password (401, request_id " in diagnosis.only("FAIL")
+        names = "auth.username, auth.domain and auth.password"
+        assert f"{names}: IAM rejects the user (401, request_id " in diagnosis.only("FAIL")
         assert "A few wrong passwords lock the user" in diagnosis.only("FAIL")
         assert "rejected in project one" in diagnosis.text
         assert simulator.calls.total("KeystoneCreateUserTokenByPassword") == 1
