@@ -5,13 +5,14 @@ one is half configured, this module raises an error that names the missing part.
 """
 
 import configparser
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from exporter.cloud.auth import AccessKey
+from exporter.cloud.inputs import base_address, check_text, checked_url, complete, token_file
 from exporter.files import ChangingFile
 
 IAM_VARIABLE = "HUAWEICLOUD_SDK_IAM_ENDPOINT"
@@ -103,7 +104,7 @@ def find_link(environ: Mapping[str, str]) -> Link:
 
 def endpoint_variable(environ: Mapping[str, str], name: str) -> str | None:
     """Return the address that one of the SDK's variables holds, or None if it is not set. Raises ValueError."""
-    return _address(name, environ[name]) if environ.get(name) else None
+    return base_address(name, environ[name]) if environ.get(name) else None
 
 
 def _oidc(environ: Mapping[str, str]) -> OidcLink | None:
@@ -111,10 +112,13 @@ def _oidc(environ: Mapping[str, str]) -> OidcLink | None:
     token, file = f"{_OIDC}ID_TOKEN", f"{_OIDC}TOKEN_FILE"
     used = token if environ.get(token) else file
     needed = {provider: environ.get(provider), agency: environ.get(agency), f"{token} or {file}": environ.get(used)}
-    if not _complete(needed):
+    if not complete(needed):
         return None
+    session, policy, policies = f"{_OIDC}SESSION_NAME", f"{_OIDC}POLICY", f"{_OIDC}POLICY_IDS"
+    check_text(environ, provider, agency, token, session, policies)
+    check_text({policy: "".join(environ.get(policy, "").split())}, policy)  # JSON, perhaps of several lines
     duration = environ.get(f"{_OIDC}DURATION_SECONDS") or str(_DURATION)
-    if not (duration.isascii() and duration.isdecimal() and int(duration)):
+    if not re.fullmatch("[1-9][0-9]{0,5}", duration):
         raise ValueError(f"{_OIDC}DURATION_SECONDS must be a whole number of seconds")
     return OidcLink(
         source=f"{provider}, {agency} and {used} of the environment",
@@ -122,11 +126,11 @@ def _oidc(environ: Mapping[str, str]) -> OidcLink | None:
         fixed=used == token,
         provider_urn=environ[provider],
         agency_urn=environ[agency],
-        session_name=environ.get(f"{_OIDC}SESSION_NAME") or _SESSION_NAME,
+        session_name=environ.get(session) or _SESSION_NAME,
         duration=int(duration),
-        policy=environ.get(f"{_OIDC}POLICY") or None,
-        policy_ids=tuple(filter(None, map(str.strip, environ.get(f"{_OIDC}POLICY_IDS", "").split(",")))),
-        id_token=partial(str, environ[token]) if used == token else _token_file(file, environ[file]),
+        policy=environ.get(policy) or None,
+        policy_ids=tuple(filter(None, map(str.strip, environ.get(policies, "").split(",")))),
+        id_token=partial(str, environ[token]) if used == token else token_file(file, environ[file]),
     )
 
 
@@ -134,20 +138,21 @@ def _environment(environ: Mapping[str, str]) -> KeysLink | IdTokenLink | None:
     idp, file, access, secret, security = (
         f"{_SDK}{name}" for name in ("IDP_ID", "ID_TOKEN_FILE", "AK", "SK", "SECURITY_TOKEN")
     )
+    check_text(environ, idp, access, secret, security)
     if environ.get(idp) and environ.get(file):
         return IdTokenLink(
             source=f"{idp} and {file} of the environment",
             project_id=_project_id(environ),
             idp_id=environ[idp],
             iam=None,
-            id_token=_token_file(file, environ[file]),
+            id_token=token_file(file, environ[file]),
         )
     if environ.get(access) and environ.get(secret):
         key = AccessKey(environ[access], environ[secret], environ.get(security))
         source = f"{access} and {secret} of the environment"
         return KeysLink(source=source, project_id=_project_id(environ), read=lambda: key)
-    _complete({idp: environ.get(idp), file: environ.get(file)})
-    _complete({access: environ.get(access), secret: environ.get(secret)}, security if environ.get(security) else None)
+    complete({idp: environ.get(idp), file: environ.get(file)})
+    complete({access: environ.get(access), secret: environ.get(secret)}, security if environ.get(security) else None)
     return None
 
 
@@ -165,19 +170,21 @@ def _credentials_file(environ: Mapping[str, str]) -> KeysLink | IdTokenLink:
         raise _SkippedError(f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)) from error
     idp, keys = ("idp_id", "id_token_file"), ("ak", "sk")
     project_id = profile.get("project_id") or _project_id(environ)
+    check_text(profile, "idp_id", source=f"{path}: ")
     if all(map(profile.get, idp)):
         iam = profile.get("iam_endpoint")
         return IdTokenLink(
             source=str(path),
             project_id=project_id,
             idp_id=profile["idp_id"],
-            iam=_address(f"iam_endpoint in {path}", iam) if iam else None,
-            id_token=_token_file(f"id_token_file in {path}", profile["id_token_file"]),
+            iam=base_address(f"iam_endpoint in {path}", iam) if iam else None,
+            id_token=token_file(f"id_token_file in {path}", profile["id_token_file"]),
         )
     if all(map(profile.get, keys)):
+        _keys(profile, path)
         return KeysLink(source=str(path), project_id=project_id, read=lambda: _keys(_profile(file, path), path))
     for pair in (idp, keys):
-        _complete({name: profile.get(name) for name in pair}, source=_lacks(path, pair))
+        complete({name: profile.get(name) for name in pair}, source=_lacks(path, pair))
     raise _SkippedError(_lacks(path, keys))
 
 
@@ -197,6 +204,7 @@ def _profile(file: ChangingFile, path: Path) -> Mapping[str, str]:
 def _keys(profile: Mapping[str, str], path: Path) -> AccessKey:
     if not (profile.get("ak") and profile.get("sk")):
         raise ValueError(_lacks(path, ("ak", "sk")))
+    check_text(profile, "ak", "sk", "security_token", source=f"{path}: ")
     return AccessKey(profile["ak"], profile["sk"], profile.get("security_token"))
 
 
@@ -206,65 +214,16 @@ def _lacks(path: Path, names: Sequence[str]) -> str:
 
 def _pod_identity(environ: Mapping[str, str]) -> PodIdentity | None:
     uri, file = f"{_POD}CREDENTIALS_FULL_URI", f"{_POD}AUTHORIZATION_TOKEN_FILE"
-    if not _complete({uri: environ.get(uri), file: environ.get(file)}):
+    if not complete({uri: environ.get(uri), file: environ.get(file)}):
         return None
-    parts = urlsplit(_checked_url(uri, environ[uri]))
+    parts = checked_url(uri, environ[uri])
     return PodIdentity(
         endpoint=f"{parts.scheme}://{parts.netloc}",
         path=parts.path or "/",
         query=parts.query,
-        token=_token_file(file, environ[file]),
+        token=token_file(file, environ[file]),
     )
 
 
 def _project_id(environ: Mapping[str, str]) -> str | None:
     return environ.get(PROJECT_VARIABLE) or None
-
-
-def _complete(needed: Mapping[str, str | None], further: str | None = None, source: str = "") -> bool:
-    """Return whether all needed values are given. Raises ValueError if only some are, or only what goes with them."""
-    missing = [name for name, value in needed.items() if not value]
-    begun = [name for name, value in needed.items() if value] or ([further] if further else [])
-    if begun and missing:
-        half = f"{_listed(begun)} {'are' if len(begun) > 1 else 'is'} set, but not {_listed(missing)}"
-        raise ValueError(": ".join(filter(None, [source, half])))
-    return not missing
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _token_file(name: str, path: str) -> Callable[[], str]:
-    """Return a function that reads the token from a file that rotates. Raises ValueError if there is no token now."""
-    file = ChangingFile(Path(path))
-
-    def read() -> str:
-        try:
-            token = file.read()
-        except OSError as error:
-            raise ValueError(f"{name} names {path}, which cannot be read: {error.strerror}") from None
-        if not (token and token.isprintable()):
-            raise ValueError(f"{name} names {path}, which {'is not one line of text' if token else 'is empty'}")
-        return token
-
-    read()
-    return read
-
-
-def _address(name: str, url: str) -> str:
-    parts = urlsplit(_checked_url(name, url))
-    if parts.query or parts.fragment:
-        raise ValueError(f"{name} must be a URL without query and fragment")
-    return url.strip().rstrip("/")
-
-
-def _checked_url(name: str, url: str) -> str:
-    try:
-        parts = urlsplit(url.strip())
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or "@" in url:
-        raise ValueError(f"{name} must be an http:// or https:// URL with a host and without a user")
-    return url.strip()

@@ -188,8 +188,8 @@ def _metadata_token(answer: Answer) -> str:
 
 
 def _subject_token(answer: Answer) -> str:
-    token = answer.headers.get("X-Subject-Token")
-    if not token:
+    token = answer.headers.get("X-Subject-Token", "")
+    if not (token and token.isprintable()):
         raise ErrorBody(None)
     return token
 

@@ -24,6 +24,7 @@ _REMEDY_NOTHING = (
     "HUAWEICLOUD_SDK_IDP_ID, HUAWEICLOUD_SDK_AK, ~/.huaweicloud/credentials or HC_CONTAINER_CREDENTIALS_FULL_URI, "
     "and none of these is set"
 )
+_REMEDY_STS = "if the region has no STS of its own, set HUAWEICLOUD_SDK_STS_ENDPOINT to that of another region"
 
 Kind = Literal["access key", "token", "iam", "oidc", "id token", "agency"]
 
@@ -94,7 +95,9 @@ def of_pod(method: AuthMethod) -> AuthMethod:
 
 def unusable_link(error: Exception) -> Finding:
     """Return the finding about a link of the SDK's chain that is half configured."""
-    return fail(CREDENTIALS, f"{error} {_CHAIN}", "complete it, or unset it; see Credentials in the README")
+    return fail(
+        CREDENTIALS, f"{error} {_CHAIN}", "complete or correct it, or unset all of it; see Credentials in the README"
+    )
 
 
 def skipped_file(link: Link | None) -> Finding | None:
@@ -107,11 +110,8 @@ def skipped_file(link: Link | None) -> Finding | None:
 
 def not_requested(method: AuthMethod, reason: str) -> Finding:
     """Return the finding about credentials that cannot be requested."""
-    return skip(
-        CREDENTIALS,
-        f"{method.source}: not requested, {reason}",
-        _REMEDY_NOTHING if list(method.token_endpoints) == [METADATA] else "",
-    )
+    remedies = {"oidc": _REMEDY_STS, "agency": _REMEDY_NOTHING}
+    return skip(CREDENTIALS, f"{method.source}: not requested, {reason}", remedies.get(method.kind, ""))
 
 
 def not_obtained(method: AuthMethod, error: CloudError) -> Finding:

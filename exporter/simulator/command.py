@@ -136,7 +136,7 @@ Without auth in the configuration, the exporter uses the SDK's credential chain.
     export HUAWEICLOUD_SDK_AK={account.access_key}
     export HUAWEICLOUD_SDK_SK={account.secret_key}
   agency of an ECS: nothing, the configuration below has its endpoint
-  agency of a pod: also remove endpoints.metadata below
+  agency of a pod: also set endpoints.metadata below to http://127.0.0.1:9, so that there is no ECS
     export HC_CONTAINER_CREDENTIALS_FULL_URI={url}/v1/credentials
     export HC_CONTAINER_AUTHORIZATION_TOKEN_FILE=pod-token
 

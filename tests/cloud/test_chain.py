@@ -220,9 +220,17 @@ def test_a_token_file_without_a_token_is_named(
     (home / "token").unlink()
     if content is not None:
         (home / "token").write_bytes(content)
-    with pytest.raises(ValueError, match=r"TOKEN_FILE names .*/token, which|/token is not UTF-8") as error:
+    with pytest.raises(ValueError, match=r"TOKEN_FILE(: | names ).*/token(, which| is not UTF-8)") as error:
         find_link(links[link] | {"HOME": str(home / "away")})
     assert "two" not in str(error.value)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("length", [20, 2000])
+def test_a_token_in_the_place_of_its_file_is_not_shown(links: dict[str, dict[str, str]], length: int) -> None:
+    with pytest.raises(ValueError, match="HUAWEICLOUD_OIDC_TOKEN_FILE names a token instead of a file") as error:
+        find_link(links["oidc"] | {"HUAWEICLOUD_OIDC_TOKEN_FILE": f"eyJhbGci.{'hush' * length}"})
+    assert "hush" not in str(error.value)
 
 
 def test_a_token_that_rotates_is_read_anew(links: dict[str, dict[str, str]], home: Path) -> None:
@@ -234,7 +242,7 @@ def test_a_token_that_rotates_is_read_anew(links: dict[str, dict[str, str]], hom
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("value", ["soon", "-1", "0", "1.5", "³"])
+@pytest.mark.parametrize("value", ["soon", "-1", "0", "1.5", "³", "9" * 5000])
 def test_a_duration_is_a_number_of_seconds(links: dict[str, dict[str, str]], value: str) -> None:
     with pytest.raises(ValueError, match="DURATION_SECONDS must be a whole number of seconds"):
         find_link(links["oidc"] | {"HUAWEICLOUD_OIDC_DURATION_SECONDS": value})
@@ -380,6 +388,7 @@ class TestIssuers:
         [
             ({"auth": PASSWORD}, {}, "https://iam.eu-west-101.myhuaweicloud.eu"),
             ({"auth": PASSWORD}, IAM, "http://iam"),
+            ({"auth": PASSWORD}, {"HUAWEICLOUD_SDK_IAM_ENDPOINT": "https://iam:8443/v3?x#y"}, "https://iam:8443"),
             ({"auth": PASSWORD, "endpoints": {"iam": "http://i"}}, IAM, "http://i"),
             ({"auth": {"token": "t"}}, {"HUAWEICLOUD_SDK_IAM_ENDPOINT": "nonsense"}, None),
         ],
@@ -394,7 +403,7 @@ class TestIssuers:
         assert issuer_of(a_project(endpoints={"iam": "http://i"}), link, IAM) == "http://i"
 
     @pytest.mark.bad_input
-    @pytest.mark.parametrize("url", ["iam.example", "https://iam?x=hush", "https://u:hush@iam"])
+    @pytest.mark.parametrize("url", ["iam.example", "https://:443", "https://u:hush@iam", "https://iam\udcff"])
     def test_an_invalid_address_names_the_variable(self, url: str) -> None:
         with pytest.raises(ValueError, match="HUAWEICLOUD_SDK_IAM_ENDPOINT must be") as error:
             issuer_of(a_project(auth=PASSWORD), None, {"HUAWEICLOUD_SDK_IAM_ENDPOINT": url})

@@ -105,7 +105,7 @@ async def test_what_a_link_lacks_is_a_failure(
         monkeypatch.setenv(variable, value)
         diagnosis = await diagnose(project(simulator, url, auth={}, endpoints=endpoints))
     assert text in diagnosis.only("FAIL")
-    assert "complete it, or unset it" in diagnosis.only("FAIL")
+    assert "complete or correct it" in diagnosis.only("FAIL")
     assert not simulator.calls.counts
 
 
@@ -126,6 +126,19 @@ async def test_a_rejected_token_is_tried_once(cluster: Cluster, text: str, remed
     assert text in diagnosis.only("FAIL")
     assert remedy in diagnosis.only("FAIL")
     assert sum(count for (name, _), count in simulator.calls.counts.items() if name != "unknown") == 1
+
+
+@pytest.mark.parametrize("cluster", ["oidc"], indirect=True)
+async def test_a_region_without_sts_needs_that_of_another_region(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator = frozen()
+    async with simulator.serve() as url:
+        endpoints = cluster.point_to(url)
+        monkeypatch.setenv("HUAWEICLOUD_SDK_STS_ENDPOINT", "http://127.0.0.1:1")
+        diagnosis = await diagnose(project(simulator, url, auth={}, endpoints=endpoints))
+    assert "http://127.0.0.1:1 (sts) is unreachable" in diagnosis.only("FAIL")
+    assert "set HUAWEICLOUD_SDK_STS_ENDPOINT to that of another region" in diagnosis.text
 
 
 @pytest.mark.parametrize("cluster", ["ecs"], indirect=True)
