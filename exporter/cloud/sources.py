@@ -203,12 +203,14 @@ def _scoped_token(answer: Answer) -> TemporaryCredentials:
 def _keys(answer: Answer) -> TemporaryCredentials:
     body = _decode_keys(answer.body)
     keys = body.credential or body.credentials or body
-    key = AccessKey(
-        present(keys.access or keys.access_key_id_of_pod or keys.access_key_id or None, answer.body),
-        present(keys.secret or keys.secret_access_key_of_pod or keys.secret_access_key or None, answer.body),
+    found = (
+        keys.access or keys.access_key_id_of_pod or keys.access_key_id,
+        keys.secret or keys.secret_access_key_of_pod or keys.secret_access_key,
         keys.securitytoken or keys.security_token_of_pod or keys.security_token,
+        keys.expires_at or keys.expiration,
     )
-    return TemporaryCredentials(key, seconds(present(keys.expires_at or keys.expiration or None, answer.body)))
+    access, secret, token, expiry = (present(value or None, answer.body) for value in found)
+    return TemporaryCredentials(AccessKey(access, secret, token), seconds(expiry))
 
 
 def seconds(timestamp: str) -> float:

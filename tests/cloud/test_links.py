@@ -304,7 +304,6 @@ class TestAnswers:
             {"credential": CAMEL, "assumedAgency": {"urn": ""}},
             {"credentials": SNAKE, "assumed_agency": {"urn": "", "id": ""}},
             {"credentials": {"access": None, "access_key_id": "a", **KEYS}},
-            {"credentials": {**SNAKE, "security_token": None}},
         ],
         ids=json.dumps,
     )
@@ -330,6 +329,7 @@ class TestAnswers:
             b'{"credential": {"access": 1, "secret": "s", "expires_at": "2099-01-02T03:04:05Z"}}',
             json.dumps({"credential": {"access": "a", "secret": "", "expires_at": "2099-01-02T03:04:05Z"}}).encode(),
             json.dumps({"credential": {"access": "a", "secret": "s"}}).encode(),
+            json.dumps({"credential": {**SNAKE, "security_token": None}}).encode(),
             json.dumps({"credential": {"access": "a", **KEYS, "expires_at": "soon"}}).encode(),
             json.dumps({"error_code": "CCE.1", "error_msg": "hush"}).encode(),
             b'{"credential":' * 5000,
