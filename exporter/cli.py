@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     simulator = add_command(
         "simulate",
         help="Run only the simulated cloud, for other clients.",
-        description="The simulated cloud alone: sessions, users, IAM and the ECS metadata service at one address.",
+        description="The simulated cloud alone: sessions, users and all that issues credentials, at one address.",
     )
     add_flags(doctor)
     add_flags(demo)
