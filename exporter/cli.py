@@ -54,10 +54,9 @@ def _run(namespace: argparse.Namespace) -> int:
         case "demo":
             asyncio.run(_until_signalled(_without_reload(run_demo(flags))))
         case "doctor":
-            return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags)))) else 1
+            return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags, _print_doubt)))) else 1
         case _ if namespace.check:
-            settings = _load_checked(flags, lambda mistake: sys.stderr.write(f"warning: {mistake}\n"))
-            sys.stdout.write(f"{_summary(settings)}\n")
+            sys.stdout.write(f"{_summary(_load_checked(flags, _print_doubt))}\n")
         case _:
             asyncio.run(_until_signalled(_serve(partial(_load_checked, flags))))
     return 0
@@ -104,20 +103,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(flags: Mapping[str, str]) -> Settings:
-    """Return the settings; the SDK's credential chain gives a missing project ID. Raises ConfigError."""
+def _load(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings:
+    """Return the settings; the SDK's credential chain gives a missing project ID. Raises ConfigError.
+
+    ``warn`` gets everything that is valid but doubtful.
+    """
     project_id = os.environ.get(PROJECT_VARIABLE)
     with contextlib.suppress(ValueError):  # the projects that rely on the chain report it
         project_id = find_link(os.environ).project_id
-    return load(flags, os.environ, default_project_id=project_id or None)
+    return load(flags, os.environ, default_project_id=project_id or None, warn=warn)
 
 
-def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], object]) -> Settings:
-    """Return the settings. Raises ConfigError, also for a half-configured credential chain that a project relies on.
-
-    ``warn`` gets what is valid but doubtful.
-    """
-    settings = _load(flags)
+def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings:
+    """Do the same. Raises ConfigError also for a half-configured chain that a project relies on."""
+    settings = _load(flags, warn)
     mistakes, doubtful = [], set()
     for project in settings.projects:
         try:
@@ -134,6 +133,14 @@ def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], object]) -
     return settings
 
 
+def _print_doubt(doubt: Mistake) -> None:
+    sys.stderr.write(f"warning: {doubt}\n")
+
+
+def _log_doubt(doubt: Mistake) -> None:
+    _logger.warning("configuration_doubtful", doubt=str(doubt))
+
+
 def _summary(settings: Settings) -> str:
     valid = f"The configuration is valid: {_listed(settings.projects)}."
     if settings.shard.total == 1:
@@ -146,28 +153,29 @@ def _summary(settings: Settings) -> str:
 
 
 def _listed(projects: Sequence[Project]) -> str:
-    counts = [(project.name, len(project.users)) for project in projects]
-    return ", ".join(f"{name} with {users} user{'' if users == 1 else 's'}" for name, users in counts)
+    def watched(project: Project) -> str:
+        users = sum(not project.excludes(user.name, user.domain) for user in project.users)
+        discovered = "discovered users" if project.discover else ""
+        listed = f"{users} user{'' if users == 1 else 's'}" if users or not discovered else ""
+        return " and ".join(filter(None, (listed, discovered)))
+
+    return ", ".join(f"{project.name} with {watched(project)}" for project in projects)
 
 
-async def _serve(load: Callable[[Callable[[Mistake], object]], Settings]) -> None:
-    doubtful: list[Mistake] = []
-    settings = load(doubtful.append)
+async def _serve(load: Callable[[Callable[[Mistake], None]], Settings]) -> None:
+    doubts: list[Mistake] = []
+    settings = load(doubts.append)
     configure(settings.log)
-    for mistake in doubtful:
-        _log_doubtful(mistake)
+    for doubt in doubts:
+        _log_doubt(doubt)
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
-    async with exporting(settings, partial(load, _log_doubtful)) as running:
+    async with exporting(settings, partial(load, _log_doubt)) as running:
         while True:
             await hangup.wait()
             hangup.clear()
             with contextlib.suppress(ConfigError):  # it has been logged
                 await running.reload()
-
-
-def _log_doubtful(mistake: Mistake) -> None:
-    _logger.warning("configuration_doubtful", mistake=str(mistake))
 
 
 async def _without_reload(work: Coroutine[None, None, None]) -> None:

@@ -11,6 +11,8 @@ from pydantic import SecretStr
 _LARGEST = 64 * 2**20  # bytes, far above any configuration; /dev/zero must not exhaust the memory
 _PIPE_TIMEOUT = 5_000  # milliseconds
 
+Version = tuple[int, ...]  # of a file; see `version`
+
 
 def read_bytes(path: Path) -> bytearray:
     """Return a file's content, waiting at most 5 s for each part of a pipe.
@@ -34,7 +36,7 @@ def read_bytes(path: Path) -> bytearray:
         raise TimeoutError(errno.ETIMEDOUT, "a pipe without data", str(path))
 
 
-def version(path: Path) -> tuple[int, ...] | None:
+def version(path: Path) -> Version | None:
     """Return a value that changes when the file is written or replaced, or None if there is no such file."""
     try:
         status = path.stat()

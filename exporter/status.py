@@ -1,7 +1,7 @@
 """A project at one moment: everything that metrics and page are made of. Plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.cloud.telemetry import Telemetry
 from exporter.fleet import Counts, FreshUser, InitFailures
@@ -18,6 +18,14 @@ class OperationStatus:
     requests: int  # requests that a cycle takes
     fresh: int  # users with a fresh answer
     failures: tuple[Failure, ...] = ()  # what fails at present
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryStatus:
+    """How the discovery of users goes."""
+
+    users: int  # watched users who were discovered
+    successful: bool  # whether the last listing was complete and plausible
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,8 @@ class ProjectStatus:
     rate_limit: float  # requests per minute and operation, as configured
     telemetry: Telemetry
     credentials_expire_at: float | None
+    discovery: DiscoveryStatus | None = None  # None if no discovery is configured
+    labels: Mapping[str, str] = field(default_factory=dict)  # further labels of every series
 
     @property
     def configured(self) -> int:
@@ -45,14 +55,19 @@ class ProjectStatus:
         return self.counts.configured
 
     @property
+    def users_known(self) -> bool:
+        """Whether it is known who is watched: without discovery always, else once it has found out."""
+        return self.discovery is None or self.discovery.successful or self.configured > 0
+
+    @property
     def sessions_known(self) -> bool:
         """Whether there are numbers about sessions: a fresh answer, or no user to poll."""
-        return self.counts.sessions_known
+        return self.users_known and self.counts.sessions_known
 
     @property
     def accounts_known(self) -> bool:
         """Whether there are numbers about accounts."""
-        return self.counts.accounts > 0 or self.configured == 0
+        return self.users_known and (self.counts.accounts > 0 or self.configured == 0)
 
 
 @dataclass(frozen=True, slots=True)

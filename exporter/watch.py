@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -12,12 +12,13 @@ import structlog
 
 from exporter.cloud.connect import Connection, ConnectionSpec
 from exporter.config import Poll, Project, Settings, User
-from exporter.fleet import Fleet
+from exporter.fleet import Fleet, Watched
+from exporter.polling.discovery import to_watch
 from exporter.polling.gate import Access
 from exporter.polling.listings import run_steps
 from exporter.polling.pace import Pace
 from exporter.polling.poller import Poller
-from exporter.status import OperationStatus, ProjectStatus
+from exporter.status import DiscoveryStatus, OperationStatus, ProjectStatus
 
 _RESTART_PAUSE = 60.0  # seconds after a bug ended the polling
 
@@ -26,20 +27,17 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class WatchSpec:
-    """Everything a watch follows from, apart from its users."""
+    """Everything a watch follows from, apart from its configured users."""
 
-    poll: Poll
+    project: Project  # without its users
+    poll: Poll  # with the project's overrides
     connection: ConnectionSpec
 
     @classmethod
     def of(cls, project: Project, settings: Settings, tls: ssl.SSLContext) -> WatchSpec:
         """Return the spec of a project. Raises what :meth:`ConnectionSpec.of` does."""
-        return cls(settings.poll, ConnectionSpec.of(project, settings, tls))
-
-    @property
-    def project(self) -> Project:
-        """The project, without its users."""
-        return self.connection.project
+        connection = ConnectionSpec.of(project, settings, tls)
+        return cls(project.without_users(), settings.poll_of(project), connection)
 
 
 class Watch:
@@ -59,8 +57,11 @@ class Watch:
         self.spec = spec
         self.connection = connection
         self.fleet = Fleet()
-        self.poller = Poller(self.fleet, connection.client, spec.poll, now, access, pace_of)
+        self.poller = Poller(self.fleet, connection.client, spec.poll, now, access, pace_of, self._follow_discovery)
         self.now = now
+        self._configured: Sequence[User] = ()  # kept only with discovery, since there may be many
+        self._discovered = 0  # watched users whom discovery found
+        self._updating = asyncio.Lock()
         self._logged_budget: dict[str, object] = {}
 
     async def apply(
@@ -75,10 +76,33 @@ class Watch:
         self.spec, self.connection = spec, connection
         access.present = connection.credentials.fingerprint
         self.poller.apply(connection.client, spec.poll, access, pace_of)
-        members = self.fleet.members
-        await run_steps(self.fleet.update((user.name, user.id) for user in users))
-        if self.fleet.members is not members:
+        await self.watch_users(users)
+
+    async def watch_users(self, configured: Sequence[User]) -> None:
+        """Watch these configured users from now on, and those of discovery."""
+        entries = tuple(entry.filters for entry in self.spec.project.discover)
+        self.poller.discover(entries, others=bool(configured))
+        self._configured = configured if entries else ()
+        await self._update_users(configured)
+
+    async def _follow_discovery(self) -> None:
+        await self._update_users(self._configured)
+        self.follow_shares()
+
+    async def _update_users(self, configured: Sequence[User]) -> None:
+        async with self._updating:
+            members = self.fleet.members
+            self._discovered = 0
+            await run_steps(self.fleet.update(self._to_watch(configured)))
+            changed = self.fleet.members is not members
+        if changed:
             self.poller.follow_users()
+
+    def _to_watch(self, configured: Iterable[User]) -> Iterator[Watched]:
+        given = (Watched(user.name, user.id, user.domain) for user in configured)
+        for user, discovered in to_watch(given, self.poller.discovery.found, self.spec.project.excludes):
+            self._discovered += discovered
+            yield user
 
     def follow_shares(self) -> None:
         """Choose the sources again, and log the request budget if it has changed: other projects may share it."""
@@ -136,6 +160,8 @@ class Watch:
             },
             source=poller.source,
             up=poller.up and counts.sessions_known,
+            discovery=DiscoveryStatus(self._discovered, poller.listing.works) if poller.discovery.entries else None,
+            labels=self.spec.project.labels,
             ready=poller.ready,
             paused=poller.access.paused,
             rate_limit=self.spec.poll.rate_limit,

@@ -198,9 +198,7 @@ def test_sweeps_that_name_users_otherwise_than_they_are_configured_are_told_to_f
     assert set(totals(seen)) == {200}
     assert seen[-1].operations[LIST_SESSIONS].fresh == 0
     (failure,) = seen[-1].operations[LIST_SESSIONS].failures
-    assert (
-        failure.error.detail == "none of 200 sessions belongs to a configured user by name, but users have some of them"
-    )
+    assert failure.error.detail == "none of 200 sessions belongs to a watched user by name, but users have some of them"
 
 
 def test_sweeps_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_only_session_has_ended() -> None:

@@ -248,6 +248,31 @@ async def test_without_a_home_directory_there_is_no_credentials_file(tmp_path: P
     assert (process.returncode, output, errors) == (0, b"The configuration is valid: p with 1 user.\n", b"")
 
 
+async def test_what_is_doubtful_is_a_warning_of_the_check_and_in_the_log(configuration: Path) -> None:
+    rewrite(configuration, CONFIGURATION.replace("users: [", "users: [Ann, ann, "))
+    doubt = f"{configuration}: projects[0].users[1]: differs from {configuration}: projects[0].users[0] only in case"
+    code, text, errors = await outcome("--config.file", str(configuration), "--config.check")
+    assert (code, text) == (0, "The configuration is valid: berlin with 3 users.\n")
+    assert errors.startswith(f"warning: {doubt}")
+    assert len(errors.splitlines()) == 1
+    async with command("--config.file", str(configuration)) as process:
+        for _ in range(2):  # at the start, and again at the reload
+            found = await line_with(process.stderr, "level=warning event=configuration_doubtful doubt=(.*)")
+            assert found[1].startswith(f'"{doubt}')
+            if process.returncode is None:
+                await line_with(process.stderr, "event=(listening|reloaded)")
+                process.send_signal(signal.SIGHUP)
+
+
+async def test_the_check_counts_the_users_that_no_pattern_excludes_and_names_discovery(configuration: Path) -> None:
+    listed = CONFIGURATION.replace("users: [", "exclude: ['svc-*']\n    users: [svc-1, SVC-2, ")
+    rewrite(configuration, listed)
+    named = ("--config.file", str(configuration), "--config.check")
+    assert (await outcome(*named))[1] == "The configuration is valid: berlin with 1 user.\n"
+    rewrite(configuration, listed.replace("exclude:", "discover: [{all: true}]\n    exclude:"))
+    assert (await outcome(*named))[1] == "The configuration is valid: berlin with 1 user and discovered users.\n"
+
+
 @pytest.mark.promise(Promise.SIGTERM)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fleets import answered, fleet_of, watching
 from support.promises import Promise
 
 from exporter.cloud.models import Session, UserDetail
@@ -31,16 +32,12 @@ def failed(session_id: str, code: str = "WKS.1", group: str | None = None) -> Se
 Work = Callable[[Fleet], Iterator[None]]
 
 
-def fleet_of(*names: str) -> Fleet:
-    return Fleet((name, None) for name in names)
-
-
 @pytest.mark.promise(Promise.ONCE)
 def test_a_user_counts_once_with_the_last_answer() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (Session(id="1", session_state="Active"),), at=1)
-    fleet.sessions_answered(a, (Session(id="1", session_state="SignedOut"),), at=2)
+    answered(fleet, a, (Session(id="1", session_state="Active"),), at=1)
+    answered(fleet, a, (Session(id="1", session_state="SignedOut"),), at=2)
     assert fleet.counts().sessions == {("SignedOut", "unknown", "unknown"): 1}
 
 
@@ -50,9 +47,9 @@ def test_the_garbage_collector_tracks_no_more_objects_with_more_users() -> None:
     before = len(gc.get_objects())
     fleet = fleet_of(*(f"user{n}" for n in range(1000)))
     for member in fleet.members:
-        fleet.sessions_answered(member, (Session(member.name), failed(f"f-{member.name}")), at=1)
+        answered(fleet, member, (Session(member.user_name), failed(f"f-{member.user_name}")), at=1)
         fleet.account_answered(member, UserDetail(), at=1)
-        fleet.found(member, member.name)
+        fleet.found(member, member.user_name)
     users = fleet.users()
     gc.collect()
     assert len(gc.get_objects()) - before < 100
@@ -67,11 +64,11 @@ def test_a_repeated_answer_takes_no_further_memory() -> None:
 
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, listed("Active"), at=1)
+    answered(fleet, a, listed("Active"), at=1)
     first = a.fresh.listed
-    fleet.sessions_answered(a, listed("Active"), at=2)
+    answered(fleet, a, listed("Active"), at=2)
     assert a.fresh.listed is first
-    fleet.sessions_answered(a, listed("Disconnected"), at=3)
+    answered(fleet, a, listed("Disconnected"), at=3)
     assert a.fresh.listed == listed("Disconnected")
     assert a.fresh.listed[0].id is first[0].id
     fleet.scan_page([("a", listed("Active")[0])], at=4)
@@ -84,9 +81,9 @@ def test_a_repeated_answer_takes_no_further_memory() -> None:
 def test_a_stale_user_drops_out_of_every_count() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
-    fleet.sessions_answered(a, (Session(session_state="Active"),), at=1)
+    answered(fleet, a, (Session(session_state="Active"),), at=1)
     fleet.account_answered(a, UserDetail(locked=True), at=1)
-    fleet.sessions_answered(b, (Session(session_state="Active"),), at=2)
+    answered(fleet, b, (Session(session_state="Active"),), at=2)
     fleet.account_answered(b, UserDetail(locked=True), at=2)
     counts = fresh_counts(fleet, asked_since=1.5, accounts_since=1.5)
     assert counts.sessions.total() == counts.locked == 1
@@ -96,9 +93,9 @@ def test_a_stale_user_drops_out_of_every_count() -> None:
 def test_a_user_unknown_to_the_cloud_is_missing_and_has_no_sessions() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
-    fleet.sessions_answered(a, None, at=1)
+    answered(fleet, a, None, at=1)
     fleet.account_answered(a, None, at=1)
-    fleet.sessions_answered(b, (), at=1)
+    answered(fleet, b, (), at=1)
     counts = fleet.counts()
     assert counts.missing == 1
     assert counts.sessions.total() == 0
@@ -107,17 +104,17 @@ def test_a_user_unknown_to_the_cloud_is_missing_and_has_no_sessions() -> None:
 
 def test_a_failure_of_before_the_first_look_does_not_count() -> None:
     fleet = fleet_of("a")
-    fleet.sessions_answered(fleet.members[0], (failed("old"),), at=1)
-    fleet.sessions_answered(fleet.members[0], (failed("old"),), at=2)
+    answered(fleet, fleet.members[0], (failed("old"),), at=1)
+    answered(fleet, fleet.members[0], (failed("old"),), at=2)
     assert fleet.init_failures.total == 0
 
 
 def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (), at=1)
+    answered(fleet, a, (), at=1)
     for at in (2, 3, 4):
-        fleet.sessions_answered(a, (failed("1", "WKS.5", "group"), failed("2", "WKS.5")), at=at)
+        answered(fleet, a, (failed("1", "WKS.5", "group"), failed("2", "WKS.5")), at=at)
     assert fleet.init_failures.total == 2
     assert fleet.init_failures.by_code == {"WKS.5": 2}
     assert fleet.init_failures.by_server_group == {"group": 1, "unknown": 1}
@@ -126,13 +123,13 @@ def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() 
 def test_each_user_s_failures_are_counted_and_survive_a_change_of_users() -> None:
     fleet = fleet_of("a", "b", "c")
     for member in fleet.members:
-        fleet.sessions_answered(member, (), at=1)
-    fleet.sessions_answered(fleet.members[0], (failed("1"), failed("2")), at=2)
-    fleet.sessions_answered(fleet.members[0], (failed("2"), failed("3")), at=3)
-    fleet.sessions_answered(fleet.members[1], (failed("4"),), at=3)
-    fleet.sessions_answered(fleet.members[1], (), at=4)
+        answered(fleet, member, (), at=1)
+    answered(fleet, fleet.members[0], (failed("1"), failed("2")), at=2)
+    answered(fleet, fleet.members[0], (failed("2"), failed("3")), at=3)
+    answered(fleet, fleet.members[1], (failed("4"),), at=3)
+    answered(fleet, fleet.members[1], (), at=4)
     assert [user.init_failures for user in fleet.users()] == [3, 1, 0]
-    run(fleet.update([("c", None), ("d", None), ("a", "id")]))
+    run(fleet.update(watching([("c", None), ("d", None), ("a", "id")])))
     assert [user.init_failures for user in fleet.users()] == [0, 0, 3]
     assert fleet.init_failures.total == 4, "counters never fall when users leave"
 
@@ -140,10 +137,10 @@ def test_each_user_s_failures_are_counted_and_survive_a_change_of_users() -> Non
 def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (), at=1)
-    fleet.sessions_answered(a, (failed("1"),), at=2)
-    fleet.sessions_answered(a, (Session(id="1", session_state="AppcInit"),), at=3)
-    fleet.sessions_answered(a, (failed("1"),), at=4)
+    answered(fleet, a, (), at=1)
+    answered(fleet, a, (failed("1"),), at=2)
+    answered(fleet, a, (Session(id="1", session_state="AppcInit"),), at=3)
+    answered(fleet, a, (failed("1"),), at=4)
     assert fleet.init_failures.total == 1
 
 
@@ -151,7 +148,7 @@ def test_a_failed_session_that_is_not_listed_for_a_while_counts_once() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
     for at, sessions in enumerate([(), (failed("1"),), (), None, (failed("1"),)]):
-        fleet.sessions_answered(a, sessions, at=at)
+        answered(fleet, a, sessions, at=at)
     assert fleet.init_failures.total == 1
 
 
@@ -159,7 +156,7 @@ def test_a_failure_of_before_the_first_look_does_not_count_when_it_is_listed_aga
     fleet = fleet_of("a")
     (a,) = fleet.members
     for at, sessions in enumerate([(failed("1"),), None, (failed("1"),)]):
-        fleet.sessions_answered(a, sessions, at=at)
+        answered(fleet, a, sessions, at=at)
     assert fleet.init_failures.total == 0
 
 
@@ -167,7 +164,7 @@ def test_failed_sessions_are_forgotten_an_hour_after_they_were_last_listed() -> 
     fleet = fleet_of("a")
     (a,) = fleet.members
     for minute in range(24 * 60):
-        fleet.sessions_answered(a, (failed(str(minute)),), at=60 * minute)
+        answered(fleet, a, (failed(str(minute)),), at=60 * minute)
     assert 1 <= len(a.records) <= 61
     assert fleet.init_failures.total == 24 * 60 - 1
 
@@ -175,9 +172,9 @@ def test_failed_sessions_are_forgotten_an_hour_after_they_were_last_listed() -> 
 def test_a_flood_of_error_codes_costs_bounded_memory_and_loses_no_failure() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (), at=0)
+    answered(fleet, a, (), at=0)
     sessions = tuple(failed(str(n), f"WKS.{n}", f"group-{n}") for n in range(5000))
-    fleet.sessions_answered(a, sessions, at=1)
+    answered(fleet, a, sessions, at=1)
     for counts in (fleet.init_failures.by_code, fleet.init_failures.by_server_group):
         assert len(counts) == MOST_VALUES + 1
         assert counts["other"] == 5000 - MOST_VALUES
@@ -187,9 +184,9 @@ def test_a_flood_of_error_codes_costs_bounded_memory_and_loses_no_failure() -> N
 def test_a_session_without_an_id_never_counts_as_a_new_failure() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (), at=1)
+    answered(fleet, a, (), at=1)
     for at in (2, 3):
-        fleet.sessions_answered(a, (Session(session_state="InitFail"),), at=at)
+        answered(fleet, a, (Session(session_state="InitFail"),), at=at)
     assert fleet.init_failures.total == 0, "it cannot be distinguished from the one before"
     assert fleet.counts().sessions["InitFail", "unknown", "unknown"] == 1
 
@@ -212,7 +209,7 @@ def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[S
     fleet = fleet_of("a", "b", "c")
     last: dict[int, tuple[int, list[Session]]] = {}
     for at, (index, found) in enumerate(answers):
-        fleet.sessions_answered(fleet.members[index], None if found is None else tuple(found), at=at)
+        answered(fleet, fleet.members[index], None if found is None else tuple(found), at=at)
         last[index] = (at, found or [])
     fresh = [found for at, found in last.values() if at >= oldest]
     counts = fresh_counts(fleet, asked_since=oldest)
@@ -228,7 +225,7 @@ def test_the_failures_equal_a_recount_from_scratch(answers: list[tuple[int, list
     fleet = fleet_of("a", "b", "c")
     looks: dict[int, list[set[str | None]]] = {}
     for at, (index, found) in enumerate(answers):
-        fleet.sessions_answered(fleet.members[index], None if found is None else tuple(found), at=at)
+        answered(fleet, fleet.members[index], None if found is None else tuple(found), at=at)
         looks.setdefault(index, []).append({s.id for s in found or [] if s.session_state == "InitFail"})
     expected = {i: len(set[str | None]().union(*later) - first) for i, (first, *later) in looks.items()}
     assert fleet.init_failures.total == sum(expected.values())
@@ -260,12 +257,12 @@ def test_a_lock_counts_once_and_not_at_the_first_look(looks: list[tuple[int, boo
 
 
 def test_locks_survive_a_change_of_users_and_new_users_bring_none() -> None:
-    fleet = Fleet([("a", "id-of-a"), ("b", "id-of-b"), ("c", "id-of-c"), ("e", "id-of-e")])
+    fleet = Fleet(watching([("a", "id-of-a"), ("b", "id-of-b"), ("c", "id-of-c"), ("e", "id-of-e")]))
     for member in fleet.members:
         fleet.account_answered(member, UserDetail(locked=False), at=1)
     for member in (fleet.members[0], fleet.members[3]):
         fleet.account_answered(member, UserDetail(locked=True), at=2)
-    run(fleet.update([("a", "id-of-a"), ("b", "another"), ("c", "id-of-c"), ("d", "id-of-d")]))
+    run(fleet.update(watching([("a", "id-of-a"), ("b", "another"), ("c", "id-of-c"), ("d", "id-of-d")])))
     assert fleet.account_locks == 2
     for member in fleet.members:
         fleet.account_answered(member, UserDetail(locked=True), at=3)
@@ -296,12 +293,12 @@ def test_flags_and_missing_users_equal_a_recount_from_scratch(
 
 def filled(users: int) -> Fleet:
     """A fleet in which everything about every user is known."""
-    fleet = Fleet((f"user{number}", None) for number in range(users))
+    fleet = Fleet(watching((f"user{number}", None) for number in range(users)))
     for member in fleet.members:
-        session = Session(f"of-{member.name}", "Active", started=1.0)
-        fleet.sessions_answered(member, (session,), at=1)
+        session = Session(f"of-{member.user_name}", "Active", started=1.0)
+        answered(fleet, member, (session,), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
-        fleet.scan_page([(member.name, session)], at=1)
+        fleet.scan_page([(member.user_name, session)], at=1)
     run(fleet.scan_ended({f"of-user{number}" for number in range(users)}, began=1, oldest=0))
     return fleet
 
@@ -325,8 +322,12 @@ def recounted(fleet: Fleet) -> Counts:
 @pytest.mark.parametrize(
     "work",
     [
-        pytest.param(lambda fleet: fleet.update((f"other{n}", None) for n in range(len(fleet.members))), id="update"),
-        pytest.param(lambda fleet: fleet.update(reversed([(m.name, None) for m in fleet.members])), id="reorder"),
+        pytest.param(
+            lambda fleet: fleet.update(watching((f"other{n}", None) for n in range(len(fleet.members)))), id="update"
+        ),
+        pytest.param(
+            lambda fleet: fleet.update(watching(reversed([(m.user_name, None) for m in fleet.members]))), id="reorder"
+        ),
         pytest.param(lambda fleet: fleet.expire(asked_since=2, accounts_since=2, scanned_since=2), id="expire"),
         pytest.param(lambda fleet: fleet.accounts_not_listed(began=2, at=3), id="accounts_not_listed"),
         pytest.param(lambda fleet: fleet.scan_ended(set(), began=2, oldest=0), id="scan_ended"),
@@ -367,9 +368,9 @@ def test_an_answer_that_arrives_between_two_steps_of_an_expiry_counts_and_expire
     steps = fleet.expire(asked_since=2, accounts_since=2, scanned_since=2)
     next(steps)
     for member in (fleet.members[0], fleet.members[-1]):
-        fleet.sessions_answered(member, (Session("1", "Disconnected"),), at=3)
+        answered(fleet, member, (Session("1", "Disconnected"),), at=3)
         fleet.account_answered(member, UserDetail(locked=True), at=3)
-        fleet.scan_page([(member.name, Session("2", "AppcInit"))], at=3)
+        fleet.scan_page([(member.user_name, Session("2", "AppcInit"))], at=3)
     run(steps)
     counts = fleet.counts()
     assert (counts.asked, counts.accounts, counts.locked) == (2, 2, 2)
@@ -392,17 +393,17 @@ def test_an_expiry_that_is_given_up_is_done_by_the_next_one() -> None:
 def test_users_who_stay_keep_their_member_and_data_and_the_order_is_the_given_one() -> None:
     fleet = fleet_of("a", "b", "c")
     a, b, c = fleet.members
-    fleet.sessions_answered(c, (Session("1", "Active"),), at=1)
+    answered(fleet, c, (Session("1", "Active"),), at=1)
     before = fleet.members
-    run(fleet.update([("d", None), ("c", None), ("a", None)]))
-    assert [member.name for member in fleet.members] == ["d", "c", "a"]
+    run(fleet.update(watching([("d", None), ("c", None), ("a", None)])))
+    assert [member.user_name for member in fleet.members] == ["d", "c", "a"]
     assert fleet.members is not before
     assert (fleet.members[1], fleet.members[2]) == (c, a)
     assert (a.removed, b.removed, c.removed) == (False, True, False)
     assert fleet.counts().configured == 3
     assert fleet.counts().sessions == {("Active", "unknown", "unknown"): 1}
     same = fleet.members
-    run(fleet.update([("d", None), ("c", None), ("a", None)]))
+    run(fleet.update(watching([("d", None), ("c", None), ("a", None)])))
     assert fleet.members is same
 
 
@@ -411,21 +412,21 @@ def test_an_update_that_is_given_up_leaves_a_consistent_fleet_and_the_next_one_c
     for steps_taken in (1, 4, 7, 9, 12):
         fleet = filled(2 * STEP)
         stays = fleet.members[0]
-        steps = fleet.update(users[:1] + [(f"other{number}", None) for number in range(2 * STEP)])
+        steps = fleet.update(watching(users[:1] + [(f"other{number}", None) for number in range(2 * STEP)]))
         for _ in range(steps_taken):
             next(steps, None)
         del steps
         assert fleet.counts() == recounted(fleet)
-        run(fleet.update(users))
-        assert [member.name for member in fleet.members] == [name for name, _ in users]
+        run(fleet.update(watching(users)))
+        assert [member.user_name for member in fleet.members] == [name for name, _ in users]
         assert fleet.members[0] is stays
         assert fleet.counts() == recounted(fleet)
 
 
 def test_names_that_differ_in_case_only_are_distinguished_in_the_middle_of_an_update() -> None:
     others = [(f"user{number}", None) for number in range(STEP)]
-    fleet = Fleet([("bob", None), *others, ("BOB", None)])
-    steps = fleet.update([("bob", None), *others, ("BOB", None)])
+    fleet = Fleet(watching([("bob", None), *others, ("BOB", None)]))
+    steps = fleet.update(watching([("bob", None), *others, ("BOB", None)]))
     next(steps)
     fleet.scan_page([("BOB", Session("1", "Active")), ("bob", Session("2", "Active"))], at=1)
     run(steps)
@@ -434,8 +435,8 @@ def test_names_that_differ_in_case_only_are_distinguished_in_the_middle_of_an_up
 
 def test_a_new_user_has_no_data_and_does_not_count_as_answered() -> None:
     fleet = fleet_of("a")
-    fleet.sessions_answered(fleet.members[0], (), at=1)
-    run(fleet.update([("a", None), ("b", None)]))
+    answered(fleet, fleet.members[0], (), at=1)
+    run(fleet.update(watching([("a", None), ("b", None)])))
     assert not fleet.users()[1].known
     assert fleet.counts().asked == 1
 
@@ -443,11 +444,11 @@ def test_a_new_user_has_no_data_and_does_not_count_as_answered() -> None:
 def test_answers_about_a_removed_user_are_ignored() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
-    fleet.sessions_answered(a, (), at=1)
-    fleet.sessions_answered(b, (Session("1", "Active"),), at=1)
+    answered(fleet, a, (), at=1)
+    answered(fleet, b, (Session("1", "Active"),), at=1)
     fleet.scan_page([("b", Session("1", "Active"))], at=1)
-    run(fleet.update([("a", None)]))
-    fleet.sessions_answered(b, (failed("2"),), at=2)
+    run(fleet.update(watching([("a", None)])))
+    answered(fleet, b, (failed("2"),), at=2)
     fleet.account_answered(b, UserDetail(locked=True), at=2)
     fleet.found(b, "id")
     assert fleet.scan_page([("b", Session("1", "Active")), (None, Session("1", "Active"))], at=2) == 0
@@ -463,40 +464,40 @@ def test_nothing_refers_to_a_removed_user() -> None:
     run(fleet.scan_ended(set(), began=2, oldest=0))
     assert fleet.take_priority() is member
     run(fleet.scan_ended(set(), began=3, oldest=0))
-    run(fleet.update([("a", None)]))
+    run(fleet.update(watching([("a", None)])))
     assert sys.getrefcount(member) == 2, "this function, and the one that counts"
 
 
 def test_a_user_who_comes_back_starts_without_data() -> None:
     fleet = fleet_of("a")
-    fleet.sessions_answered(fleet.members[0], (Session("1", "Active"),), at=1)
-    run(fleet.update([]))
-    run(fleet.update([("a", None)]))
+    answered(fleet, fleet.members[0], (Session("1", "Active"),), at=1)
+    run(fleet.update(watching([])))
+    run(fleet.update(watching([("a", None)])))
     assert not fleet.users()[0].known
-    fleet.sessions_answered(fleet.members[0], (failed("1"),), at=2)
+    answered(fleet, fleet.members[0], (failed("1"),), at=2)
     assert fleet.init_failures.total == 0
 
 
 def test_a_change_of_users_keeps_no_second_copy_of_their_names_and_ids() -> None:
     """A member has the very name and id of the new settings, so that the old settings can be freed."""
-    fleet = Fleet([("anna", "7a")])
+    fleet = Fleet(watching([("anna", "7a")]))
     name, user_id = b"anna".decode(), b"7a".decode()
-    run(fleet.update([(name, user_id)]))
+    run(fleet.update(watching([(name, user_id)])))
     (member,) = fleet.members
-    assert member.name is name
+    assert member.user_name is name
     assert member.id is member.given_id is user_id
     references = sys.getrefcount(name)
-    run(fleet.update([("bert", None)]))
+    run(fleet.update(watching([("bert", None)])))
     assert sys.getrefcount(name) < references
 
 
 def test_a_user_with_another_id_keeps_the_sessions_and_loses_the_account() -> None:
-    fleet = Fleet([("a", "id-1"), ("b", None)])
+    fleet = Fleet(watching([("a", "id-1"), ("b", None)]))
     for member in fleet.members:
-        fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
+        answered(fleet, member, (Session(session_state="Active"),), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
     fleet.found(fleet.members[1], "id-b")
-    run(fleet.update([("a", "id-2"), ("b", "id-b")]))
+    run(fleet.update(watching([("a", "id-2"), ("b", "id-b")])))
     counts = fleet.counts()
     assert (counts.asked, counts.accounts, counts.locked) == (2, 1, 1)
     assert [member.id for member in fleet.members] == ["id-2", "id-b"]
@@ -505,20 +506,20 @@ def test_a_user_with_another_id_keeps_the_sessions_and_loses_the_account() -> No
 def test_a_failure_counted_before_a_change_of_users_does_not_count_again() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (), at=1)
-    fleet.sessions_answered(a, (failed("1"),), at=2)
-    run(fleet.update([("a", "id"), ("b", None)]))
+    answered(fleet, a, (), at=1)
+    answered(fleet, a, (failed("1"),), at=2)
+    run(fleet.update(watching([("a", "id"), ("b", None)])))
     a, b = fleet.members
-    fleet.sessions_answered(a, (failed("1"),), at=3)
-    fleet.sessions_answered(b, (failed("1-b"),), at=3)
+    answered(fleet, a, (failed("1"),), at=3)
+    answered(fleet, b, (failed("1-b"),), at=3)
     assert fleet.init_failures.total == 1
 
 
 def test_a_user_who_joins_in_the_middle_of_a_listing_is_not_judged_by_it() -> None:
     """The pages read before did not look for that user."""
     fleet = fleet_of("a")
-    fleet.accounts_listed([], at=5)
-    run(fleet.update([("a", None), ("b", None)]))
+    fleet.accounts_listed([], at=5, began=5)
+    run(fleet.update(watching([("a", None), ("b", None)])))
     run(fleet.accounts_not_listed(began=4, at=6))
     assert [user.missing for user in fleet.users()] == [True, False]
     run(fleet.accounts_not_listed(began=7, at=8))
@@ -543,11 +544,11 @@ def test_the_time_of_a_state_is_that_of_the_first_answer_with_it_and_unknown_at_
     def since() -> list[tuple[str, float | None]]:
         return sorted((record.session.id or "", record.state_since) for record in a.records)
 
-    fleet.sessions_answered(a, (Session("1", "Active"),), at=1)
+    answered(fleet, a, (Session("1", "Active"),), at=1)
     assert since() == [], "nothing to remember"
-    fleet.sessions_answered(a, (Session("1", "Active"), Session("2", "AppcInit")), at=2)
+    answered(fleet, a, (Session("1", "Active"), Session("2", "AppcInit")), at=2)
     assert since() == [("2", 2)]
-    fleet.sessions_answered(a, (Session("1", "Disconnected"), Session("2", "AppcInit")), at=3)
+    answered(fleet, a, (Session("1", "Disconnected"), Session("2", "AppcInit")), at=3)
     assert since() == [("1", 3), ("2", 2)]
     fleet.scan_page([("a", Session("2", "Active"))], at=4)
     assert since() == [("1", 3), ("2", 4)]

@@ -1,11 +1,12 @@
 """What scans change in a fleet: by session, the union with what users' own queries list."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fleets import answered, fleet_of, run, watching
 from support.promises import Promise
 
 from exporter.cloud.models import Session, User, UserDetail
@@ -14,15 +15,6 @@ from exporter.fleet import REMEMBERED, STEP, Fleet, Member
 
 def session(session_id: str, state: str = "Active", started: float | None = 100.0) -> Session:
     return Session(id=session_id, session_state=state, started=started)
-
-
-def fleet_of(*names: str) -> Fleet:
-    return Fleet((name, None) for name in names)
-
-
-def run(steps: Iterator[None]) -> None:
-    for _ in steps:
-        pass
 
 
 def scan(fleet: Fleet, listed: dict[str, list[Session]], at: float, oldest: float = 0.0) -> None:
@@ -57,10 +49,10 @@ def test_a_session_on_a_page_counts_before_its_scan_ends() -> None:
 def test_a_session_that_both_sources_list_counts_once_in_its_last_state() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (session("1"), session("2")), at=1)
+    answered(fleet, a, (session("1"), session("2")), at=1)
     scan(fleet, {"a": [session("1", "Disconnected"), session("3")]}, at=2)
     assert states(fleet) == {"Disconnected": 1, "Active": 2}
-    fleet.sessions_answered(a, (session("1", "SignedOut"),), at=3)
+    answered(fleet, a, (session("1", "SignedOut"),), at=3)
     assert states(fleet) == {"SignedOut": 1}
 
 
@@ -83,12 +75,12 @@ def test_a_partial_scan_ends_no_session() -> None:
 def test_a_session_that_may_be_outside_the_window_counts_until_its_user_is_polled() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (session("old"), session("over")), at=0)
+    answered(fleet, a, (session("old"), session("over")), at=0)
     scan(fleet, {"a": [session("old"), session("over", started=None)]}, at=1)
     scan(fleet, {}, at=2, oldest=101.0)
     assert states(fleet) == {"Active": 2}
     assert taken(fleet) == {a}
-    fleet.sessions_answered(a, (session("old"),), at=3)
+    answered(fleet, a, (session("old"),), at=3)
     for at in (4, 5, 6):
         scan(fleet, {}, at=at)
     assert states(fleet) == {"Active": 1}
@@ -100,14 +92,14 @@ def test_a_user_is_polled_once_more_for_a_session_that_no_scan_has_listed() -> N
     fleet = fleet_of("a", "b")
     a, b = fleet.members
     scan(fleet, {}, at=1)
-    fleet.sessions_answered(a, (session("old"),), at=2)
-    fleet.sessions_answered(b, (session("short"),), at=2)
+    answered(fleet, a, (session("old"),), at=2)
+    answered(fleet, b, (session("short"),), at=2)
     assert taken(fleet) == set(), "the scan that began before proves nothing"
     scan(fleet, {}, at=3)
     assert states(fleet) == {"Active": 2}
     assert taken(fleet) == {a, b}
-    fleet.sessions_answered(a, (session("old"),), at=4)
-    fleet.sessions_answered(b, (), at=4)
+    answered(fleet, a, (session("old"),), at=4)
+    answered(fleet, b, (), at=4)
     scan(fleet, {}, at=5)
     assert states(fleet) == {"Active": 1}
     assert taken(fleet) == set()
@@ -118,7 +110,7 @@ def test_a_session_in_a_user_s_answer_counts_although_a_scan_that_began_before_d
     fleet = fleet_of("a")
     (a,) = fleet.members
     scan(fleet, {"a": [session("1")]}, at=1)
-    fleet.sessions_answered(a, (session("1"),), at=7)
+    answered(fleet, a, (session("1"),), at=7)
     run(fleet.scan_ended(set(), began=5, oldest=0.0))
     assert states(fleet) == {"Active": 1}
     assert taken(fleet) == {a}
@@ -134,10 +126,10 @@ def test_a_session_that_may_be_outside_the_window_counts_although_its_user_was_n
 def test_a_session_that_may_be_outside_the_window_expires_with_the_scan_that_did_not_list_it() -> None:
     """Whether its user was ever polled or not; also across a change of users, and if scans fail from then on."""
     fleet = fleet_of("a", "b")
-    fleet.sessions_answered(fleet.members[0], (session("1"),), at=0)
+    answered(fleet, fleet.members[0], (session("1"),), at=0)
     scan(fleet, {"a": [session("1")], "b": [session("2")]}, at=1)
     scan(fleet, {}, at=2, oldest=101.0)
-    run(fleet.update([("b", None), ("a", "id")]))
+    run(fleet.update(watching([("b", None), ("a", "id")])))
     assert states(fleet, asked_since=2.0, scanned_since=3.0) == {"Active": 2}
     assert states(fleet, asked_since=3.0, scanned_since=3.0) == {}
 
@@ -145,7 +137,7 @@ def test_a_session_that_may_be_outside_the_window_expires_with_the_scan_that_did
 def test_a_signed_out_session_in_a_user_s_answer_stays_although_scans_do_not_list_it() -> None:
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("1")]}, at=1)
-    fleet.sessions_answered(fleet.members[0], (session("1", "SignedOut"),), at=2)
+    answered(fleet, fleet.members[0], (session("1", "SignedOut"),), at=2)
     scan(fleet, {}, at=3)
     assert states(fleet) == {"SignedOut": 1}
 
@@ -171,7 +163,7 @@ def test_a_known_session_listed_without_a_user_still_belongs_to_its_user() -> No
 
 def test_with_stale_scans_only_users_with_their_own_answer_count() -> None:
     fleet = fleet_of("a", "b")
-    fleet.sessions_answered(fleet.members[0], (session("1"),), at=5)
+    answered(fleet, fleet.members[0], (session("1"),), at=5)
     scan(fleet, {"a": [session("1", "Disconnected")], "b": [session("2")]}, at=6)
     expire(fleet, scanned_since=7)
     counts = fleet.counts()
@@ -182,8 +174,8 @@ def test_with_stale_scans_only_users_with_their_own_answer_count() -> None:
 
 def test_with_a_stale_answer_only_sessions_listed_by_scans_count() -> None:
     fleet = fleet_of("a", "nobody")
-    fleet.sessions_answered(fleet.members[0], (session("1"), session("old")), at=1)
-    fleet.sessions_answered(fleet.members[1], None, at=1)
+    answered(fleet, fleet.members[0], (session("1"), session("old")), at=1)
+    answered(fleet, fleet.members[1], None, at=1)
     scan(fleet, {"a": [session("1")]}, at=6)
     expire(fleet, asked_since=5)
     counts = fleet.counts()
@@ -196,18 +188,18 @@ def test_a_failure_in_the_first_scan_does_not_count() -> None:
     (a,) = fleet.members
     for at in (1, 3):
         scan(fleet, {"a": [session("1", "InitFail")]}, at=at)
-        fleet.sessions_answered(a, (session("1", "InitFail"),), at=at + 1)
+        answered(fleet, a, (session("1", "InitFail"),), at=at + 1)
     assert fleet.init_failures.total == 0
 
 
 def test_a_failure_counts_once_whichever_source_lists_it_first() -> None:
     fleet = fleet_of("a", "b")
     for member in fleet.members:
-        fleet.sessions_answered(member, (), at=0)
+        answered(fleet, member, (), at=0)
     scan(fleet, {}, at=1)
-    fleet.sessions_answered(fleet.members[0], (session("asked", "InitFail"),), at=2)
+    answered(fleet, fleet.members[0], (session("asked", "InitFail"),), at=2)
     scan(fleet, {"a": [session("asked", "InitFail")], "b": [session("scanned", "InitFail")]}, at=3)
-    fleet.sessions_answered(fleet.members[1], (session("scanned", "InitFail"),), at=4)
+    answered(fleet, fleet.members[1], (session("scanned", "InitFail"),), at=4)
     assert fleet.init_failures.total == 2
     assert [user.init_failures for user in fleet.users()] == [1, 1]
 
@@ -217,11 +209,11 @@ def test_a_failure_in_a_user_s_first_answer_counts_only_if_a_scan_lists_it() -> 
     fleet = fleet_of("a", "b")
     a, b = fleet.members
     scan(fleet, {}, at=1)
-    fleet.sessions_answered(a, (session("new", "InitFail"),), at=2)
-    fleet.sessions_answered(b, (session("old", "InitFail"),), at=2)
+    answered(fleet, a, (session("new", "InitFail"),), at=2)
+    answered(fleet, b, (session("old", "InitFail"),), at=2)
     scan(fleet, {"a": [session("new", "InitFail")]}, at=3)
-    fleet.sessions_answered(a, (session("new", "InitFail"),), at=4)
-    fleet.sessions_answered(b, (session("old", "InitFail"),), at=4)
+    answered(fleet, a, (session("new", "InitFail"),), at=4)
+    answered(fleet, b, (session("old", "InitFail"),), at=4)
     assert fleet.init_failures.total == 1
     assert [user.init_failures for user in fleet.users()] == [1, 0]
 
@@ -230,9 +222,9 @@ def test_a_failure_between_a_user_s_answer_and_the_first_scan_counts() -> None:
     """The first scan is no first look at users who have been polled, as after a reload that switches to bulk."""
     fleet = fleet_of("a")
     (a,) = fleet.members
-    fleet.sessions_answered(a, (), at=1)
+    answered(fleet, a, (), at=1)
     scan(fleet, {"a": [session("1", "InitFail")]}, at=2)
-    fleet.sessions_answered(a, (session("1", "InitFail"),), at=3)
+    answered(fleet, a, (session("1", "InitFail"),), at=3)
     assert fleet.init_failures.total == 1
 
 
@@ -240,10 +232,10 @@ def test_a_failure_outside_the_window_does_not_count_when_a_stale_user_is_polled
     fleet = fleet_of("a")
     (a,) = fleet.members
     scan(fleet, {}, at=1)
-    fleet.sessions_answered(a, (session("old", "InitFail"),), at=2)
+    answered(fleet, a, (session("old", "InitFail"),), at=2)
     scan(fleet, {}, at=3)
     assert states(fleet, asked_since=10.0) == {}
-    fleet.sessions_answered(a, (session("old", "InitFail"),), at=20)
+    answered(fleet, a, (session("old", "InitFail"),), at=20)
     assert fleet.init_failures.total == 0
 
 
@@ -258,7 +250,7 @@ def test_a_failure_that_lasts_through_an_outage_does_not_count_again_whichever_p
 def test_a_new_user_is_not_covered_before_the_next_complete_scan() -> None:
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("1")]}, at=1)
-    run(fleet.update([("a", None), ("b", None)]))
+    run(fleet.update(watching([("a", None), ("b", None)])))
     assert fleet.counts().swept == 1
     assert states(fleet) == {"Active": 1}
     scan(fleet, {"a": [], "b": [session("2", "InitFail")]}, at=2)
@@ -268,14 +260,14 @@ def test_a_new_user_is_not_covered_before_the_next_complete_scan() -> None:
 
 
 def test_a_list_of_all_users_sets_ids_and_flags_and_shows_who_is_missing() -> None:
-    fleet = Fleet([("a", None), ("b", "id-of-b"), ("c", None), ("d", "id-of-d")])
+    fleet = Fleet(watching([("a", None), ("b", "id-of-b"), ("c", None), ("d", "id-of-d")]))
     users = [
         User("id-of-a", "a", True, False, None, "1000"),
         User("id-of-b", "renamed", False, True, False, "0"),
         User("id-of-other", "d", True, True, True),
         User("id-of-e", "e", True, True, True),
     ]
-    fleet.accounts_listed(users, at=2)
+    fleet.accounts_listed(users, at=2, began=2)
     run(fleet.accounts_not_listed(began=1, at=2))
     a, b, c, d = fleet.users()
     assert (a.id, a.account) == ("id-of-a", UserDetail(True, False, None, 1000))
@@ -290,7 +282,7 @@ def test_a_list_of_all_users_without_an_id_does_not_remove_a_known_one() -> None
     fleet = fleet_of("a")
     (a,) = fleet.members
     fleet.found(a, "id-of-a")
-    fleet.accounts_listed([User(None, "a", False, False, False)], at=1)
+    fleet.accounts_listed([User(None, "a", False, False, False)], at=1, began=1)
     assert a.id == "id-of-a"
 
 
@@ -315,14 +307,14 @@ def test_after_any_events_the_counts_equal_a_recount(
     fleet = fleet_of("a", "b", "c")
     for at, (what, index, listed) in enumerate(happened):
         member = fleet.members[index]
-        sessions = tuple(session(f"{member.name}{number}", state) for number, state in listed)
+        sessions = tuple(session(f"{member.user_name}{number}", state) for number, state in listed)
         match what:
             case "answer":
-                fleet.sessions_answered(member, sessions or None, at=at)
+                answered(fleet, member, sessions or None, at=at)
             case "page":
-                fleet.scan_page([(member.name, s) for s in sessions], at=at)
+                fleet.scan_page([(member.user_name, s) for s in sessions], at=at)
             case "scan":
-                scan(fleet, {member.name: list(sessions)}, at=at, oldest=200.0 * (index == 1))
+                scan(fleet, {member.user_name: list(sessions)}, at=at, oldest=200.0 * (index == 1))
             case "account":
                 fleet.account_answered(member, UserDetail(locked=bool(listed)), at=at)
             case "expire":
@@ -334,7 +326,7 @@ def test_after_any_events_the_counts_equal_a_recount(
     assert counts.missing == sum(user.missing for user in users)
     assert counts.asked == sum(member.asked_at is not None for member in fleet.members)
     assert counts.accounts == sum(member.account_at is not None for member in fleet.members)
-    run(fleet.update((member.name, None) for member in fleet.members))
+    run(fleet.update(watching((member.user_name, None) for member in fleet.members)))
     assert fleet.counts() == counts
 
 
@@ -343,7 +335,7 @@ def test_a_scan_that_lists_a_session_clears_missing_at_once() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
     for member in (a, b):
-        fleet.sessions_answered(member, None, at=1)
+        answered(fleet, member, None, at=1)
     run(fleet.accounts_not_listed(began=1, at=1))
     assert fleet.counts().missing == 2
     fleet.scan_page([("a", session("1"))], at=2)
@@ -360,16 +352,16 @@ def test_a_scan_that_lists_a_session_clears_missing_at_once() -> None:
     "positive",
     [
         pytest.param(lambda fleet: fleet.account_answered(fleet.members[0], UserDetail(), at=2), id="account answer"),
-        pytest.param(lambda fleet: fleet.accounts_listed([User("id", "a")], at=2), id="list of users"),
+        pytest.param(lambda fleet: fleet.accounts_listed([User("id", "a")], at=2, began=2), id="list of users"),
         pytest.param(
-            lambda fleet: fleet.sessions_answered(fleet.members[0], (session("1"),), at=2),
+            lambda fleet: answered(fleet, fleet.members[0], (session("1"),), at=2),
             id="own query with a session",
         ),
     ],
 )
 def test_one_answer_that_knows_the_user_clears_missing(positive: Callable[[Fleet], None]) -> None:
     fleet = fleet_of("a")
-    fleet.sessions_answered(fleet.members[0], None, at=1)
+    answered(fleet, fleet.members[0], None, at=1)
     run(fleet.accounts_not_listed(began=1, at=1))
     positive(fleet)
     assert fleet.counts().missing == 0
@@ -380,15 +372,15 @@ def test_a_user_whose_account_is_unknown_stays_missing_while_the_own_query_lists
     """An empty list is no sign of life: otherwise users_missing would change with every answer."""
     fleet = fleet_of("a")
     run(fleet.accounts_not_listed(began=1, at=1))
-    fleet.sessions_answered(fleet.members[0], (), at=2)
-    fleet.sessions_answered(fleet.members[0], (session("1", "SignedOut"),), at=3)
+    answered(fleet, fleet.members[0], (), at=2)
+    answered(fleet, fleet.members[0], (session("1", "SignedOut"),), at=3)
     assert fleet.counts().missing == 1
 
 
 def test_a_user_who_joins_in_the_middle_of_a_scan_is_not_covered_by_it() -> None:
     fleet = fleet_of("a")
     fleet.scan_page([("b", session("1", "InitFail"))], at=2)
-    run(fleet.update([("a", None), ("b", None)]))
+    run(fleet.update(watching([("a", None), ("b", None)])))
     run(fleet.scan_ended({"1"}, began=1, oldest=0.0))
     assert (fleet.counts().configured, fleet.counts().swept) == (2, 1)
     scan(fleet, {"b": [session("1", "InitFail")]}, at=3)
@@ -412,14 +404,14 @@ def a_session_id(fleet: Fleet) -> str | None:
 
 def test_an_answer_between_the_steps_of_a_scan_s_end_stands() -> None:
     fleet = fleet_of(*(f"user{number}" for number in range(2 * STEP)))
-    scan(fleet, {member.name: [session(f"of-{member.name}")] for member in fleet.members}, at=1)
+    scan(fleet, {member.user_name: [session(f"of-{member.user_name}")] for member in fleet.members}, at=1)
     first, last = fleet.members[0], fleet.members[-1]
     steps = fleet.scan_ended(set(), began=2, oldest=0.0)
     next(steps)
     assert first.fresh.listed == ()
-    fleet.sessions_answered(first, (session("1"),), at=4)
-    fleet.sessions_answered(last, (session(f"of-{last.name}"),), at=4)
-    run(fleet.update((member.name, None) for member in (*fleet.members[: STEP + 1], last)))
+    answered(fleet, first, (session("1"),), at=4)
+    answered(fleet, last, (session(f"of-{last.user_name}"),), at=4)
+    run(fleet.update(watching((member.user_name, None) for member in (*fleet.members[: STEP + 1], last))))
     run(steps)
     assert states(fleet) == {"Active": 2}
     assert fleet.counts().swept == fleet.counts().configured == STEP + 2
@@ -429,9 +421,9 @@ def test_an_answer_between_the_steps_of_a_scan_s_end_stands() -> None:
 def test_an_expiry_of_other_answers_leaves_the_questions_to_scans_open() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
-    fleet.sessions_answered(a, (), at=1)
+    answered(fleet, a, (), at=1)
     scan(fleet, {}, at=2)
-    fleet.sessions_answered(b, (session("1"), session("2", "InitFail")), at=3)
+    answered(fleet, b, (session("1"), session("2", "InitFail")), at=3)
     expire(fleet, asked_since=2)
     assert fleet.counts().asked == 1
     scan(fleet, {"b": [session("2", "InitFail")]}, at=4)
@@ -443,6 +435,6 @@ def test_a_session_that_a_source_sees_fail_counts_even_at_the_first_look_of_the_
     """The state changed before our eyes, so the failure is new."""
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("1")]}, at=1)
-    fleet.sessions_answered(fleet.members[0], (session("1", "InitFail"),), at=2)
+    answered(fleet, fleet.members[0], (session("1", "InitFail"),), at=2)
     scan(fleet, {}, at=3)
     assert fleet.init_failures.total == 1

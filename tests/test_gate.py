@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fake_cloud import FakeCloud, refused
+from support.fleets import watching
 from support.virtual_time import run_virtually, wall_clock
 
 from exporter import config
@@ -49,7 +50,9 @@ class Keyed:
     async def poll(self, *events: tuple[float, Callable[[], None]], until: float) -> dict[str, int]:
         """Poll until a time, with things that happen at theirs; how many users are known then, by project."""
         gate = KeyGate()  # of the one access key; the secrets may differ
-        fleets = {project: Fleet((name, None) for name in cloud.sessions) for project, cloud in self.clouds.items()}
+        fleets = {
+            project: Fleet(watching((name, None) for name in cloud.sessions)) for project, cloud in self.clouds.items()
+        }
         tasks = []
         for project, cloud in self.clouds.items():
             access = Access(project, self.present(project), gate)

@@ -17,6 +17,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
+from support.fleets import answered, fleet_of, watching
 
 from exporter import config
 from exporter.cloud import models
@@ -83,9 +84,9 @@ def samples(text: str, name: str) -> dict[tuple[str, ...], float]:
 
 def fleet_with(*users: tuple[str, tuple[Session, ...] | None, UserDetail | None]) -> Fleet:
     """Users by name, sessions and account, each answered at time 1; None is what the cloud does not know."""
-    fleet = Fleet((name, f"id-{name}") for name, _, _ in users)
+    fleet = Fleet(watching((name, f"id-{name}") for name, _, _ in users))
     for member, (_, sessions, account) in zip(fleet.members, users, strict=True):
-        fleet.sessions_answered(member, sessions, at=1)
+        answered(fleet, member, sessions, at=1)
         fleet.account_answered(member, account, at=1)
     return fleet
 
@@ -97,7 +98,7 @@ def test_the_cloud_s_answers_become_the_expected_exposition(case: str) -> None:
     users = (
         (
             name,
-            models.session_list(answers[f"{name}.{SESSIONS}.json"]).sessions,
+            tuple(each for _, each in models.session_list(answers[f"{name}.{SESSIONS}.json"]).sessions),
             models.user_detail(answers[f"{name}.{DETAIL}.json"]),
         )
         for name in names
@@ -113,7 +114,7 @@ def test_what_the_cloud_does_not_say_of_an_account_is_not_told() -> None:
 
 
 def test_without_a_fresh_answer_sessions_and_users_are_absent_and_never_zero() -> None:
-    text = exposition(status_of(Fleet([("a", None)]), up=False))
+    text = exposition(status_of(fleet_of("a"), up=False))
     names = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     absent = (f"{PREFIX}sessions", f"{PREFIX}user")
     assert not [name for name in names if name.startswith(absent)]
@@ -155,7 +156,7 @@ def test_it_is_told_how_many_values_of_a_label_are_not_told_apart() -> None:
     sessions = [Session(session_state=f"New{n}", client_version=str(n), agent_version="1") for n in range(25)]
     failed = tuple(Session(id=str(n), session_state="InitFail", failed_code=str(n)) for n in range(7))
     fleet = fleet_with(("a", (), None))
-    fleet.sessions_answered(fleet.members[0], (*sessions, *failed), at=2)
+    answered(fleet, fleet.members[0], (*sessions, *failed), at=2)
     assert samples(exposition(status_of(fleet), max_label_values=5), "label_values_folded") == {
         ("session_state",): 5,
         ("client_version",): 21,  # with the failed ones' unknown
@@ -178,7 +179,7 @@ def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> No
     (a,) = fleet.members
     seen = []
     for at, code in enumerate(["first", "second", "third", "third", "third"], start=2):
-        fleet.sessions_answered(a, (Session(id=str(at), session_state="InitFail", failed_code=code),), at=at)
+        answered(fleet, a, (Session(id=str(at), session_state="InitFail", failed_code=code),), at=at)
         seen.append(samples(exposition(status_of(fleet), max_label_values=2), "session_init_failures_by_code_total"))
     assert seen[-1] == {("first",): 1, ("second",): 1, ("other",): 3}
     for earlier, later in pairwise(seen):
@@ -188,8 +189,8 @@ def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> No
 def test_who_had_failures_is_told_from_the_first_one_on_for_as_long_as_they_are_counted() -> None:
     """Also where nothing is fresh, since a counter that comes back would seem to have grown."""
     fleet = fleet_with(("anna", (), UserDetail()), ("bert", (), UserDetail()))
-    fleet.sessions_answered(fleet.members[0], (Session(id="1", session_state="InitFail"),), at=2)
-    fleet.sessions_answered(fleet.members[0], (), at=3)
+    answered(fleet, fleet.members[0], (Session(id="1", session_state="InitFail"),), at=2)
+    answered(fleet, fleet.members[0], (), at=3)
     assert list(fleet.expire(asked_since=9, accounts_since=9, scanned_since=9))
     for per_user, expected in {"all": {("anna",): 1}, "flagged": {("anna",): 1}, "none": {}}.items():
         text = exposition(status_of(fleet), per_user=per_user)
@@ -222,9 +223,9 @@ def test_a_user_that_the_cloud_does_not_know_is_named_where_users_are() -> None:
 
 def test_a_user_whose_label_another_has_is_told_of_once() -> None:
     """Prometheus would refuse the whole scrape."""
-    fleet = Fleet([("anna", None), ("Anna", None)])
+    fleet = Fleet(watching([("anna", None), ("Anna", None)]))
     for member in fleet.members:
-        fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
+        answered(fleet, member, (Session(session_state="Active"),), at=1)
         fleet.found(member, "the-id")
     text = exposition(status_of(fleet), user_label="id")
     assert text.count('user_name="the-id"') == 2
@@ -245,7 +246,7 @@ def test_many_users_are_rendered_some_at_a_time() -> None:
 def test_users_without_anything_to_report_are_passed_over_some_at_a_time() -> None:
     flagged = Labelling.of(config.Metrics(per_user="flagged"))
     few = list(render([status_of(Fleet([]))], flagged, PROCESS))
-    unknown = status_of(Fleet([(f"user{n}", None) for n in range(3 * USERS_A_PART)]))
+    unknown = status_of(fleet_of(*(f"user{n}" for n in range(3 * USERS_A_PART))))
     parts = list(render([unknown], flagged, PROCESS))
     assert len(parts) - len(few) >= 3
 
@@ -270,7 +271,7 @@ def test_nobody_to_watch_is_known_to_have_nothing() -> None:
 
 
 def test_users_are_counted_as_soon_as_either_kind_of_answer_is_fresh() -> None:
-    fleet = Fleet([("a", None)])
+    fleet = fleet_of("a")
     fleet.account_answered(fleet.members[0], UserDetail(), at=1)
     text = exposition(status_of(fleet))
     assert samples(text, "users") == {(): 1}
@@ -288,8 +289,8 @@ def test_no_user_is_named_where_per_user_metrics_are_off_or_hashed() -> None:
 
 
 def test_users_may_be_called_by_their_id_as_soon_as_it_is_known() -> None:
-    fleet = Fleet([("anna", None)])
-    fleet.sessions_answered(fleet.members[0], (Session(session_state="Active"),), at=1)
+    fleet = Fleet(watching([("anna", None)]))
+    answered(fleet, fleet.members[0], (Session(session_state="Active"),), at=1)
     assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {}
     fleet.found(fleet.members[0], "id-anna")
     assert samples(exposition(status_of(fleet), user_label="id"), "user_sessions") == {("Active", "id-anna"): 1}
@@ -310,7 +311,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
     cycles = Cycles(Cycle(1, NOW), Cycle(1, NOW, answered=1), last_duration=12.5, last_success=NOW)
     text = exposition(
         status_of(
-            Fleet([("a", None)]),
+            fleet_of("a"),
             operations={SESSIONS: OperationStatus(cycles, 66.7, requests=1, fresh=1)},
             rate_limit=90.0,
             telemetry=telemetry,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.fake_cloud import FakeCloud, refused, unverified
+from support.fleets import watching
 from support.promises import Promise
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
@@ -37,7 +38,7 @@ class Polled:
     """A poller at work on a fake cloud."""
 
     def __init__(self, cloud: FakeCloud, names: Sequence[str], settings: dict[str, Any]) -> None:
-        self.fleet = Fleet((name, None) for name in names)
+        self.fleet = Fleet(watching((name, None) for name in names))
         self.poller = Poller(self.fleet, cloud, config.Poll(**settings), wall_clock, unverified("berlin"))
 
     def counts(self) -> Counts:
@@ -237,7 +238,12 @@ def test_a_user_that_the_cloud_does_not_know_is_missing_and_fails_no_round() -> 
 def test_a_listing_of_ids_whose_pages_do_not_fit_together_makes_nobody_unknown() -> None:
     cloud, names = cloud_of(3)
 
-    async def torn(user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:  # noqa: ARG001 - any page
+    async def torn(
+        user_names: Sequence[str],  # noqa: ARG001 - any page
+        offset: int,  # noqa: ARG001
+        limit: int = 100,  # noqa: ARG001
+        filters: Sequence[tuple[str, str]] = (),  # noqa: ARG001
+    ) -> UserPage:
         return UserPage(users=[User("7", "max")], total_count=5)
 
     cloud.list_users = torn  # type: ignore[method-assign] # for this one instance

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from support.fake_cloud import unverified
+from support.fleets import watching
 from support.simulated_cloud import SimulatedCloud
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
@@ -26,7 +27,7 @@ def poll(users: int, **settings: float) -> Calls:
 
     async def main() -> Calls:
         simulator = Simulator(SimulatorOptions(users=users, quota=200), clock=wall_clock)
-        fleet = Fleet((name, None) for name in simulator.population.names())
+        fleet = Fleet(watching((name, None) for name in simulator.population.names()))
         poller = Poller(
             fleet, SimulatedCloud(simulator), config.Poll.model_validate(settings), wall_clock, unverified("sim")
         )

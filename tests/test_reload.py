@@ -16,6 +16,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.exporters import get, project, settings, until
 from support.fake_cloud import FakeCloud
+from support.fleets import answered, watching
 from support.promises import Promise
 from support.virtual_time import EPOCH, run_virtually
 from support.watches import polled, reload, watch_of
@@ -136,12 +137,12 @@ def remembered(member: Member) -> bool:
 
 def test_a_reload_keeps_no_second_copy_of_the_users() -> None:
     """What is known of a user has the name and the id that the settings have, not those of the settings before."""
-    fleet = Fleet([("anna", "7a")])
+    fleet = Fleet(watching([("anna", "7a")]))
     name, user_id = b"anna".decode(), b"7a".decode()
-    for _ in fleet.update([(name, user_id)]):
+    for _ in fleet.update(watching([(name, user_id)])):
         pass
     (member,) = fleet.members
-    assert member.name is name
+    assert member.user_name is name
     assert member.id is member.given_id is user_id
 
 
@@ -459,26 +460,26 @@ async def test_a_reload_that_meets_the_end_changes_nothing_and_leaves_nothing_op
 
 
 def test_an_answer_of_before_a_reload_is_not_counted_again_after_it() -> None:
-    fleet = Fleet([("a", None)])
+    fleet = Fleet(watching([("a", None)]))
     (a,) = fleet.members
     failed = Session(id="1", session_state="InitFail")
-    fleet.sessions_answered(a, (), at=1)
+    answered(fleet, a, (), at=1)
     updated(fleet, ("a", "id"))
     for at in (2, 3):
-        fleet.sessions_answered(a, (failed,), at=at)
+        answered(fleet, a, (failed,), at=at)
     assert fleet.init_failures.total == 1
 
 
 def updated(fleet: Fleet, *users: tuple[str, str | None]) -> Fleet:
-    for _ in fleet.update(users):
+    for _ in fleet.update(watching(users)):
         pass
     return fleet
 
 
 def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_again() -> None:
-    fleet = Fleet([("a", "id-1"), ("b", None)])
+    fleet = Fleet(watching([("a", "id-1"), ("b", None)]))
     for member in fleet.members:
-        fleet.sessions_answered(member, (Session(session_state="Active"),), at=1)
+        answered(fleet, member, (Session(session_state="Active"),), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
     fleet.found(fleet.members[1], "id-b")
     later = updated(fleet, ("a", "id-2"), ("b", "id-b"))
@@ -488,15 +489,15 @@ def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_
 
 
 def test_a_failed_log_in_that_was_counted_before_a_reload_is_not_counted_again() -> None:
-    fleet = Fleet([("a", None)])
+    fleet = Fleet(watching([("a", None)]))
     (a,) = fleet.members
     failed = Session(id="1", session_state="InitFail")
-    fleet.sessions_answered(a, (), at=1)
-    fleet.sessions_answered(a, (failed,), at=2)
+    answered(fleet, a, (), at=1)
+    answered(fleet, a, (failed,), at=2)
     later = updated(fleet, ("a", "id"), ("b", None))
     a, b = later.members
-    later.sessions_answered(a, (failed,), at=3)
-    later.sessions_answered(b, (replace_id(failed),), at=3)
+    answered(later, a, (failed,), at=3)
+    answered(later, b, (replace_id(failed),), at=3)
     assert later.init_failures.total == 1
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fake_cloud import FakeCloud, refused, unverified
+from support.fleets import fleet_of
 from support.promises import Promise
 from support.virtual_time import run_virtually, wall_clock
 
 from exporter import config
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable
 from exporter.cloud.models import Session
-from exporter.fleet import Fleet
 from exporter.polling.lane import ATTEMPTS
 from exporter.polling.poller import Poller
 
@@ -45,7 +45,7 @@ def poll(cloud: FakeCloud, users: int, seconds: float, **settings: float) -> Pol
 
     async def main() -> Poller:
         poll = config.Poll.model_validate(settings)
-        poller = Poller(Fleet((name, None) for name in names), cloud, poll, wall_clock, unverified("berlin"))
+        poller = Poller(fleet_of(*names), cloud, poll, wall_clock, unverified("berlin"))
         running = asyncio.create_task(poller.run())
         await asyncio.sleep(seconds)
         running.cancel()

@@ -21,7 +21,7 @@ from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection
 from exporter.cloud.credentials import StaticCredentials
 from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unauthorized, Unreachable, refusal
-from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
+from exporter.cloud.models import ListedSession, Session, SessionPage, User, UserDetail, UserPage
 from exporter.cloud.telemetry import Telemetry
 from exporter.metrics.exposition import OPENMETRICS, TEXT
 from exporter.runner import Exporter
@@ -99,14 +99,17 @@ class World:
             raise error
         return now
 
-    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
-        return self.sessions(user_name, await self._call("ListSessionByUserName"))
+    async def list_session_by_user_name(self, user_name: str) -> tuple[ListedSession, ...]:
+        return tuple((user_name, each) for each in self.sessions(user_name, await self._call("ListSessionByUserName")))
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         now = await self._call("ListUserDetail")
         return UserDetail(locked=locked(user_id, now), user_expired=False, disabled=False)
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:
+    async def list_users(
+        self, user_names: Sequence[str], offset: int, limit: int = 100, filters: Sequence[tuple[str, str]] = ()
+    ) -> UserPage:
+        assert not filters
         now = await self._call("ListUsers")
         users = [
             User(f"id-of-{name}", name, locked(f"id-of-{name}", now), account_expired=False, disabled=False)

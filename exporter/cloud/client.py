@@ -14,7 +14,7 @@ from exporter.cloud.auth import Auth, encoded, query_string
 from exporter.cloud.credentials import Credentials, StaticCredentials
 from exporter.cloud.errors import Unauthorized
 from exporter.cloud.models import (
-    Session,
+    ListedSession,
     SessionPage,
     UserDetail,
     UserPage,
@@ -65,8 +65,8 @@ class Client:
         """Return a client that always sends this authentication and renews nothing."""
         return Client(self._project_id, self.endpoints, StaticCredentials(lambda: auth), self._transport)
 
-    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
-        """Return the sessions of one user."""
+    async def list_session_by_user_name(self, user_name: str) -> tuple[ListedSession, ...]:
+        """Return the sessions of the users with this name, in whatever domain."""
         path, query = f"/v1/{self._project_id}/session/user-session-info", f"user_name={encoded(user_name)}"
         answer = await self._get(LIST_SESSION_BY_USER_NAME, self.endpoints.sessions, path, query, session_list)
         self._transport.telemetry.texts_cut += answer.cut
@@ -77,10 +77,19 @@ class Client:
         path = f"/v2/{self._project_id}/users/{encoded(user_id)}"
         return await self._get(LIST_USER_DETAIL, self.endpoints.users, path, "", user_detail)
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = PAGE_SIZE) -> UserPage:
-        """Return a page of users from ``offset`` on: those with these names, and perhaps others; or all users."""
+    async def list_users(
+        self,
+        user_names: Sequence[str],
+        offset: int,
+        limit: int = PAGE_SIZE,
+        filters: Sequence[tuple[str, str]] = (),
+    ) -> UserPage:
+        """Return a page of users from ``offset`` on: those with these names, and perhaps others; or all users.
+
+        ``filters`` are further parameters of the query, such as ``("group_name", "Sales")``. All have to match.
+        """
         names = [("user_names", ",".join(user_names))] if user_names else []
-        parameters = [*names, ("limit", str(limit)), ("offset", str(offset))]
+        parameters = [*names, *filters, ("limit", str(limit)), ("offset", str(offset))]
         path, query = f"/v2/{self._project_id}/users", query_string(parameters)
         return await self._get(LIST_USERS, self.endpoints.users, path, query, user_page)
 

@@ -123,9 +123,9 @@ class ConnectionSpec:
         """Return the spec of a project. Raises ValueError if the SDK's chain is half configured."""
         link = sdk_link(project)
         return cls(
-            project=project.model_copy(update={"users": (), "users_file": None}),
+            project=project.without_users(),
             http=settings.http,
-            timeout=settings.poll.timeout,
+            timeout=settings.poll_of(project).timeout,
             tls=tls,
             link=link,
             issuer=issuer_of(project, link),

@@ -61,17 +61,25 @@ class AppSession(_SessionTexts, frozen=True, gc=False):
     """A session of ListSessionByUserName or ListSessions."""
 
     start_time: Annotated[str, msgspec.Meta(max_length=64)] | None = None  # no Text: a number would be ambiguous
-    login_user: Name = None  # `user@domain`; personal, and not kept
+    login_user: Name = None  # `name@domain`; personal, and not kept
 
     @property
     def started(self) -> float | None:
         """The start as in Session."""
         return _minute(self.start_time or "")
 
-    @property
-    def user_name(self) -> str | None:
-        """The bare name of the user."""
-        return self.login_user and (self.login_user.rpartition("@")[0] or self.login_user)
+
+class Login(NamedTuple):
+    """The two parts of a `login_user`."""
+
+    name: str
+    domain: str | None = None
+
+    @classmethod
+    def of(cls, login_user: str) -> "Login":
+        """Split `name@domain` at the last @. A text without a name or a domain is all name."""
+        name, _, domain = login_user.rpartition("@")
+        return cls(name, domain) if name and domain else cls(login_user)
 
 
 class UserDetail(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +101,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
     account_expired: bool | None = None
     disabled: bool | None = None
     account_expires: str | int | None = None
+    domain: Name = None
 
     @property
     def detail(self) -> UserDetail:
@@ -117,17 +126,20 @@ def _minute(time: str) -> float | None:
     return _shared_time(moment.replace(tzinfo=moment.tzinfo or UTC, second=0, microsecond=0).timestamp())
 
 
+ListedSession = tuple[str | None, Session]  # a session with the `login_user` that the cloud lists for it
+
+
 class SessionList(NamedTuple):
     """An answer of ListSessionByUserName."""
 
-    sessions: tuple[Session, ...]
+    sessions: tuple[ListedSession, ...]
     cut: int  # number of texts that were longer than MAX_CHARACTERS
 
 
 class SessionPage(NamedTuple):
     """An answer of ListSessions."""
 
-    sessions: tuple[tuple[str | None, Session], ...]  # each with the name of its user, if known
+    sessions: tuple[ListedSession, ...]
     total: int | None  # number of sessions on all pages; None if unknown
     cut: int  # number of texts that were longer than MAX_CHARACTERS
 
@@ -172,10 +184,8 @@ def session_list(body: bytes) -> SessionList:
 def session_page(body: bytes) -> SessionPage:
     """Decode a page of ListSessions."""
     page = _session_page(body)
-    items = _typed(AppSession, present(page.items, body), MAX_SESSIONS)
-    sessions, cut = _kept(items)
-    names = (item.user_name for item in items)
-    return SessionPage(tuple(zip(names, sessions, strict=True)), _total(page.count), cut)
+    sessions, cut = _kept(_typed(AppSession, present(page.items, body), MAX_SESSIONS))
+    return SessionPage(sessions, _total(page.count), cut)
 
 
 def user_detail(body: bytes) -> UserDetail:
@@ -200,7 +210,7 @@ def _kept(sessions: Sequence[AppSession]) -> SessionList:
             texts = tuple(text and text[:MAX_CHARACTERS] for text in texts)
         session_id, *others = texts
         state, client, agent, code, group = [text and intern(text) for text in others]
-        kept.append(Session(session_id, state, client, agent, code, group, session.started))
+        kept.append((session.login_user, Session(session_id, state, client, agent, code, group, session.started)))
     return SessionList(tuple(kept), cut)
 
 

@@ -3,12 +3,14 @@
 from exporter.config.catalog import add_flags, given_flags
 from exporter.config.load import Layer, build, flag_layer, load
 from exporter.config.mistakes import ConfigError, Mistake
-from exporter.config.settings import Auth, Http, Log, Metrics, Poll, Project, Settings, User, Web
+from exporter.config.settings import Auth, Discover, Http, Log, Metrics, Poll, Project, Settings, User, Web
+from exporter.config.users import users_of_file
 from exporter.config.values import format_duration, parse_duration
 
 __all__ = [
     "Auth",
     "ConfigError",
+    "Discover",
     "Http",
     "Layer",
     "Log",
@@ -26,4 +28,5 @@ __all__ = [
     "given_flags",
     "load",
     "parse_duration",
+    "users_of_file",
 ]

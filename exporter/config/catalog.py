@@ -46,13 +46,18 @@ class Setting:
 
 
 def all_settings(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[Setting]:
-    """Yield every setting in the order of declaration, a list before the settings of its items."""
+    """Yield every setting in the order of declaration, a list before the settings of its items.
+
+    A section that occurs again within a list, as `projects[].poll`, is one setting there.
+    """
+    sections = [model_of(field) for field in Settings.model_fields.values()]
     for name, field in model.model_fields.items():
         setting = Setting(prefix + name, field)
         inner = model_of(field)
-        if inner is None or setting.is_list:
+        again = bool(prefix) and inner in sections
+        if inner is None or again or setting.is_list:
             yield setting
-        if inner:
+        if inner and not again:
             yield from all_settings(inner, f"{setting.path}{'[]' if setting.is_list else ''}.")
 
 

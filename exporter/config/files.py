@@ -16,7 +16,7 @@ from exporter.files import read_bytes
 
 _SYNTAX = (
     "is not valid YAML; look here and above for an open bracket or quote, a tab, wrong indentation, "
-    "or special characters without quotes"
+    "or special characters such as * without quotes"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEEPEST = 20  # nested collections; more than the settings have, and too few to exhaust the stack
@@ -43,7 +43,7 @@ class _StrictParser(Parser):
         elif isinstance(event, DocumentStartEvent) and (event.version or event.tags):
             reason = "follows a % directive; remove it"
         elif getattr(event, "anchor", None) or getattr(event, "tag", None):
-            reason = "has an anchor (&), alias (*) or tag (!); write the value out"
+            reason = "has an anchor (&), alias (*) or tag (!); write the value out, in quotes if it begins so"
         elif isinstance(event, ScalarEvent) and not event.value.isascii() and _SURROGATE.search(event.value):
             reason = "has an escape for half a character; write the whole character"
         if reason:

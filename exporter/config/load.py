@@ -1,8 +1,7 @@
 """From flags, environment and file to settings, with every mistake reported at once with its source."""
 
 import re
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,35 @@ from typing import Any
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from exporter.config.catalog import CONFIG_FILE, DELIMITER, PREFIX, flag, settings_outside_lists, variable
+from exporter.config.doubts import doubts, placeholder
 from exporter.config.files import check_certificates, named_files, parse_yaml, read_mapping, read_text, resolve_files
-from exporter.config.mistakes import ConfigError, Loc, Mistake, broken_rules, dotted, unknown, validate
-from exporter.config.settings import Settings, User
+from exporter.config.mistakes import (
+    ConfigError,
+    Loc,
+    Located,
+    Mistake,
+    broken_rules,
+    dotted,
+    ignore,
+    joined,
+    projects_in,
+    unknown,
+    validate,
+)
+from exporter.config.settings import Settings
+from exporter.config.users import read_list
 from exporter.config.values import Text, one_line
 from exporter.config.web_file import read_web_file
 
-# Kubernetes sets variables for each Service of a namespace, and those of a Service workspace-exporter have our prefix.
-_KUBERNETES = re.compile(
-    PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+_SDK_PREFIX = "HUAWEICLOUD_"  # of the variables that the SDK's credential chain reads
+
+# Kubernetes sets variables for each Service of a namespace. Those of a Service workspace-exporter, or of one such as
+# workspace-exporter-metrics, have our prefix. A `…_PORT` could be a mistaken setting; of a Service it holds an address.
+_SERVICE_LINK = re.compile(
+    PREFIX + r"(?:[A-Z0-9_]+_)??"
+    r"(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
-_COMMENT = re.compile(r"(?:^|\s)#.*")
+_SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+:[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -46,8 +63,15 @@ class _Variables(Settings, BaseSettings):
 def environment_layer(environ: Mapping[str, str]) -> Layer:
     """Return the settings from the environment; an empty variable counts as unset, as deployments pass them on."""
     given = {name: text for name, text in environ.items() if name.startswith(PREFIX) and text}
-    own = {name: text for name, text in given.items() if not _KUBERNETES.fullmatch(name)}
+    own = {name: text for name, text in given.items() if not _is_service_link(name, text)}
     return _text_layer("environment", variable, own)
+
+
+def _is_service_link(name: str, text: str) -> bool:
+    """Return whether Kubernetes has set a variable for a Service."""
+    if name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(text):
+        return True
+    return _SERVICE_LINK.fullmatch(name) is not None
 
 
 def flag_layer(flags: Mapping[str, str]) -> Layer:
@@ -92,8 +116,6 @@ class Merged:
         self.values: dict[str, Any] = {}
         # What no layer sets is missing in the lowest.
         self.origins: dict[Loc, Layer] = {(): layers[-1] if layers else Layer("configuration", {})}
-        # Users files by the location of the project's users: path, first position, and the line of each user.
-        self.listed: dict[Loc, tuple[Path, int, Sequence[int]]] = {}
         for layer in reversed(layers):
             try:
                 values = resolve_files(layer.values, layer.directory)
@@ -116,15 +138,17 @@ class Merged:
 
     def place(self, loc: Loc) -> tuple[str, str]:
         """Return the source of a value and the path within it, or for a missing value where it belongs."""
-        match self.listed.get(loc[:3]), loc[3:]:
-            case (path, first, numbers), (int(position), *_) if position >= first:
-                return f"{path}:{numbers[position - first]}", dotted(loc[4:])
         length = next(length for length in range(len(loc), -1, -1) if loc[:length] in self.origins)
         layer = self.origins[loc[:length]]
         spelled = layer.spelling(loc[:length] or loc)
         return f"{layer.source} {spelled}".strip(), "" if spelled and length in {0, len(loc)} else dotted(loc)
 
-    def position(self, loc: Loc) -> list[int]:
+    def placed(self, found: Iterable[Located]) -> list[Mistake]:
+        """Return what was found with its place, in the order of keys and entries."""
+        ordered = sorted(found, key=lambda each: self._position(each[0]))
+        return [each if isinstance(each, Mistake) else Mistake(*self.place(loc), each) for loc, each in ordered]
+
+    def _position(self, loc: Loc) -> list[int]:
         """Return a sort key: locations in the order of keys and entries, missing ones first."""
         position: list[int] = []
         values: Any = self.values
@@ -138,78 +162,79 @@ class Merged:
         return position
 
 
-def load(flags: Mapping[str, str], environ: Mapping[str, str], *, default_project_id: str | None = None) -> Settings:
+def load(
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    *,
+    default_project_id: str | None = None,
+    warn: Callable[[Mistake], None] = ignore,
+) -> Settings:
     """Return the settings from flags (by path), environment, the file that one of them names, and defaults.
 
-    Users files are read, other files are only checked. Raise ConfigError with every mistake.
+    Users files are read, other files are only checked. `warn` gets everything that is valid but doubtful.
+    Raise ConfigError with every mistake.
     """
     file = flags.get(CONFIG_FILE) or environ.get(variable(CONFIG_FILE))
     lowest = file_layer(Path(file)) if file else Layer("configuration", {})
-    return build(flag_layer(flags), environment_layer(environ), lowest, default_project_id=default_project_id)
+    for name, text in environ.items():
+        if name.startswith(_SDK_PREFIX) and (reason := placeholder(text)):
+            warn(Mistake(f"environment {name}", "", reason))
+    return build(
+        flag_layer(flags), environment_layer(environ), lowest, default_project_id=default_project_id, warn=warn
+    )
 
 
-def build(*layers: Layer, default_project_id: str | None = None) -> Settings:
+def build(*layers: Layer, default_project_id: str | None = None, warn: Callable[[Mistake], None] = ignore) -> Settings:
     """Return the settings of layers, highest priority first; raise ConfigError with every mistake, theirs included."""
     merged = Merged(*layers)
     if default_project_id is not None:
         _fill_project_ids(merged, default_project_id)
     unread = [mistake for layer in layers for mistake in layer.mistakes]
-    in_files = list(_read_files(merged))
+    in_files, doubtful = _check_files(merged)
     settings, wrong = validate(Settings, merged.values)
     if unread and "projects" not in merged.values:
         wrong.pop(("projects",), None)  # the projects may be in what could not be read
     # A value with a mistake of its own is neither compared with others nor is its file reported.
     containing = {loc[:length] for loc in wrong for length in range(len(loc) + 1)}
-    rules = broken_rules(merged.values, containing, merged.place)
-    further = [(loc, mistake) for loc, mistake in (*rules, *in_files) if loc not in wrong]
-    problems = sorted([*wrong.items(), *further], key=lambda problem: merged.position(problem[0]))
-    mistakes = unread + [
-        problem if isinstance(problem, Mistake) else Mistake(*merged.place(loc), problem) for loc, problem in problems
-    ]
+    lists = {
+        index: read_list(("projects", index), project, containing, lambda loc: joined(*merged.place(loc)))
+        for index, project in projects_in(merged.values)
+    }
+    in_lists = [problem for each in lists.values() for problem in each.problems]
+    rules = broken_rules(merged.values, containing)
+    further = [(loc, mistake) for loc, mistake in (*rules, *in_lists, *in_files) if loc not in wrong]
+    mistakes = unread + merged.placed([*wrong.items(), *further])
+    doubtful += [*doubts(merged.values, containing), *(doubt for each in lists.values() for doubt in each.doubts)]
+    for doubt in dict.fromkeys(merged.placed(doubtful)):  # projects that share a file report it once
+        warn(doubt)
     if settings is None or mistakes:
         raise ConfigError(mistakes)
-    return settings
+    projects = [project.with_file(lists[i].of_file, lists[i].version) for i, project in enumerate(settings.projects)]
+    return settings.model_copy(update={"projects": tuple(projects)})
 
 
-def parse_users(text: str) -> Iterator[tuple[int, User]]:
-    """Yield number and user of every line `name` or `name,id`; `#` starts a comment at the start or after space."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        content = _COMMENT.sub("", line).strip()
-        if content:
-            name, comma, user_id = content.partition(",")
-            yield number, User(name, user_id if comma else None)
-
-
-def _read_files(merged: Merged) -> Iterator[tuple[Loc, str | Mistake]]:
-    """Add the users of users files to their projects, check all other files, and yield what is wrong with them."""
-    for loc, path in list(named_files(merged.values)):  # a list, because users are added meanwhile
+def _check_files(merged: Merged) -> tuple[list[Located], list[Located]]:
+    """Check all files that settings name, except for users files; return what is wrong and what is doubtful."""
+    problems: list[Located] = []
+    doubtful: list[Located] = []
+    for loc, path in named_files(merged.values):
         try:
             match loc:
                 case (*_, "ca_file"):
                     check_certificates(path)
-                case ("projects", int(index), "users_file"):
-                    _add_users(merged, index, path)
+                case ("projects", _, "users_file"):
+                    pass
                 case ("web", "config_file"):
                     read_text(path)  # an unreadable file is a mistake of whoever names it
                     read_web_file(path)
                 case _:
-                    one_line(read_text(path))
+                    if placeholder(one_line(read_text(path))):
+                        doubtful.append((loc, f"the file {path} holds a placeholder; write the value itself"))
         except ConfigError as error:
-            yield from ((loc, mistake) for mistake in error.mistakes)
+            problems += [(loc, mistake) for mistake in error.mistakes]
         except ValueError as error:
-            yield loc, f"the file {path} {error}"
-
-
-def _add_users(merged: Merged, index: int, path: Path) -> None:
-    users = merged.values["projects"][index].setdefault("users", [])
-    present = users if isinstance(users, list) else []  # anything else is a mistake of its own
-    first, numbers = len(present), array("L")
-    for number, user in parse_users(read_text(path)):
-        numbers.append(number)
-        present.append(user)
-    if not numbers:
-        raise ValueError("names no user; leave it out if there are none")
-    merged.listed["projects", index, "users"] = path, first, numbers
+            problems.append((loc, f"the file {path} {error}"))
+    return problems, doubtful
 
 
 def _fill_project_ids(merged: Merged, project_id: str) -> None:

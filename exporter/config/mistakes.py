@@ -4,18 +4,18 @@ The rules check the values as written: validators of models would run only when 
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config.catalog import model_of
-from exporter.config.settings import Shard, User, WrittenUser
+from exporter.config.settings import Discover, Shard, WrittenUser
 
 Loc = tuple[str | int, ...]  # a location in nested values: keys and list indices, as in pydantic's errors
 Problem = tuple[Loc, str]  # a location and what is wrong there, before the source of the value is known
-Place = Callable[[Loc], tuple[str, str]]  # returns the source of a value and the path within it
+Located = tuple[Loc, "str | Mistake"]  # the same, or a mistake in a file that the location names
 Model = TypeVar("Model", bound=BaseModel)
 Values = Mapping[str, object]
 
@@ -41,6 +41,10 @@ class ConfigError(Exception):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(dict.fromkeys(mistakes))  # projects that share a broken file report it once
         super().__init__("\n".join(map(str, self.mistakes)))
+
+
+def ignore(_: Mistake) -> None:
+    """Do nothing about what is valid but doubtful."""
 
 
 def joined(*parts: str) -> str:
@@ -76,6 +80,12 @@ _REASONS = {
     "less_than_equal": "must be a number of at most {le:.12g}",
     "value_error": "{error}",
 }
+_REASONS_BY_KEY = {
+    ("tuple_type", "users"): "must be a list; `discover: [{all: true}]` watches all users",
+    ("tuple_type", "discover"): "must be a list such as [{group: Sales}] or [{all: true}]",
+    ("tuple_type", "exclude"): 'must be a list such as ["svc-*"]',
+    ("dict_type", "labels"): "must be a mapping of label names to values, such as {site: munich}",
+}
 _NO_PROJECTS = "is required: name projects in the file that --config.file names, or in WORKSPACE_EXPORTER_PROJECTS"
 _CONSEQUENCE = "default_factory_not_called"  # of a mistake in the setting that the default depends on
 
@@ -100,12 +110,18 @@ def validate(model: type[Model], values: Values) -> tuple[Model | None, dict[Loc
 
 def _explain(details: ErrorDetails, model: type[BaseModel]) -> Problem:
     loc, kind = details["loc"], details["type"]
+    if loc[-1:] == ("[key]",):
+        loc, kind = loc[:-1], "invalid_key" if kind == "string_type" else kind
     if kind == "extra_forbidden":
         return _unknown_key(loc, model)
     if kind == "missing" and loc == ("projects",):
         return loc, _NO_PROJECTS
     if details["input"] is None and kind != "missing":
         return loc, "must not be empty: give a value or leave it out"
+    if reason := _REASONS_BY_KEY.get((kind, str(loc[-1]))):
+        return loc, reason
+    if kind == "model_type" and loc[2:3] == ("discover",):
+        return loc, "must be a mapping such as {group: Sales} or {all: true}"
     reason = _REASONS.get(kind, "is not valid").format_map(details.get("ctx", {}))
     return loc, reason.replace("'", "") if kind == "literal_error" else reason
 
@@ -116,16 +132,13 @@ def _unknown_key(loc: Loc, model: type[BaseModel]) -> Problem:
         if isinstance(part, str):
             model = model_of(model.model_fields[part]) or model
     if model is WrittenUser:
-        return tuple(section), "has an unknown key: a user is a name or {name: …, id: …}"
+        return tuple(section), "has an unknown key: a user is a name or {name: …, id: …, domain: …}"
     known = [field.alias or name for name, field in model.model_fields.items()]
     return loc, unknown(str(key), known, f"known here: {', '.join(known)}")
 
 
-def broken_rules(values: Values, wrong: set[Loc], place: Place) -> Iterator[Problem]:
-    """Yield the problems over several settings; `wrong` has every location that contains a mistake.
-
-    Names and ids are compared only if they are right by themselves.
-    """
+def broken_rules(values: Values, wrong: set[Loc]) -> Iterator[Problem]:
+    """Yield the problems over several settings; `wrong` has every location that contains a mistake."""
     metrics = _section(values, "metrics")
     yield from _given_twice(("metrics",), metrics)
     if metrics.get("user_label") == "hash" and not _given(metrics, "hash_key"):
@@ -134,29 +147,51 @@ def broken_rules(values: Values, wrong: set[Loc], place: Place) -> Iterator[Prob
         shard = Shard.model_validate(_section(values, "shard"))
         if shard.index >= shard.total:
             yield ("shard", "index"), f"must be less than total, {shard.total}: shards are counted from 0"
-    projects = values.get("projects")
     named: dict[str, Loc] = {}
-    for index, project in enumerate(projects if isinstance(projects, list) else []):
-        if not isinstance(project, Mapping):
-            continue
+    for index, project in projects_in(values):
         loc: Loc = ("projects", index)
         yield from _project(loc, project)
+        yield from _discover((*loc, "discover"), project.get("discover"), wrong)
         yield from _auth((*loc, "auth"), _section(project, "auth"))
-        yield from _users((*loc, "users"), project.get("users"), wrong, place)
         key = "name" if "name" in project else "project_id"
         if (*loc, key) not in wrong and (first := named.setdefault(project[key].strip(), loc)) != loc:
             yield (*loc, "name"), f"is also the name of {dotted(first)}; give each project its own"
 
 
+def projects_in(values: Values) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield index and values of each entry of `projects` that is a mapping."""
+    projects = values.get("projects")
+    for index, project in enumerate(projects if isinstance(projects, list) else []):
+        if isinstance(project, Mapping):
+            yield index, project
+
+
 def _project(loc: Loc, project: Values) -> Iterator[Problem]:
-    if "users" not in project and not _given(project, "users"):
-        yield (*loc, "users"), "is required: name the users here or in users_file"
-    if _given(project, "region"):
-        return
+    if not ("users" in project or _given(project, "users") or project.get("discover")):
+        yield (*loc, "users"), "is required: name the users here or in users_file, or find them with discover"
+    if not _given(project, "region") and needs_region(project):
+        yield (*loc, "region"), f"is required, unless endpoints has all of {', '.join(_hosts(project))}"
+
+
+def needs_region(project: Values) -> bool:
+    """Return whether a host that a project uses is derived from its region."""
     endpoints = project.get("endpoints", {})
-    needed = ["sessions", "users", *(["iam"] if _given(_section(project, "auth"), "username") else [])]
-    if isinstance(endpoints, Mapping) and not all(_given(endpoints, name) for name in needed):
-        yield (*loc, "region"), f"is required, unless endpoints has all of {', '.join(needed)}"
+    return isinstance(endpoints, Mapping) and not all(_given(endpoints, name) for name in _hosts(project))
+
+
+def _hosts(project: Values) -> list[str]:
+    return ["sessions", "users", *(["iam"] if _given(_section(project, "auth"), "username") else [])]
+
+
+def _discover(loc: Loc, entries: object, wrong: set[Loc]) -> Iterator[Problem]:
+    for position, entry in enumerate(entries if isinstance(entries, list) else []):
+        if (here := (*loc, position)) in wrong:
+            continue
+        filters = [name for name in entry if name != "all" and entry[name] is not None]
+        if entry.get("all") and filters:
+            yield here, "combines all with a filter; keep one of them"
+        elif not entry.get("all") and not filters:
+            yield here, f"names no users: give one of {', '.join(Discover.model_fields)}"
 
 
 def _auth(loc: Loc, auth: Values) -> Iterator[Problem]:
@@ -174,31 +209,6 @@ def _given_twice(loc: Loc, section: Values) -> Iterator[Problem]:
     for name, value in section.items():
         if value is not None and section.get(f"{name}_file") is not None:
             yield (*loc, f"{name}_file"), f"contradicts {name}: keep one of them"
-
-
-def _users(loc: Loc, users: object, wrong: set[Loc], place: Place) -> Iterator[Problem]:
-    names: dict[str, int] = {}  # with the first position of each; there may be 100,000
-    ids: dict[str, int] = {}
-    for position, entry in enumerate(users if isinstance(users, list) else []):
-        here = (*loc, position)
-        if here not in wrong:
-            name, user_id = _user(entry)
-            same_name = names.setdefault(name, position)
-            same_id = ids.setdefault(user_id, position) if user_id else position
-            if same_name != position:
-                yield here, f"is the same user as {joined(*place((*loc, same_name)))}; keep one of them"
-            elif same_id != position:
-                yield here, f"has the same id as {joined(*place((*loc, same_id)))}; give each its own"
-
-
-def _user(entry: Any) -> tuple[str, str | None]:  # noqa: ANN401 - a valid entry: one of the three ways to write a user
-    match entry:
-        case str():
-            return entry.strip(), None
-        case User(name, user_id):
-            return name.strip(), user_id and user_id.strip()
-        case _:
-            return entry["name"].strip(), (entry.get("id") or "").strip()
 
 
 def _section(values: Values, name: str) -> Values:

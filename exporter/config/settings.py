@@ -1,13 +1,24 @@
 """The declaration of all settings, from which flags, variables, YAML keys and the reference are made."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from exporter.config.names import Domain, LabelName, LabelValue, Name, Pattern, UserId, UserName, login_parts, matcher
 from exporter.config.values import (
     Duration,
     Endpoint,
@@ -22,12 +33,12 @@ from exporter.config.values import (
     Secret,
     Switch,
     TelemetryPath,
-    UserName,
     Whole,
     between,
     require,
     split_address,
 )
+from exporter.files import Version
 
 
 class Section(BaseModel):
@@ -69,8 +80,16 @@ class Auth(Section):
 class WrittenUser(Section):
     """A user as the configuration writes it: a mapping, or just the name."""
 
-    name: UserName = Field(description="Name of the user.")
-    id: UserName | None = Field(None, description="ID of the user. Default: looked up once with ListUsers.")
+    name: UserName = Field(description="Name of the user, or the whole login name `name@domain`.")
+    id: UserId | None = Field(None, description="ID of the user. Default: looked up once with ListUsers.")
+    domain: Domain | None = Field(None, description="Domain of the user, where a name exists in several domains.")
+
+    @field_validator("domain")
+    @classmethod
+    def _only_domain(cls, domain: str | None, others: ValidationInfo) -> str | None:
+        if domain and "@" in others.data.get("name", ""):
+            raise ValueError("is in the name already, after the @; keep one of them")
+        return domain
 
     @model_validator(mode="before")
     @classmethod
@@ -78,11 +97,11 @@ class WrittenUser(Section):
         match value:
             case str():
                 return {"name": value}
-            case User(name, user_id):
-                return {"name": name, "id": user_id}
+            case User():
+                return {"name": value.name, "id": value.id, "domain": value.domain}
             case dict():
                 return value
-        raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …}")
+        raise ValueError("must be a name, in quotes if it looks like a number, or {name: …, id: …, domain: …}")
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
@@ -90,6 +109,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     id: str | None = None
+    domain: str | None = None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: type, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -97,33 +117,30 @@ class User(msgspec.Struct, frozen=True, gc=False):
         return no_info_after_validator_function(lambda written: cls(**dict(written)), handler(WrittenUser))
 
 
-class Project(Section):
-    """A cloud project and the users to watch in it."""
+class Discover(Section):
+    """A filter for the users that ListUsers finds. It combines the settings that it names."""
 
-    project_id: ProjectId = Field(description="ID of the project. Default: the project ID of the SDK's environment.")
-    name: Line = Field(
-        default_factory=lambda validated: validated["project_id"],
-        description="Value of the label `project`, unique. Default: the project ID.",
-    )
-    region: Region | None = Field(None, description="Region such as `eu-west-101`. Optional with all endpoints in use.")
-    endpoints: Endpoints = Endpoints()
-    auth: Auth = Auth()
-    users: Annotated[tuple[User, ...], Field(strict=False)] = Field(
-        (), description="Users to watch: names or `{name: …, id: …}`.", repr=False
-    )
-    users_file: File | None = Field(None, description="More users: a `name` or `name,id` per line; `#` for comments.")
+    group: Name | None = Field(None, description="Users of this user group, by its exact name.")
+    domain: Domain | None = Field(None, description="Users of this domain.")
+    platform_type: Name | None = Field(None, description="Users of this platform: `AD`, `LOCAL` or `UOS`.")
+    enterprise_project_id: Name | None = Field(None, description="Users of this enterprise project.")
+    active_type: Name | None = Field(None, description="Users activated this way: `USER_ACTIVATE` or `ADMIN_ACTIVATE`.")
+    all: Switch = Field(False, description="All users. Cannot be combined with a filter.")
 
-
-class Http(Section):
-    """The connection to the cloud."""
-
-    proxy: Proxy | None = Field(
-        None, description="Proxy URL, optionally with a password. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
-    )
-    ca_file: File | None = Field(None, description="PEM file of trusted authorities. Default: the system's.")
+    @property
+    def filters(self) -> tuple[tuple[str, str], ...]:
+        """The query parameters of ListUsers; none for all users."""
+        values = {
+            "group_name": self.group,
+            "domain": self.domain,
+            "platform_type": self.platform_type,
+            "enterprise_project_id": self.enterprise_project_id,
+            "active_type": self.active_type,
+        }
+        return tuple((parameter, value) for parameter, value in values.items() if value is not None)
 
 
-Interval = Annotated[Duration, between("1ms", "30d")]
+Interval = Annotated[Duration, between("1s", "30d")]
 Timeout = Annotated[Duration, between("100ms", "1h")]
 Window = Annotated[Duration, between("1m", "1y")]
 MaximumAge = Annotated[Duration, between("1s", "1y")]
@@ -155,6 +172,75 @@ class Poll(Section):
     stale_after: MaximumAge | None = Field(
         None, description="How long a user's last answer counts. Default: three times the actual interval."
     )
+
+
+class Project(Section):
+    """A cloud project and the users to watch in it."""
+
+    project_id: ProjectId = Field(description="ID of the project. Default: the project ID of the SDK's environment.")
+    name: Line = Field(
+        default_factory=lambda validated: validated["project_id"],
+        description="Value of the label `project`, unique. Default: the project ID.",
+    )
+    region: Region | None = Field(None, description="Region such as `eu-west-101`. Optional with all endpoints in use.")
+    endpoints: Endpoints = Endpoints()
+    auth: Auth = Auth()
+    users: Annotated[tuple[User, ...], Field(strict=False)] = Field(
+        (), description="Users to watch: names or `{name: …, id: …, domain: …}`.", repr=False
+    )
+    users_file: File | None = Field(
+        None,
+        description="More users: a `name` or `name,id` per line; `#` for comments. Read again when it changes.",
+    )
+    discover: Annotated[tuple[Discover, ...], Field(strict=False)] = Field(
+        (), description="More users: those that ListUsers finds, refreshed every `poll.user_interval`."
+    )
+    exclude: Annotated[tuple[Pattern, ...], Field(strict=False)] = Field(
+        (), description="Shell patterns such as `svc-*` of names that are not watched. They ignore case.", repr=False
+    )
+    poll: Poll = Field(Poll(), description="Overrides of `poll` for this project, with the same keys.")
+    labels: Mapping[LabelName, LabelValue] = Field(
+        {}, description="Further labels on every series of the project, such as `{site: munich}`."
+    )
+    _of_file: int = PrivateAttr(0)  # how many of the users, the last ones, are from users_file
+    _file_version: Version | None = PrivateAttr(None)
+
+    @property
+    def inline_users(self) -> tuple[User, ...]:
+        """The users that the configuration itself names, without those of `users_file`."""
+        return self.users[: len(self.users) - self._of_file]
+
+    @property
+    def file_version(self) -> Version | None:
+        """The version of `users_file` that the users are from."""
+        return self._file_version
+
+    def with_file(self, users: Sequence[User], version: Version | None) -> "Project":
+        """Return a copy with the users of a version of `users_file` in the place of those from another version."""
+        copy = self.model_copy(update={"users": (*self.inline_users, *users)})
+        copy._of_file, copy._file_version = len(users), version  # noqa: SLF001 - of this class
+        return copy
+
+    def without_users(self) -> "Project":
+        """Return a copy without everything that names users."""
+        return self.with_file((), None).model_copy(update={"users": (), "users_file": None})
+
+    def excludes(self, name: str, domain: str | None = None) -> bool:
+        """Return whether an `exclude` pattern matches the name, with or without its domain, in any case."""
+        if not self.exclude:
+            return False
+        bare, domain = login_parts(name, domain)
+        matches = matcher(self.exclude)
+        return bool(matches(bare) or (domain and matches(f"{bare}@{domain}")))
+
+
+class Http(Section):
+    """The connection to the cloud."""
+
+    proxy: Proxy | None = Field(
+        None, description="Proxy URL, optionally with a password. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+    )
+    ca_file: File | None = Field(None, description="PEM file of trusted authorities. Default: the system's.")
 
 
 class Metrics(Section):
@@ -225,6 +311,11 @@ class Settings(Section):
     def watched(self) -> tuple[Project, ...]:
         """The projects of this shard."""
         return tuple(each for each in self.projects if shard_of(each.project_id, self.shard.total) == self.shard.index)
+
+    def poll_of(self, project: Project) -> Poll:
+        """Return the section `poll` with the overrides of a project."""
+        overrides = {name: getattr(project.poll, name) for name in project.poll.model_fields_set}
+        return self.poll.model_copy(update=overrides)
 
 
 def shard_of(project_id: str, total: int) -> int:

@@ -166,11 +166,6 @@ Number = Annotated[float, Field(allow_inf_nan=False), _written_as(r"-?[0-9]{1,18
 Switch = Annotated[bool, _written_as(r"true|false", lambda text: text == "true")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_log_level)]
 Line = Annotated[str, AfterValidator(one_line)]
-UserName = Annotated[
-    Line,
-    matching(r"[^,]+", "must not contain a comma, which separates name and id in users_file"),
-    matching(r".{1,128}", "must not be longer than 128 characters"),
-]
 ProjectId = Annotated[str, matching(r"[A-Za-z0-9_-]+", "must be letters, digits, hyphens and underscores")]
 Region = Annotated[str, matching(r"[a-z0-9-]+", "must be lowercase letters, digits and hyphens such as eu-west-101")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

@@ -226,6 +226,8 @@ class Examination:
         """Query the first user's sessions, or the next one's if the user is unknown to the cloud."""
         while True:
             answer = await self._send("sessions", lambda client: client.list_session_by_user_name(self._user.name))
+            if isinstance(answer, tuple):
+                return tuple(session for _, session in answer)
             if not isinstance(answer, NotFound) or self._position == min(len(self._project.users), _MAX_USERS_TRIED):
                 return answer
             self._position += 1

@@ -5,6 +5,7 @@ therefore never form a reference cycle. A session record does not refer to its m
 """
 
 from enum import Enum, auto
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,7 +23,7 @@ OTHER = "other"  # stands for all values beyond a limit
 class FreshUser(msgspec.Struct, frozen=True, gc=False):
     """A user with everything known and not stale. Changes replace the whole object, so a reference is a snapshot."""
 
-    name: str
+    name: str  # as metrics show it
     id: str | None = None
     sessions: tuple[Session, ...] | None = None  # None if nothing is known about them
     account: UserDetail | None = None  # None if nothing is known about it, or the cloud does not know it
@@ -53,6 +54,10 @@ class Scan(Enum):
     SILENT = auto()  # no scan lists it, and none is expected to
     LISTED = auto()  # the last complete scan lists it, or a page since
     EXPECTED = auto()  # the user's own query listed it first. The next complete scan should list it, too.
+    DENIED = auto()
+    """A scan lists it under the user's name, but the user's own query did not. It does not count, and if the next
+    complete scan lists it, the user is polled again."""
+    REJECTED = auto()  # the same, and the user has been polled again. It does not count.
     OUTSIDE = auto()
     """A scan no longer lists it, but it may be outside the look-back window. It counts until the user's next answer."""
 
@@ -81,10 +86,21 @@ class SessionRecord(msgspec.Struct, eq=False, gc=False):
     failure: Failure = Failure.NONE
 
 
+class Watched(NamedTuple):
+    """A user to watch."""
+
+    name: str  # `name`, or `name@domain` as in a `login_user`
+    id: str | None = None
+    domain: str | None = None
+
+
 class Member(msgspec.Struct, eq=False, gc=False):
     """One watched user in its fleet."""
 
+    written: str  # the name as it is configured
+    user_name: str  # the name without a domain, which queries take
     given_id: str | None  # the configured id
+    given_domain: str | None  # the configured domain
     fresh: FreshUser
     joined_after: float
     """When the last page of any listing before the user joined arrived; infinity once the user is removed."""
@@ -94,11 +110,20 @@ class Member(msgspec.Struct, eq=False, gc=False):
     unlocked_since: float | None = None
     """Since when the account is not locked: -infinity if always, infinity while locked, None before the first look."""
     records: tuple[SessionRecord, ...] = ()  # records of known sessions, and of failed ones that are no longer listed
+    listed_name: str | None = None  # how the list of all users writes the name, if that is another case
+    listed_domain: str | None = None  # the domain in the list of all users
+    seen_domain: str | None = None  # the domain in the user's own sessions
+    ambiguous: bool = False  # whether the list of all users names several users who may be this one
 
     @property
-    def name(self) -> str:
-        """The user's name."""
-        return self.fresh.name
+    def query_name(self) -> str:
+        """The name for queries."""
+        return self.listed_name or self.user_name
+
+    @property
+    def domain(self) -> str | None:
+        """The user's domain; None while it is unknown."""
+        return self.given_domain or self.listed_domain or self.seen_domain
 
     @property
     def id(self) -> str | None:

@@ -3,7 +3,9 @@
 A scan (ListSessions) lists sessions in a live state that started within the look-back window. A user's own query
 (ListSessionByUserName) lists all sessions of that user. So a session that a scan no longer lists has ended, unless it
 may be outside the window. A session that only the user's own query listed may be outside the window, or have ended
-right after its start. In both cases the user is polled again, ahead of others.
+right after its start. A session that scans list under the user's name, and the user's own query does not, has just
+started, or belongs to somebody else with this name: it does not count. In all cases the user is polled again, ahead of
+others.
 """
 
 import math
@@ -17,6 +19,7 @@ from exporter.fleet.members import INIT_FAIL, LIVE_STATES, Failure, Member, Scan
 
 # Seconds for which a failed session is remembered after it was last listed, in case it is listed again.
 REMEMBERED = 3600.0
+NOT_COUNTED = (Scan.DENIED, Scan.REJECTED)
 COUNTS_ALONE = (Scan.LISTED, Scan.OUTSIDE)  # sessions that count even without a fresh answer to their user's own query
 # A user's new records, and the sessions to count as new failures.
 Changes = tuple[tuple[SessionRecord, ...], list[Session]]
@@ -73,7 +76,33 @@ def after_answer(member: Member, listed: Iterable[Session], at: float, *, own: b
         record.scan = _scan(record.scan, session, own=own, expected=covered and was is None)
         if record.scan is not Scan.SILENT or record.state_since is not None or record.failure is not Failure.NONE:
             records.append(record)
-    return (*records, *(_remembered(known.values(), at - REMEMBERED) if own else known.values())), failed
+    return (*records, *(_unlisted(known.values(), at) if own else known.values())), failed
+
+
+def denials(member: Member, listed: Iterable[Session], started_before: float) -> list[Session]:
+    """Return the sessions of a page of a scan that the user's own query denied, and so somebody else with the name has.
+
+    Without a record, these are sessions that started ``started_before`` (in seconds since 1970, of time 0) the query.
+    """
+    records = {record.session.id: record for record in member.records}
+    counted = {session.id for session in member.fresh.listed}
+    oldest = -math.inf if member.asked_at is None or member.fresh.missing else member.asked_at + started_before
+
+    def denied(session: Session) -> bool:
+        if record := records.get(session.id):
+            return record.scan in NOT_COUNTED
+        return session.id not in counted and session.started is not None and session.started < oldest
+
+    return [session for session in listed if denied(session)]
+
+
+def with_denied(records: Iterable[SessionRecord], denied: Iterable[Session], at: float) -> tuple[SessionRecord, ...]:
+    """Return the records with those of denied sessions, which a scan has just listed."""
+    others = {record.session.id: record for record in records}
+    for session in denied:
+        record = others.setdefault(session.id, SessionRecord(session, scan=Scan.DENIED))
+        record.scanned_at = at
+    return tuple(others.values())
 
 
 def after_scan(
@@ -102,6 +131,10 @@ def after_scan(
                 record.scan, record.scanned_at = Scan.OUTSIDE, began
             else:
                 ended.add(session.id)
+        elif record.scan in NOT_COUNTED and not listed and (record.scanned_at or 0.0) < began:
+            ended.add(session.id)
+        elif record.scan is Scan.DENIED and listed and (member.asked_at or 0.0) < began:
+            record.scan, poll = Scan.REJECTED, True
     return ended, poll
 
 
@@ -136,7 +169,20 @@ def _scan(before: Scan, session: Session, *, own: bool, expected: bool) -> Scan:
         return Scan.LISTED
     if before is Scan.SILENT and expected:
         return Scan.EXPECTED
+    if before in NOT_COUNTED:
+        return Scan.LISTED
     return Scan.SILENT if before is Scan.OUTSIDE else before
+
+
+def _unlisted(left: Iterable[SessionRecord], at: float) -> list[SessionRecord]:
+    """Return the records that remain of sessions which the user's own query does not list."""
+    denied: list[SessionRecord] = []
+    gone: list[SessionRecord] = []
+    for record in left:
+        if record.scan is Scan.LISTED:
+            record.scan = Scan.DENIED
+        (denied if record.scan in NOT_COUNTED else gone).append(record)
+    return denied + _remembered(gone, at - REMEMBERED)
 
 
 def _remembered(gone: Iterable[SessionRecord], since: float = -math.inf) -> list[SessionRecord]:

@@ -2,14 +2,15 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from exporter.cloud.client import PAGE_SIZE, SESSIONS_A_PAGE
 from exporter.cloud.errors import CloudError, InvalidResponse, Refused, Unreachable
 from exporter.cloud.models import User
-from exporter.fleet import LIVE_STATES
+from exporter.fleet import LIVE_STATES, folded, in_steps
 from exporter.polling.cycles import Cycle
+from exporter.polling.discovery import Filters, ImplausibleError
 from exporter.polling.gate import Paused
 from exporter.polling.lane import Lane
 from exporter.polling.loop import CycleLoop, PollContext
@@ -20,6 +21,7 @@ USERS_A_PAGE = 1000  # the reference names no maximum; PAGE_SIZE if the cloud ha
 NAMES_PER_LOOKUP = 50  # in one request for ids: a query of a few kB at most
 CLOCK_SKEW = 15 * 60.0  # seconds that the cloud may be ahead: beyond them, it rejects signatures
 ZONES = 14 * 3600.0  # seconds that the zone-less start of a session may be ahead of UTC
+PageKeys = tuple[Sequence[str], int | None]  # the keys of a page's entries, and how many entries there are in all
 TOO_LARGE = ("400", "invalid_response", "timeout")  # outcomes of a page that is too large for the cloud
 
 
@@ -31,7 +33,7 @@ class ForeignError(Exception):
     """The listing names other users than the configured ones for the sessions that these have."""
 
 
-async def run_steps(steps: Iterator[None]) -> None:
+async def run_steps(steps: Iterable[None]) -> None:
     """Run steps with a chance for other tasks after each."""
     for _ in steps:
         await asyncio.sleep(0)
@@ -40,37 +42,34 @@ async def run_steps(steps: Iterator[None]) -> None:
 async def look_up_ids(context: PollContext, lane: Lane, deadline: float) -> tuple[int, CloudError | None]:
     """Find the ids of the users without one, and note those that the cloud does not know.
 
-    Return how many users are unknown to the cloud, and the first failure.
+    Return how many users are answered by that, because no single account has their name, and the first failure.
 
     Raises:
         Paused: a pause for rejected credentials is in effect.
     """
-    unknown, failure = 0, None
+    answered, failure = 0, None
     members = [member for member in context.fleet.members if member.id is None]
     for start in range(0, len(members), NAMES_PER_LOOKUP):
         part = members[start : start + NAMES_PER_LOOKUP]
         try:
-            ids = await _find_ids([member.name for member in part], context, lane, deadline)
+            users = await _find_users([member.user_name for member in part], context, lane, deadline)
         except CloudError as error:
             failure = failure or error
             continue
-        for member in part:
-            if found := ids.get(member.name):
-                context.fleet.found(member, found)
-            else:
-                context.fleet.account_answered(member, None, monotonic())
-                unknown += 1
-    return unknown, failure
+        context.fleet.names_listed(part, users, monotonic())
+        answered += sum(member.id is None for member in part)
+    return answered, failure
 
 
-async def _find_ids(names: Sequence[str], context: PollContext, lane: Lane, deadline: float) -> dict[str, str]:
-    """Return ids by name, of these names and perhaps of others."""
-    found: dict[str, str] = {}
+async def _find_users(names: Sequence[str], context: PollContext, lane: Lane, deadline: float) -> list[User]:
+    """Return the users with these names in any case, and perhaps others."""
+    wanted = set(map(folded, names))
+    found: list[User] = []
     paging = Paging(PAGE_SIZE)
-    while not (paging.done or found.keys() >= set(names)):
+    while not (paging.done or {folded(user.user_name or "") for user in found} >= wanted):
         page = await lane.request(partial(context.cloud.list_users, names, paging.offset), deadline)
         users = page.users or ()
-        found |= {user.user_name: user.id for user in users if user.user_name and user.id}
+        found += users
         try:
             paging.take(_keys(users, paging.offset), page.total_count)
         except TornError as error:
@@ -110,10 +109,11 @@ class Listing(CycleLoop):
             try:
                 await self._read(cycle)
             except TornError:
+                cycle.answered = 0
                 await self._read(cycle)
         except NotWorthItError:
             pass
-        except (TornError, ForeignError) as error:
+        except (TornError, ForeignError, ImplausibleError) as error:
             reason = InvalidResponse(self.lane.operation, "invalid_response", detail=str(error))
             self._fail(cycle, reason, cycle.total)
         except Paused:
@@ -121,35 +121,27 @@ class Listing(CycleLoop):
         except CloudError as error:
             self._fail(cycle, error, cycle.total - cycle.answered)
 
+    @abstractmethod
     async def _read(self, cycle: Cycle) -> None:
+        """Read everything once, and take it in."""
+
+    async def _read_pages(self, cycle: Cycle, request: Callable[[int, float], Awaitable[PageKeys]]) -> Paging:
+        """Read all pages. ``request`` requests the one at an offset until a deadline, and takes it in."""
         paging = Paging(self._limit)
-        began = monotonic()
-        self._begin()
+        read_before = cycle.answered
         while not paging.done:
             deadline = monotonic() + self.configured_interval
-            keys, total = await self._page(paging.offset, deadline)
+            keys, total = await request(paging.offset, deadline)
             paging.take(keys, total)
-            cycle.answered = len(paging.seen)
-            cycle.total = self.total = max(total or 0, cycle.answered)
+            cycle.answered = read_before + len(paging.seen)
+            cycle.total = self.total = read_before + max(total or 0, len(paging.seen))
             self._note_answer(self.lane.retry_pauses - self._pauses_before)
-        self._pages = paging.pages
-        await run_steps(self._whole(paging.seen, began))
+        return paging
 
     @property
     @abstractmethod
     def _limit(self) -> int:
         """Entries requested per page."""
-
-    def _begin(self) -> None:
-        """Begin reading from the first page."""
-
-    @abstractmethod
-    async def _page(self, offset: int, deadline: float) -> tuple[Sequence[str], int | None]:
-        """Request a page and take it in. Return the keys of its entries, and how many there are in all."""
-
-    @abstractmethod
-    def _whole(self, seen: set[str], began: float) -> Iterator[None]:
-        """Take in, in steps, that the entries with these keys are the whole listing since ``began``."""
 
 
 class SessionScan(Listing):
@@ -167,53 +159,85 @@ class SessionScan(Listing):
         self._window = (0.0, 0.0)
         self._ours = 0
 
-    def _begin(self) -> None:
-        now = self.context.now()
+    async def _read(self, cycle: Cycle) -> None:
+        now, began, fleet = self.context.now(), monotonic(), self.context.fleet
         self._window = (max(now - self.context.poll.bulk_lookback, 0.0), now + CLOCK_SKEW)
         self._ours = 0
+        paging = await self._read_pages(cycle, self._page)
+        self._pages = paging.pages
+        if not self._ours and fleet.has_any_of(paging.seen):
+            raise ForeignError(
+                f"none of {len(paging.seen)} sessions belongs to a watched user by name, but users have some of them"
+            )
+        await run_steps(fleet.scan_ended(paging.seen, began, oldest=self._window[0] + ZONES))
 
-    async def _page(self, offset: int, deadline: float) -> tuple[Sequence[str], int | None]:
+    async def _page(self, offset: int, deadline: float) -> PageKeys:
         context = self.context
         send = partial(context.cloud.list_sessions, *self._window, LIVE_STATES, offset)
         page = await self.lane.request(send, deadline)
         self.total = page.total
         if not self._is_worth_it():
             raise NotWorthItError
-        self._ours += context.fleet.scan_page(page.sessions, monotonic())
+        at = monotonic()
+        self._ours += context.fleet.scan_page(page.sessions, at, started_before=context.now() - at - CLOCK_SKEW)
         return [s.id or f"at {offset + n}" for n, (_, s) in enumerate(page.sessions)], page.total
-
-    def _whole(self, seen: set[str], began: float) -> Iterator[None]:
-        fleet = self.context.fleet
-        if not self._ours and fleet.has_any_of(seen):
-            raise ForeignError(
-                f"none of {len(seen)} sessions belongs to a configured user by name, but users have some of them"
-            )
-        return fleet.scan_ended(seen, began, oldest=self._window[0] + ZONES)
 
 
 class UserListing(Listing):
-    """The listing of all users, for their ids and flags."""
+    """The listing of all users for their ids and flags, and the listings of discovery."""
 
-    def __init__(self, context: PollContext, lane: Lane, cycle_ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        context: PollContext,
+        lane: Lane,
+        cycle_ended: Callable[[], None],
+        users_found: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``users_found`` watches the users of discovery. It is called when these have changed."""
         super().__init__(context, lane, cycle_ended)
+        self._users_found = users_found
         self._page_size = USERS_A_PAGE
+        self._unclear: list[User] = []
 
     @property
     def _limit(self) -> int:
         return self._page_size
 
-    async def _page(self, offset: int, deadline: float) -> tuple[Sequence[str], int | None]:
-        context, limit = self.context, self._page_size
+    async def _read(self, cycle: Cycle) -> None:
+        discovery, began, pages = self.context.discovery, monotonic(), 0
+        self._unclear = []
+        found: dict[str, User] = {}
+        for filters in discovery.listings:
+            into = found if filters in discovery.entries else {}
+            paging = await self._read_pages(cycle, partial(self._page, filters, into, began))
+            pages += paging.pages
+            if filters in discovery.entries and paging.missing:
+                raise TornError(f"{paging.missing} users that the cloud counts were not listed")
+        self._pages = pages
+        if discovery.entries and discovery.listed(tuple(found.values())):
+            await self._users_found()
+            for users in in_steps(found.values()):
+                self._take(users, began)
+                await asyncio.sleep(0)
+        self.context.fleet.accounts_told_apart(self._unclear, monotonic())
+        await run_steps(self.context.fleet.accounts_not_listed(began, monotonic()))
+
+    async def _page(
+        self, filters: Filters, into: dict[str, User], began: float, offset: int, deadline: float
+    ) -> PageKeys:
+        cloud, limit = self.context.cloud, self._page_size
         try:
-            page = await self.lane.request(partial(context.cloud.list_users, (), offset, limit), deadline)
+            page = await self.lane.request(partial(cloud.list_users, (), offset, limit, filters), deadline)
         except (Refused, InvalidResponse, Unreachable) as error:
             if limit == PAGE_SIZE or error.outcome not in TOO_LARGE or error.operation != self.lane.operation:
                 raise
             self._page_size = PAGE_SIZE
             raise TornError("the cloud rejects such large pages") from error
         users = page.users or ()
-        context.fleet.accounts_listed(users, monotonic())
-        return _keys(users, offset), page.total_count
+        keys = _keys(users, offset)
+        into |= zip(keys, users, strict=True)
+        self._take(users, began)
+        return keys, page.total_count
 
-    def _whole(self, seen: set[str], began: float) -> Iterator[None]:  # noqa: ARG002 - listed users have been noted
-        return self.context.fleet.accounts_not_listed(began, monotonic())
+    def _take(self, users: Sequence[User], began: float) -> None:
+        self._unclear += self.context.fleet.accounts_listed(users, monotonic(), began)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.cloud.errors import CloudError
-from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
+from exporter.cloud.models import ListedSession, SessionPage, UserDetail, UserPage
 from exporter.config import Poll
 from exporter.fleet import Fleet
 from exporter.polling.cycles import Cycle, Cycles
+from exporter.polling.discovery import Discovery
 from exporter.polling.lane import Lane
 from exporter.polling.pace import monotonic
 from exporter.polling.source import cycle_seconds
@@ -23,14 +24,16 @@ STALE_CYCLES = 3  # an answer counts for this many cycles, unless the configurat
 class Cloud(Protocol):
     """The operations that are polled. Each is one request and raises CloudError."""
 
-    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
-        """Return the sessions of one user."""
+    async def list_session_by_user_name(self, user_name: str) -> tuple[ListedSession, ...]:
+        """Return the sessions of the users with this name."""
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         """Return the flags of one account."""
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = ...) -> UserPage:
-        """Return a page of the users with these names, or of all users."""
+    async def list_users(
+        self, user_names: Sequence[str], offset: int, limit: int = ..., filters: Sequence[tuple[str, str]] = ...
+    ) -> UserPage:
+        """Return a page of the users with these names, or of all users, that match the filters."""
 
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
         """Return a page of the sessions that started within a span of wall time."""
@@ -44,6 +47,7 @@ class PollContext:
     cloud: Cloud
     poll: Poll
     now: Callable[[], float]  # the wall clock, in seconds since 1970
+    discovery: Discovery
 
 
 class CycleLoop(ABC):

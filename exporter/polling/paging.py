@@ -28,6 +28,7 @@ class Paging:
         self.seen: set[str] = set()  # the keys of all entries so far
         self.pages = 0  # pages taken
         self.done = False
+        self.missing = 0  # entries that the cloud counts and never listed
         self._limit = limit
         self._overlap = overlap
         self._last_entries: frozenset[str] = frozenset()
@@ -80,6 +81,7 @@ class Paging:
         passed_in_vain = self._passes > 1 and len(self.seen) == self._seen_before_this_pass
         if len(self.seen) >= total or passed_in_vain:  # the cloud counts an entry twice, or one that it does not list
             self.done = True
+            self.missing = max(total - len(self.seen), 0)
             return
         self._passes += 1
         if self._passes > MOST_PASSES:

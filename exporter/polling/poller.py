@@ -1,7 +1,7 @@
 """The polling of one project: which operations run, and how long their answers count."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
 
@@ -9,6 +9,7 @@ from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST
 from exporter.config import Poll
 from exporter.fleet import Counts, Fleet
 from exporter.polling.cycles import FailureLog
+from exporter.polling.discovery import Discovery, Filters
 from exporter.polling.gate import Access
 from exporter.polling.lane import Lane
 from exporter.polling.listings import SessionScan, UserListing
@@ -20,6 +21,10 @@ from exporter.polling.users import UserAccounts, UserSessions
 OPERATIONS = (LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, LIST_SESSIONS)
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+async def _nothing() -> None:
+    """Do nothing."""
 
 
 class Poller:
@@ -39,9 +44,14 @@ class Poller:
         now: Callable[[], float],
         access: Access,
         pace_of: Callable[[str], Pace] = lambda _: Pace(),
+        users_found: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
-        """``pace_of`` returns the pace of an operation, which other projects may share."""
-        context = self._context = PollContext(fleet, cloud, poll, now)
+        """``pace_of`` returns the pace of an operation, which other projects may share.
+
+        ``users_found`` is called when discovery has found other users than before, and watches them.
+        """
+        self.discovery = Discovery()
+        context = self._context = PollContext(fleet, cloud, poll, now, self.discovery)
         self.lanes = {
             name: Lane(name, FailureLog(access.project, name, now), pace_of(name), access) for name in OPERATIONS
         }
@@ -49,7 +59,7 @@ class Poller:
         self.sessions = UserSessions(context, lanes[LIST_SESSION_BY_USER_NAME], ended)
         self.accounts = UserAccounts(context, lanes[LIST_USER_DETAIL], ended, lanes[LIST_USERS])
         self.scan = SessionScan(context, lanes[LIST_SESSIONS], ended, lambda: self._chosen.name == "bulk")
-        self.listing = UserListing(context, lanes[LIST_USERS], ended)
+        self.listing = UserListing(context, lanes[LIST_USERS], ended, users_found)
         self._logged: dict[str, str] = {}
         self.sessions.wanted.set()
         self.apply(cloud, poll, access, lambda name: lanes[name].pace)
@@ -65,6 +75,14 @@ class Poller:
         for about_users in (self.accounts, self.listing):
             about_users.set_interval(poll.user_interval)
 
+    def discover(self, entries: tuple[Filters, ...], *, others: bool) -> None:
+        """Find the users of these entries from now on. ``others`` says whether there are users to watch besides."""
+        before = self.discovery.entries
+        self.discovery.apply(entries, others=others)
+        if entries != before:
+            self.update_sources()
+            self.listing.wake()
+
     @property
     def scanning(self) -> bool:
         """Whether scans and the listing of all users are tried."""
@@ -73,12 +91,17 @@ class Poller:
         return poll.source == "bulk" or (poll.source == "auto" and not fits(poll, users, self.sessions.lane.ceiling))
 
     @property
+    def _listing_users(self) -> bool:
+        """Whether the listing of all users is tried, which then reports their accounts."""
+        return self.scanning or bool(self.discovery.entries)
+
+    @property
     def operations(self) -> Mapping[str, CycleLoop]:
         """The cycles of all operations in use."""
         used: dict[str, CycleLoop] = {LIST_SESSION_BY_USER_NAME: self.sessions}
         if self.scanning and self._chosen.name == "bulk":
             used = {LIST_SESSIONS: self.scan} | used
-        if self.scanning:
+        if self._listing_users:
             used[LIST_USERS] = self.listing
         if self.accounts.wanted.is_set():
             used[LIST_USER_DETAIL] = self.accounts
@@ -97,11 +120,14 @@ class Poller:
         """Whether a first cycle about sessions and one about accounts have ended."""
         sessions = self.scan.cycles.last or self.sessions.cycles.last
         accounts = self.listing.cycles.last or self.accounts.cycles.last
-        return bool(sessions and accounts)
+        # The first cycle may have ended before discovery found anybody.
+        return bool(sessions and accounts and (sessions.total or not self._context.fleet.members))
 
     @property
     def up(self) -> bool:
         """Whether the cloud answers about any user's sessions. Where cycles take long, it must have done so lately."""
+        if self.discovery.entries and not self.listing.works and not self._context.fleet.members:
+            return False
         if not self.scanning:
             return self.sessions.cycles.up
         lately = self.sessions.last_answer_at + STALE_CYCLES * self._context.poll.interval > monotonic()
@@ -157,22 +183,22 @@ class Poller:
 
     def update_sources(self) -> None:
         """Choose the sources of sessions and accounts, and log a change."""
-        scanning = self.scanning
-        for listing in (self.scan, self.listing):
-            if scanning:
+        scanning, listing_users = self.scanning, self._listing_users
+        for listing, wanted in ((self.scan, scanning), (self.listing, listing_users)):
+            if wanted:
                 listing.wanted.set()
             else:
                 listing.wanted.clear()
         tried, last_success = self.listing.cycles.last is not None, self.listing.cycles.last_success or 0.0
         fails = tried and not self.listing.works and self._context.now() - last_success > 2 * self.listing.interval
-        if not scanning or fails:
+        if not listing_users or fails:
             self.accounts.wanted.set()
         elif self.listing.works or not tried:
             self.accounts.wanted.clear()
         self._log_source("source_chosen", self.source)
-        if self.accounts.wanted.is_set() and scanning:
+        if self.accounts.wanted.is_set() and listing_users:
             self._log_source("account_source_chosen", Source("per_user", f"{LIST_USERS} fails"))
-        elif scanning:
+        elif listing_users:
             self._log_source("account_source_chosen", Source("bulk", f"{LIST_USERS} reports all users"))
 
     @property

@@ -103,13 +103,12 @@ class UserCycles(CycleLoop):
 
     async def _poll(self, cycle: Cycle, member: Member, permit: Permit, deadline: float) -> None:
         try:
-            await self.lane.perform(lambda: self._query(member), permit, deadline)
+            cycle.answered += await self.lane.perform(lambda: self._query(member), permit, deadline)
         except Paused:
             pass  # counted with the rest of the cycle
         except CloudError as error:
             self._fail(cycle, error, 1)
         else:
-            cycle.answered += 1
             self.last_answer_at = monotonic()
             self._note_answer()
 
@@ -121,8 +120,8 @@ class UserCycles(CycleLoop):
         return True
 
     @abstractmethod
-    async def _query(self, member: Member) -> None:
-        """Query a user and take in the answer."""
+    async def _query(self, member: Member) -> int:
+        """Query a user and take in the answer. Return how many users it is about."""
 
     @abstractmethod
     def _answered_at(self, member: Member) -> float | None:
@@ -139,15 +138,21 @@ class UserSessions(UserCycles):
             if due := self.context.fleet.take_priority():
                 cycle.total += _time(due.asked_at) > began  # polled twice in this cycle
                 yield due
-            if _time(member.asked_at) <= began:
+            if _time(member.asked_at) <= began and self._can_be_polled(member):
                 yield member
 
-    async def _query(self, member: Member) -> None:
+    def _can_be_polled(self, member: Member) -> bool:
+        """Return whether the user is the first with the name, as one query is about all users with a name."""
+        return self.context.fleet.namesakes(member)[:1] == [member]
+
+    async def _query(self, member: Member) -> int:
+        fleet = self.context.fleet
         try:
-            sessions = await self.context.cloud.list_session_by_user_name(member.name)
+            sessions = await self.context.cloud.list_session_by_user_name(member.query_name)
         except NotFound:
             sessions = None
-        self.context.fleet.sessions_answered(member, sessions, monotonic())
+        fleet.sessions_answered(member, sessions, monotonic())
+        return max(len(fleet.namesakes(member)), 1)
 
     def _answered_at(self, member: Member) -> float | None:
         return member.asked_at
@@ -179,7 +184,7 @@ class UserAccounts(UserCycles):
                 return
             yield member
 
-    async def _query(self, member: Member) -> None:
+    async def _query(self, member: Member) -> int:
         assert member.id is not None
         fleet = self.context.fleet
         try:
@@ -188,6 +193,7 @@ class UserAccounts(UserCycles):
             account = None
             fleet.found(member, None)  # the name may belong to another id now
         fleet.account_answered(member, account, monotonic())
+        return 1
 
     def _answered_at(self, member: Member) -> float | None:
         return member.account_at

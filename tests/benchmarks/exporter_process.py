@@ -130,7 +130,10 @@ def _resident() -> int:
 
 def _loaded(file: str, poll: dict[str, Any]) -> config.Settings:
     flags = {f"poll.{name}": str(value) for name, value in poll.items()}
-    return config.load({"config.file": file, **flags}, {})
+    settings = config.load({"config.file": file, **flags}, {})
+    # The shortest interval that can be configured means here that one cycle follows the other.
+    unlimited = {name: 0.001 for name in ("interval", "user_interval") if getattr(settings.poll, name) == 1.0}
+    return settings.model_copy(update={"poll": settings.poll.model_copy(update=unlimited)})
 
 
 @contextlib.asynccontextmanager

@@ -37,7 +37,7 @@ from exporter.cloud.errors import (
     Unauthorized,
     Unreachable,
 )
-from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.models import Login, Session, UserDetail
 from exporter.cloud.sources import IAM_OPERATION as CREATE_TOKEN
 from exporter.cloud.transport import Transport, tls_context
 from exporter.polling.gate import KeyGate, Paused
@@ -147,12 +147,13 @@ class TestWaysToAuthenticate:
         simulator = Simulator(population=population("alice", "bob"))
         async with connecting(simulator, auth) as connection:
             assert await connection.client.list_session_by_user_name("bob") == (
-                Session(id="session of bob", session_state="Active", started=STARTED),
+                ("bob@example.com", Session(id="session of bob", session_state="Active", started=STARTED)),
             )
             assert await connection.client.list_user_detail("id-1") == UserDetail(locked=False)
             page = await connection.client.list_users(["bob"], 0)
             swept = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
-        assert swept.sessions[0] == ("bob", Session(id="session of bob", session_state="Active", started=STARTED))
+        of_bob = Session(id="session of bob", session_state="Active", started=STARTED)
+        assert swept.sessions[0] == ("bob@example.com", of_bob)
         assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
         assert {status for operation, status in asked(simulator) if operation in IAM_ACTIONS} == {200}
 
@@ -480,7 +481,7 @@ class TestOddNames:
         async with connecting(simulator, auth) as connection:
             for name in ODD_NAMES:
                 found = await connection.client.list_session_by_user_name(name)
-                assert [session.id for session in found] == [f"session of {name}"]
+                assert [session.id for _, session in found] == [f"session of {name}"]
 
     async def test_lookups_of_odd_names(self) -> None:
         """Several names are asked for at once, signed as one parameter."""
@@ -537,7 +538,7 @@ class TestSweeps:
         """The bare name stands before the last at sign."""
         async with connecting(Simulator(population=population(*ODD_NAMES)), KEYS) as connection:
             page = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
-        assert {(name, session.id) for name, session in page.sessions} == {
+        assert {(Login.of(login_user or "").name, session.id) for login_user, session in page.sessions} == {
             (name, f"session of {name}") for name in ODD_NAMES
         }
 

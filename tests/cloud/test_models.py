@@ -68,6 +68,11 @@ def body(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
+def sessions_in(raw: bytes) -> tuple[Session, ...]:
+    """The sessions in an answer of ListSessionByUserName, without their users."""
+    return tuple(session for _, session in models.session_list(raw).sessions)
+
+
 def attempt(decode: Callable[[bytes], object], raw: bytes) -> object:
     """What is decoded, or the documented error."""
     try:
@@ -85,7 +90,7 @@ def refused_with(decode: Callable[[bytes], object], raw: bytes) -> str | None:
 
 def test_the_documented_sessions() -> None:
     """The reference's example: two sessions, the first without a server group."""
-    assert models.session_list(answer("ListSessionByUserName")).sessions == (
+    assert sessions_in(answer("ListSessionByUserName")) == (
         Session(
             id="a7db732e1ad511edaf56fa163ed8e03f",
             session_state="AppcInit",
@@ -141,7 +146,7 @@ def test_the_end_of_a_token() -> None:
 @pytest.mark.parametrize("session", [{}, dict.fromkeys(Session.__struct_fields__)], ids=["absent", "null"])
 def test_fields_of_a_session_may_be_missing(session: dict[str, Any]) -> None:
     """Absent or null, a field is None."""
-    assert models.session_list(body({"session_info_list": [session]})).sessions == (Session(),)
+    assert sessions_in(body({"session_info_list": [session]})) == (Session(),)
 
 
 @pytest.mark.parametrize("flags", [{}, dict.fromkeys(UserDetail.__struct_fields__)], ids=["absent", "null"])
@@ -153,21 +158,21 @@ def test_flags_of_a_user_may_be_missing(flags: dict[str, Any]) -> None:
 def test_unknown_fields_are_skipped() -> None:
     """New fields of any shape change nothing, at the top and inside."""
     new = {"new": {"deep": [1, {"er": None}]}, "newer": [[]], "": 1e300}
-    assert models.session_list(body({"session_info_list": [{"id": "1", **new}], **new})).sessions == (Session(id="1"),)
+    assert sessions_in(body({"session_info_list": [{"id": "1", **new}], **new})) == (Session(id="1"),)
     assert models.user_detail(body({"user_detail": {"locked": True, **new}, **new})) == UserDetail(locked=True)
     assert models.user_page(body({"users": [{"id": "1", **new}], **new})).users == [User("1")]
 
 
 def test_unknown_values_are_kept() -> None:
     """A state that the reference does not know yet is a state like any other."""
-    assert models.session_list(body({"session_info_list": [{"session_state": "Hibernating"}]})).sessions == (
+    assert sessions_in(body({"session_info_list": [{"session_state": "Hibernating"}]})) == (
         Session(session_state="Hibernating"),
     )
 
 
 @pytest.mark.parametrize("raw", [b"{}", b'{"session_info_list": null}', b'{"session_info_list": []}', b" { }\n"])
 def test_an_absent_or_null_list_is_empty_if_there_is_nothing_else(raw: bytes) -> None:
-    assert models.session_list(raw).sessions == ()
+    assert sessions_in(raw) == ()
 
 
 @pytest.mark.bad_input
@@ -234,7 +239,7 @@ def test_an_error_beside_a_list_is_an_error(listed: list[object], error: dict[st
 
 @pytest.mark.parametrize("error", [None, "", "none", [], {}, {"code": 0}])
 def test_an_error_without_a_code_beside_a_list_is_none(error: object) -> None:
-    assert models.session_list(body({"session_info_list": [], "error": error})).sessions == ()
+    assert sessions_in(body({"session_info_list": [], "error": error})) == ()
 
 
 @pytest.mark.parametrize("code", [401, -1])
@@ -248,14 +253,14 @@ def test_codes_may_be_numbers(code: int) -> None:
 def test_some_codes_mean_success(name: str, code: object) -> None:
     """A code that says that all is well is no error."""
     raw = body({"session_info_list": [{"id": "1"}], name: code})
-    assert models.session_list(raw).sessions == (Session(id="1"),)
+    assert sessions_in(raw) == (Session(id="1"),)
     assert bodies.error_code(raw) is None
 
 
 def test_failed_sessions_are_no_error_bodies() -> None:
     """A session's failed_code is data."""
     raw = body({"session_info_list": [{"failed_code": "WKS.00010001"}]})
-    assert models.session_list(raw).sessions == (Session(failed_code="WKS.00010001"),)
+    assert sessions_in(raw) == (Session(failed_code="WKS.00010001"),)
     assert bodies.error_code(raw) is None
 
 
@@ -336,7 +341,7 @@ def test_a_text_of_another_type_costs_that_field(field: str, sent: str, read: st
     other = "session_state" if field != "session_state" else "id"
     raw = f'{{"session_info_list": [{{"{field}": {sent}, "{other}": "kept"}}, {{"id": "2"}}]}}'.encode()
     expected = Session(**{field: read, other: "kept"})  # type: ignore[arg-type] # all are texts
-    assert models.session_list(raw).sessions == (expected, Session(id="2"))
+    assert sessions_in(raw) == (expected, Session(id="2"))
 
 
 @pytest.mark.bad_input
@@ -344,7 +349,7 @@ def test_a_text_of_another_type_costs_that_field(field: str, sent: str, read: st
 def test_a_start_of_another_type_is_unknown(start: object) -> None:
     """A number could be seconds, milliseconds or digits of a date."""
     raw = body({"session_info_list": [{"id": "1", "start_time": start}]})
-    assert models.session_list(raw).sessions == (Session(id="1"),)
+    assert sessions_in(raw) == (Session(id="1"),)
 
 
 @pytest.mark.bad_input
@@ -421,7 +426,7 @@ def test_invalid_utf8_in_what_is_read() -> None:
         models.session_list(b'{"session_info_list": [{"id": "\xff"}]}')
     with pytest.raises(bodies.UNDECODABLE):
         models.session_page(b'{"items": [{"start_time": "\\ud800"}], "count": 1}')  # half a character
-    assert models.session_list(b'{"session_info_list": [{"client_name": "\xff"}]}').sessions == (Session(),)
+    assert sessions_in(b'{"session_info_list": [{"client_name": "\xff"}]}') == (Session(),)
 
 
 @pytest.mark.bad_input
@@ -462,9 +467,7 @@ def test_damaged_answers_raise_nothing_else(data: st.DataObject) -> None:
 
 def test_documented_personal_data_is_not_read() -> None:
     """Of the reference's examples, no name, address, mail or login is in the decoded values."""
-    shown = repr(
-        (models.session_list(answer("ListSessionByUserName")).sessions, models.user_detail(answer("ListUserDetail")))
-    )
+    shown = repr((sessions_in(answer("ListSessionByUserName")), models.user_detail(answer("ListUserDetail"))))
     [first, second] = json.loads(answer("ListSessionByUserName"))["session_info_list"]
     detail = json.loads(answer("ListUserDetail"))["user_detail"]
     personal = ["client_ip", "client_mac", "client_name", "login_user", "vm_ip", "machine_sid", "session_stamp"]
@@ -482,7 +485,7 @@ def test_simulated_personal_data_is_not_read() -> None:
     page = body({"users": simulator.users(), "total_count": 1})
     assert all(mark in (sessions + b"".join(users)).decode() for mark in PERSONAL_MARKS)
     decoded = (
-        models.session_list(sessions).sessions,
+        sessions_in(sessions),
         [models.user_detail(user) for user in users],
         models.user_page(page),
     )
@@ -517,7 +520,7 @@ def test_the_quota_is_read_from_a_429s_message(message: str, quota: float | None
 def test_endless_texts_are_cut() -> None:
     """A version of a megabyte would be kept as long as its session is."""
     texts = {name: name + "x" * 1_000_000 for name in Session.__struct_fields__ if name != "started"}
-    (session,) = models.session_list(msgspec.json.encode({"session_info_list": [texts]})).sessions
+    (session,) = sessions_in(msgspec.json.encode({"session_info_list": [texts]}))
     assert {len(text) for text in msgspec.structs.astuple(session) if text} == {models.MAX_CHARACTERS}
     assert session.client_version is not None
     assert session.client_version.startswith("client_version")
@@ -528,8 +531,8 @@ def test_texts_that_are_too_long_are_cut_and_counted() -> None:
     found = models.session_list(body({"session_info_list": [long, {"id": "1"}]}))
     assert found.cut == 2
     assert found.sessions == (
-        Session(client_version="9" * 128, agent_version="8" * 128, failed_code="7" * 128),
-        Session(id="1"),
+        (None, Session(client_version="9" * 128, agent_version="8" * 128, failed_code="7" * 128)),
+        (None, Session(id="1")),
     )
 
 
@@ -558,12 +561,18 @@ def test_an_account_s_end_that_cannot_be_read_is_not_known(told: str | int | Non
 
 
 @pytest.mark.parametrize(
-    ("login_user", "name"),
-    [("anna@example.com", "anna"), ("a@b@example.com", "a@b"), ("anna", "anna"), ("@x", "@x"), ("", ""), (None, None)],
+    ("login_user", "login"),
+    [
+        ("anna@example.com", ("anna", "example.com")),
+        ("a@b@example.com", ("a@b", "example.com")),
+        ("anna", ("anna", None)),
+        ("@x", ("@x", None)),
+        ("anna@", ("anna@", None)),
+        ("", ("", None)),
+    ],
 )
-def test_the_bare_name_of_a_login_user(login_user: str | None, name: str | None) -> None:
-    """It is the user and the domain, where the other operations know the bare name."""
-    assert models.AppSession(login_user=login_user).user_name == name
+def test_a_login_user_is_a_name_and_a_domain(login_user: str, login: tuple[str, str | None]) -> None:
+    assert models.Login.of(login_user) == login
 
 
 @pytest.mark.parametrize(
@@ -602,7 +611,7 @@ def test_accounts_that_are_alike_share_their_memory() -> None:
 def test_the_same_texts_of_many_sessions_share_their_memory() -> None:
     """Versions, states and codes are few; only ids are each session's own."""
     entry = {"session_state": "Active", "client_version": "1.0.0"}
-    (one,) = models.session_list(body({"session_info_list": [entry]})).sessions
-    (other,) = models.session_list(body({"session_info_list": [entry]})).sessions
+    (one,) = sessions_in(body({"session_info_list": [entry]}))
+    (other,) = sessions_in(body({"session_info_list": [entry]}))
     assert one.client_version is other.client_version
     assert one.session_state is other.session_state

@@ -8,11 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter import files
-from exporter.config import ConfigError, load
+from exporter.config import ConfigError, Mistake, load
 from exporter.config.web_file import read_web_file
 
-CONFIGURATION = "projects: [{project_id: p, region: r, users: [alice], auth: {token: t}}]\npoll: {interval: 1m}\n"
-USERS = "alice\nbob,7 # comment\n"
+CONFIGURATION = (
+    "projects: [{project_id: p, region: r, users: [alice, {name: bob, domain: d}], "
+    "discover: [{group: g}, {all: true}], exclude: ['svc-*'], labels: {site: m}, "
+    "poll: {interval: 1m}, auth: {token: t}}]\npoll: {interval: 1m}\n"
+)
+USERS = "alice\nbob,7 # comment\ncarol@d.example\n"
 WEB = "http_server_config: {headers: {X-Frame-Options: deny}}\nbasic_auth_users: {}\n"
 YAML_TEXT = st.text(alphabet="\\\"'aUux0d89{}[]:,-&*!|>%#?. \n\t\x00\x85\u2028\ufeffé\ud800", max_size=30)
 SURPRISES = [
@@ -59,12 +63,14 @@ BYTES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scop
 
 
 def loaded(file: Path) -> None:
-    """Load a configuration; a rejection has to name the file."""
+    """Load a configuration; a rejection and a doubt have to name the file."""
+    doubtful: list[Mistake] = []
     try:
-        load({"config.file": str(file)}, {})
+        load({"config.file": str(file)}, {}, warn=doubtful.append)
     except ConfigError as error:
         assert str(file.parent) in str(error)  # noqa: PT017 - either outcome is right
         assert "\n" not in str(error.mistakes[0])  # noqa: PT017 - the same
+    assert all(str(doubt).startswith(str(file.parent)) for doubt in doubtful)
 
 
 @pytest.mark.bad_input

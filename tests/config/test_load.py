@@ -212,21 +212,43 @@ def test_an_unknown_variable_without_a_similar_one_gets_no_list_of_variables() -
     assert str(caught.value) == f"environment {PREFIX}FOO: is unknown; the README lists all settings"
 
 
+SERVICE_LINKS = {
+    "SERVICE_HOST": "10.0.0.1",
+    "SERVICE_PORT": "9090",
+    "SERVICE_PORT_HTTP": "9090",
+    "PORT": "tcp://10.0.0.1:9090",
+    "PORT_9090_TCP": "tcp://10.0.0.1:9090",
+    "PORT_9090_TCP_PROTO": "tcp",
+    "PORT_9090_TCP_PORT": "9090",
+    "PORT_9090_TCP_ADDR": "10.0.0.1",
+    "PORT_53_UDP": "udp://[fd00::1]:53",
+}
+
+
 @pytest.mark.parametrize(
-    "name",
+    "service", ["", "METRICS_", "WEB_", "LOG_", "POLL_INTERVAL_", "PROJECTS_", "CONFIG__FILE_", "2_"]
+)
+@pytest.mark.parametrize("name", SERVICE_LINKS)
+def test_variables_that_kubernetes_sets_for_a_service_are_ignored(service: str, name: str) -> None:
+    """For a Service of the exporter's name, and for one whose name begins with it."""
+    load({}, ENVIRONMENT | {PREFIX + service + name: SERVICE_LINKS[name]})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
     [
-        "SERVICE_HOST",
-        "SERVICE_PORT",
-        "SERVICE_PORT_HTTP",
-        "PORT",
-        "PORT_10099_TCP",
-        "PORT_10099_TCP_PROTO",
-        "PORT_10099_TCP_PORT",
-        "PORT_10099_TCP_ADDR",
+        ("POLL__INTERVALL", "30s"),
+        ("POLL__INTERVALL", "tcp://10.0.0.1:9090"),
+        ("WEB__PORT", "10099"),
+        ("PORT", "10099"),
+        ("WEB_PORT", ":10099"),
+        ("METRICS_HOST", "10.0.0.1"),
+        ("LOG_LEVEL", "info"),
     ],
 )
-def test_variables_that_kubernetes_sets_for_a_service_are_ignored(name: str) -> None:
-    load({}, ENVIRONMENT | {PREFIX + name: "tcp://10.0.0.1:10099"})
+def test_other_unknown_variables_are_mistakes(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"^environment {PREFIX}{name}: is unknown"):
+        load({}, ENVIRONMENT | {PREFIX + name: text})
 
 
 def test_an_unknown_flag_path_is_a_mistake() -> None:
@@ -317,8 +339,8 @@ def test_mistakes_in_files_and_values_are_reported_together(tmp_path: Path) -> N
         "workspace.yml: projects[0].project_id: must be text"
     ]
     assert [mistake.split(": ")[:2] for mistake in mistakes(tmp_path, text)[1:]] == [
-        ["workspace.yml", "projects[0].auth.token_file"],
         ["users.txt:2", "name"],
+        ["workspace.yml", "projects[0].auth.token_file"],
     ]
 
 
@@ -394,13 +416,19 @@ def test_building_without_layers_is_a_mistake() -> None:
 
 GLOBAL = ["projects", "poll", "interval", "metrics", "user_label", "hash_key", "web", "ca_file"]
 NAMES = [*GLOBAL, "project_id", "name", "region", "endpoints", "auth", "token", "users", "id", "users_file"]
+NAMES += ["discover", "exclude", "labels", "domain", "group", "all"]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
 KEYS = st.sampled_from(NAMES) | st.text(max_size=5) | st.integers() | st.none() | st.booleans()
 NESTED = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20
 )
 PROJECT = st.dictionaries(
-    KEYS, SCALARS | st.lists(SCALARS | st.dictionaries(st.sampled_from(["name", "id"]), SCALARS)), max_size=5
+    KEYS,
+    SCALARS
+    | st.lists(
+        SCALARS | st.dictionaries(st.sampled_from(["name", "id", "domain", "group", "all", "platform_type"]), SCALARS)
+    ),
+    max_size=5,
 )
 
 

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from exporter.config import ConfigError, Layer, Settings, User, build, parse_duration
 from exporter.config.catalog import all_settings
+from exporter.config.names import RESERVED_LABELS
+from exporter.metrics.families import DESCRIPTIONS
 
 PROJECT: dict[str, Any] = {"project_id": "p1", "region": "eu-west-101", "users": ["alice"]}
 
@@ -86,7 +89,9 @@ def test_at_least_one_project_is_needed() -> None:
 def test_users_are_required_but_may_be_an_empty_list() -> None:
     assert project(users=[]).projects[0].users == ()
     mistakes = rejections(projects=[{"project_id": "p", "region": "r"}])
-    assert mistakes == ["projects[0].users: is required: name the users here or in users_file"]
+    assert mistakes == [
+        "projects[0].users: is required: name the users here or in users_file, or find them with discover"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -275,8 +280,8 @@ def test_types_are_strict(section: str, values: object, reason: str) -> None:
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
-        ("interval", "1ms", "30d"),
-        ("user_interval", "1ms", "30d"),
+        ("interval", "1s", "30d"),
+        ("user_interval", "1s", "30d"),
         ("timeout", "100ms", "1h"),
         ("bulk_lookback", "1m", "1y"),
         ("stale_after", "1s", "1y"),
@@ -358,7 +363,7 @@ def test_duplicate_names_are_reported_whatever_else_is_wrong() -> None:
         pol={},
     ) == [
         "projects[0].users[1]: is the same user as test.yml: projects[0].users[0]; keep one of them",
-        "projects[0].users[2]: must be a name, in quotes if it looks like a number, or {name: …, id: …}",
+        "projects[0].users[2]: must be a name, in quotes if it looks like a number, or {name: …, id: …, domain: …}",
         "projects[0].users[3].name: must not contain a comma, which separates name and id in users_file",
         "projects[0].users[4].name: must not contain a comma, which separates name and id in users_file",
         "projects[1].name: is also the name of projects[0]; give each project its own",
@@ -383,7 +388,7 @@ def test_rules_over_several_settings_are_checked_whatever_else_is_wrong() -> Non
         "projects[0].regoin: is unknown; did you mean region?",
         "projects[0].auth.secret_key: is required: access_key, secret_key go together",
         "projects[0].auth.tokn: is unknown; did you mean token?",
-        "projects[1].users: is required: name the users here or in users_file",
+        "projects[1].users: is required: name the users here or in users_file, or find them with discover",
         "projects[1].project_id: must be letters, digits, hyphens and underscores",
         "projects[1].auth: has several ways to authenticate; keep one of token, access_key and username",
         "projects[1].auth.access_key: must be text: put a value that looks like a number or a date in quotes",
@@ -475,3 +480,152 @@ def test_the_settings_cannot_change() -> None:
 )
 def test_the_shard_index_is_below_the_total(shard: dict[str, int], reason: str) -> None:
     assert any(reason in mistake for mistake in rejections(shard=shard))
+
+
+def test_discovery_of_all_users_needs_five_lines() -> None:
+    (project,) = build(
+        Layer("test.yml", {"projects": [{"project_id": "p", "region": "r", "discover": [{"all": True}]}]})
+    ).projects
+    assert (project.users, [each.filters for each in project.discover]) == ((), [()])
+
+
+def test_a_discover_entry_combines_what_it_names() -> None:
+    entry = {
+        "active_type": "ADMIN_ACTIVATE",
+        "enterprise_project_id": "0",
+        "platform_type": "AD",
+        "domain": "corp.example",
+        "group": "Sales",
+    }
+    (discover,) = project(discover=[entry]).projects[0].discover
+    assert discover.filters == (
+        ("group_name", "Sales"),
+        ("domain", "corp.example"),
+        ("platform_type", "AD"),
+        ("enterprise_project_id", "0"),
+        ("active_type", "ADMIN_ACTIVATE"),
+    )
+    assert not discover.all
+
+
+def test_undocumented_types_are_accepted() -> None:
+    """The cloud may get further ones."""
+    (discover,) = project(discover=[{"platform_type": "NEW"}]).projects[0].discover
+    assert discover.filters == (("platform_type", "NEW"),)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        (
+            [{}],
+            "[0]: names no users: give one of group, domain, platform_type, enterprise_project_id, active_type, all",
+        ),
+        ([{"all": False}], "[0]: names no users: give one of group"),
+        ([{"all": True, "group": "Sales"}], "[0]: combines all with a filter; keep one of them"),
+        ([{"group": "Sales"}, {"groop": "Sales"}], "[1].groop: is unknown; did you mean group?"),
+        ([{"group_name": "Sales"}], "[0].group_name: is unknown; did you mean group?"),
+        ([{"platform": "AD"}], "[0].platform: is unknown; did you mean platform_type?"),
+        ([{"x": 1}], "[0].x: is unknown; known here: group, domain, platform_type"),
+        ([{"group": 5}], "[0].group: must be text"),
+        ([{"group": ""}], "[0].group: must not be empty"),
+        ([{"group": None}], "[0]: names no users"),
+        ([{"enterprise_project_id": 0}], "[0].enterprise_project_id: must be text"),
+        ([{"all": "true"}], "[0].all: must be written without quotes"),
+        (["all"], "[0]: must be a mapping such as {group: Sales} or {all: true}"),
+        ({"all": True}, ": must be a list such as [{group: Sales}] or [{all: true}]"),
+        (True, ": must be a list such as [{group: Sales}] or [{all: true}]"),
+    ],
+)
+def test_a_wrong_discover_entry_is_rejected(entries: object, reason: str) -> None:
+    [mistake] = project_rejections(discover=entries)
+    assert mistake.startswith(f"projects[0].discover{reason}")
+
+
+def test_a_misspelled_project_setting_gets_the_closest_one() -> None:
+    assert project_rejections(discovery=[{"all": True}], excludes=["x"], label={"site": "m"}) == [
+        "projects[0].discovery: is unknown; did you mean discover?",
+        "projects[0].excludes: is unknown; did you mean exclude?",
+        "projects[0].label: is unknown; did you mean labels?",
+    ]
+
+
+def test_an_empty_discover_list_does_not_replace_the_users() -> None:
+    assert project(discover=[]).projects[0].discover == ()
+    assert rejections(projects=[{"project_id": "p", "region": "r", "discover": []}]) == [
+        "projects[0].users: is required: name the users here or in users_file, or find them with discover"
+    ]
+
+
+def test_a_project_overrides_only_the_poll_settings_that_it_names() -> None:
+    loaded = settings(
+        projects=[PROJECT | {"poll": {"interval": "30s", "stale_after": None}}, PROJECT | {"name": "other"}],
+        poll={"interval": "2m", "timeout": "5s", "stale_after": "10m"},
+    )
+    special, other = map(loaded.poll_of, loaded.projects)
+    assert (special.interval, special.timeout, special.stale_after) == (30.0, 5.0, None)
+    assert other == loaded.poll
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("poll", "reason"),
+    [
+        ({"interval": "1ms"}, ".interval: must be a duration from 1s to 30d"),
+        ({"interval": "soon"}, ".interval: must be a duration greater than zero"),
+        ({"intervall": "1m"}, ".intervall: is unknown; did you mean interval?"),
+        ({"rate_limit": 0}, ".rate_limit: must be a number of at least 0.1"),
+        ([], ": must be a mapping of settings"),
+    ],
+)
+def test_a_wrong_poll_setting_of_a_project_is_rejected_as_in_the_section(poll: object, reason: str) -> None:
+    [mistake] = project_rejections(poll=poll)
+    assert mistake.startswith(f"projects[0].poll{reason}")
+
+
+def test_labels_keep_their_order_and_text() -> None:
+    assert dict(project(labels={"site": " munich ", "_a": "ü" * 128}).projects[0].labels) == {
+        "site": "munich",
+        "_a": "ü" * 128,
+    }
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"9a": "x"}, ".9a: must be letters, digits and underscores"),
+        ({"a-b": "x"}, ".a-b: must be letters"),
+        ({"a:b": "x"}, ".a:b: must be letters"),
+        ({"ä": "x"}, ".ä: must be letters"),
+        ({"": "x"}, ".: must be letters"),
+        ({"a\n": "x"}, ".a\\n: must be letters"),
+        ({"__name__": "x"}, ".__name__: must not begin with __ or exported_"),
+        ({"__a": "x"}, ".__a: must not begin with"),
+        ({"exported_job": "x"}, ".exported_job: must not begin with"),
+        *(({name: "x"}, f".{name}: is used by Prometheus or by a metric") for name in ("job", "instance", "le")),
+        *(({name: "x"}, f".{name}: is used by") for name in ("quantile", "project", "user_name", "age", "status")),
+        ({5: "x"}, "[5]: must be text: put the key in quotes"),
+        ({"site": 5}, ".site: must be text"),
+        ({"site": ""}, ".site: must not be empty"),
+        ({"site": " "}, ".site: must not be empty"),
+        ({"site": "a\nb"}, ".site: must not contain line breaks"),
+        ({"site": "x" * 129}, ".site: must not be longer than 128 characters"),
+        ({"site": None}, ".site: must not be empty"),
+        ({"site": ["x"]}, ".site: must be text"),
+        (["site"], ": must be a mapping of label names to values"),
+    ],
+)
+def test_a_wrong_label_is_rejected(labels: object, reason: str) -> None:
+    [mistake] = project_rejections(labels=labels)
+    assert mistake.startswith(f"projects[0].labels{reason}")
+
+
+def test_no_label_of_a_metric_can_be_a_label_of_a_project() -> None:
+    own = {label for description in DESCRIPTIONS for label in description.labels}
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    of_process = {label for family in registry.collect() for sample in family.samples for label in sample.labels}
+    assert own | of_process <= RESERVED_LABELS

@@ -67,7 +67,7 @@ async def measured(url: str) -> AsyncIterator[Measured]:
             }
             for name in ("berlin", "munich")
         ],
-        "poll": {"interval": 0.2, "user_interval": 0.2, "rate_limit": 60_000, "stale_after": 60, "timeout": 1},
+        "poll": {"rate_limit": 60_000, "stale_after": 60, "timeout": 1},
         "web": {"listen_address": "127.0.0.1:0"},
     }
     process = await asyncio.create_subprocess_exec(

@@ -37,8 +37,17 @@ def project(simulator: Simulator, url: str, **changes: Any) -> dict[str, Any]:
 
 def settings(*projects: dict[str, Any], **sections: Any) -> config.Settings:
     """Quick settings on any free port of loopback."""
-    values = {"projects": list(projects), "poll": QUICK, "web": {"listen_address": "127.0.0.1:0"}, **sections}
-    return config.build(config.Layer("test", values))
+    values: dict[str, Any] = {
+        "projects": list(projects),
+        "poll": QUICK,
+        "web": {"listen_address": "127.0.0.1:0"},
+        **sections,
+    }
+    # Tests poll more often than the configuration permits.
+    quick = {name: values["poll"][name] for name in ("interval", "user_interval") if name in values["poll"]}
+    permitted = {**values["poll"], **dict.fromkeys(quick, "1m")}
+    made = config.build(config.Layer("test", {**values, "poll": permitted}))
+    return made.model_copy(update={"poll": made.poll.model_copy(update=quick)})
 
 
 @asynccontextmanager

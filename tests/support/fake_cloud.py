@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.virtual_time import wall_clock
 
 from exporter.cloud.errors import CloudError, refusal
-from exporter.cloud.models import Session, SessionPage, User, UserDetail, UserPage
+from exporter.cloud.models import ListedSession, Session, SessionPage, User, UserDetail, UserPage
 from exporter.polling.gate import Access, KeyGate
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class FakeCloud:
     sessions: dict[str, tuple[Session, ...]] = field(default_factory=dict)
     details: dict[str, UserDetail] = field(default_factory=dict)
     """By id; a name's id is ``id-of-<name>``."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """The group of each user, by name."""
     started: dict[str, float] = field(default_factory=dict)
     """When sessions started, by id; where not told, when they were first asked for."""
     zone: float = 0.0
@@ -55,11 +57,11 @@ class FakeCloud:
         self.in_flight -= 1
         self.fault(operation, who)
 
-    async def list_session_by_user_name(self, user_name: str) -> tuple[Session, ...]:
+    async def list_session_by_user_name(self, user_name: str) -> tuple[ListedSession, ...]:
         await self._call("ListSessionByUserName", user_name)
         if user_name not in self.sessions:
             raise refused("ListSessionByUserName", 404)
-        return tuple(map(self._told, self.sessions[user_name]))
+        return tuple((user_name, self._told(session)) for session in self.sessions[user_name])
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         await self._call("ListUserDetail", user_id)
@@ -67,10 +69,13 @@ class FakeCloud:
             raise refused("ListUserDetail", 404)
         return self.details[user_id]
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> UserPage:
+    async def list_users(
+        self, user_names: Sequence[str], offset: int, limit: int = 100, filters: Sequence[tuple[str, str]] = ()
+    ) -> UserPage:
         await self._call("ListUsers", ",".join(user_names) or f"from {offset}")
         names = user_names or [user_id.removeprefix("id-of-") for user_id in self.details]
         found = [self._entry(name) for name in names if f"id-of-{name}" in self.details]
+        found = [user for user in found if all(self.groups.get(user.user_name or "") == group for _, group in filters)]
         return UserPage(users=found[offset : offset + limit], total_count=len(found))
 
     def _entry(self, name: str) -> User:

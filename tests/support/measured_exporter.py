@@ -14,6 +14,8 @@ from exporter.logs import configure
 from exporter.polling import lane
 
 TICK = 0.002
+INTERVAL = 0.2
+"""Seconds between cycles, fewer than the configuration permits."""
 
 
 class Watchdog:
@@ -47,7 +49,9 @@ async def main(settings: str) -> None:
     lane.ATTEMPTS, lane._FIRST_RETRY_PAUSE, lane._JITTER = 2, 0.0, 0.0  # noqa: SLF001 - no pauses before retries
     dog = Watchdog()
     loop = asyncio.get_running_loop()
-    async with exporting(build(Layer("test", json.loads(settings)))) as at_work:
+    wanted = build(Layer("test", json.loads(settings)))
+    poll = wanted.poll.model_copy(update={"interval": INTERVAL, "user_interval": INTERVAL})
+    async with exporting(wanted.model_copy(update={"poll": poll})) as at_work:
         watching = asyncio.create_task(dog.watch())
         print(at_work.address, flush=True)  # noqa: T201 - to the test
         while await loop.run_in_executor(None, sys.stdin.readline):

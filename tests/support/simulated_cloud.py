@@ -26,15 +26,19 @@ class SimulatedCloud:
         self._simulator = simulator
         self._project = simulator.options.account.project_id
 
-    async def list_session_by_user_name(self, user_name: str) -> tuple[models.Session, ...]:
+    async def list_session_by_user_name(self, user_name: str) -> tuple[models.ListedSession, ...]:
         target = f"/v1/{self._project}/session/user-session-info?{urlencode({'user_name': user_name})}"
         return (await self._get("ListSessionByUserName", target, models.session_list)).sessions
 
     async def list_user_detail(self, user_id: str) -> models.UserDetail:
         return await self._get("ListUserDetail", f"/v2/{self._project}/users/{user_id}", models.user_detail)
 
-    async def list_users(self, user_names: Sequence[str], offset: int, limit: int = 100) -> models.UserPage:
-        query = urlencode({"user_names": ",".join(user_names), "limit": str(limit), "offset": str(offset)})
+    async def list_users(
+        self, user_names: Sequence[str], offset: int, limit: int = 100, filters: Sequence[tuple[str, str]] = ()
+    ) -> models.UserPage:
+        query = urlencode(
+            {"user_names": ",".join(user_names), "limit": str(limit), "offset": str(offset), **dict(filters)}
+        )
         return await self._get("ListUsers", f"/v2/{self._project}/users?{query}", models.user_page)
 
     async def list_sessions(

@@ -16,11 +16,12 @@ from exporter.cloud.auth import Token
 from exporter.cloud.connect import Connection, ConnectionSpec
 from exporter.cloud.credentials import StaticCredentials
 from exporter.cloud.telemetry import Telemetry
+from exporter.fleet import Watched
 from exporter.polling.pace import Pace
 from exporter.watch import Watch, WatchSpec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from ssl import SSLContext
 
     from exporter.cloud.client import Client
@@ -36,19 +37,22 @@ def watch_of(cloud: Cloud, *names: str, **poll: float | str) -> Watch:
     """A watch over these users, in virtual time."""
     settings = config.Poll.model_validate(poll)
     project = config.Project(project_id="berlin")
-    spec = WatchSpec(settings, ConnectionSpec(project, config.Http(), 10.0, cast("SSLContext", None), None))
+    spec = WatchSpec(project, settings, ConnectionSpec(project, config.Http(), 10.0, cast("SSLContext", None), None))
     connection = _connection(cloud)
     watch = Watch(spec, connection, unverified("berlin"), lambda _: Pace(), wall_clock)
-    for _ in watch.fleet.update((name, None) for name in names):
+    for _ in watch.fleet.update(map(Watched, names)):
         pass
     return watch
 
 
-async def reload(watch: Watch, cloud: Cloud, *names: str, **poll: float | str) -> None:
+async def reload(
+    watch: Watch, cloud: Cloud, *names: str, discover: Sequence[Mapping[str, object]] = (), **poll: float | str
+) -> None:
     """Reload a watch that goes on with these users and settings."""
     lanes = watch.poller.lanes
+    project = config.Project.model_validate({"project_id": "berlin", "discover": discover})
     await watch.apply(
-        dataclasses.replace(watch.spec, poll=config.Poll.model_validate(poll)),
+        dataclasses.replace(watch.spec, project=project, poll=config.Poll.model_validate(poll)),
         [config.User(name) for name in names],
         _connection(cloud),
         watch.poller.access,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from playwright.async_api import async_playwright
 from support.exporters import project, running, settings, until
+from support.fleets import watching
 from support.virtual_time import EPOCH
 from support.web_clients import ask, web_server
 
@@ -35,7 +36,7 @@ DONE = Cycles(last=Cycle(2, NOW - 60, answered=2), last_duration=58.2, last_ende
 
 
 def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
-    fleet = Fleet([("a", "1"), ("b", "2")])
+    fleet = Fleet(watching([("a", "1"), ("b", "2")]))
     operations = changes.pop("operations", {kind: OperationStatus(DONE, 60.0, 2, 2) for kind in (SESSIONS, DETAIL)})
     values = {
         "project": name,
