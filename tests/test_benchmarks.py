@@ -166,5 +166,5 @@ def test_a_crowd_is_the_same_user_by_user_and_listed(users: int, sessions: int) 
     assert starts == sorted(starts, reverse=True)
     truth = Simulator(SimulatorOptions(), population=crowd).users()
     assert [(user.user_name, user.id) for user in truth] == [(user_name(n), user_id(n)) for n in range(users)]
-    assert [crowd.name_of(user_id(number)) for number in (0, users)] == [user_name(0), None]
-    assert crowd.user("stranger", 0.0) is None
+    assert [crowd.user(user_id(number), 0.0) for number in (0, users)] == [truth[0], None]
+    assert [crowd.knows(name, 0.0) for name in (user_name(0), user_name(users), "stranger")] == [True, False, False]

@@ -1,25 +1,25 @@
 """The words for the cloud's answers: clock, permissions, listings, and one user. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal
 
 from exporter.cloud.causes import explain
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.errors import CloudError, Forbidden, NotFound
-from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
-from exporter.config import Poll, User, format_duration
+from exporter.cloud.models import Login, Session, SessionPage, UserDetail, UserPage
+from exporter.config import Poll, Project, format_duration
 from exporter.doctor.findings import CLOCK, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
-from exporter.fleet import DOCUMENTED_STATES, OTHER
+from exporter.fleet import DOCUMENTED_STATES, OTHER, folded
 
 CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
 _NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting
 
 _REMEDY_CLOCK = "set the clock, and keep it right with NTP (chrony or systemd-timesyncd)"
-_REMEDY_UNKNOWN = (
-    "correct users or users_file: names must match exactly, including capitals, and without @ and what follows it; "
-    "also check project_id and region"
-)
+_REMEDY_UNKNOWN = {
+    "configured": "correct users or users_file: names must be as in ListUsers, or as in a session's login_user; also "
+    "check project_id and region",
+    "discovered": "check that endpoints.sessions and endpoints.users are of the same region",
+}
 _REMEDY_OTHER_NAMES = (
     "write the names in users or users_file as in a session's login_user, up to the last @; otherwise new sessions "
     "are found late, user by user"
@@ -47,20 +47,16 @@ def judge_clock(skew: float | None, *, signing: bool) -> Finding:
 Total = int | CloudError | NotQueried  # how many entries a listing has, or why that is unknown
 
 
-class Totals(NamedTuple):
-    """The sizes of the listings for bulk collection."""
-
-    sessions: Total
-    users: Total
-
-
 def total(answer: SessionPage | UserPage | CloudError | NotQueried) -> Total:
     """Return the size of a listing from its first page, or the error."""
-    if isinstance(answer, SessionPage):
-        return max(answer.total or 0, len(answer.sessions))
-    if isinstance(answer, UserPage):
-        return max(answer.total_count or 0, len(answer.users or ()))
-    return answer
+    return answer if isinstance(answer, CloudError | NotQueried) else size(answer)
+
+
+def size(page: SessionPage | UserPage) -> int:
+    """Return the size of a listing from its first page."""
+    if isinstance(page, SessionPage):
+        return max(page.total or 0, len(page.sessions))
+    return max(page.total_count or 0, len(page.users))
 
 
 def permission(operation: str, answer: object, *, needed: bool = True) -> Finding:
@@ -91,34 +87,31 @@ def listing(operation: str, page: object, content: str, poll: Poll) -> Finding:
     return permission(operation, page)
 
 
-def session_listing(page: object, users: Iterable[User], poll: Poll) -> Finding:
-    """Return the same of all sessions; they must belong to configured users."""
+def session_listing(page: object, project: Project, poll: Poll) -> Finding:
+    """Return the same of all sessions; without `discover`, they must belong to configured users."""
     content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
     finding = listing(LIST_SESSIONS, page, content, poll)
-    names = {user.name.casefold() for user in users}
-    found = [(name or "").casefold() for name, _ in page.sessions] if isinstance(page, SessionPage) else []
-    if not found or not names.isdisjoint(found):
+    names = {folded(Login.of(user.name).name) for user in project.users}
+    found = [folded(Login.of(name or "").name) for name, _ in page.sessions] if isinstance(page, SessionPage) else []
+    if not found or project.discover or not names.isdisjoint(found):
         return finding
     text = f"{finding.text}; the first {len(found)} belong to no configured user"
     return warn(PERMISSION, text, _REMEDY_OTHER_NAMES)
 
 
-def found_id(page: object, name: str) -> str | None:
-    """Return the id of exactly this name on a page of ListUsers, or None."""
-    users = page.users or () if isinstance(page, UserPage) else ()
-    return next((user.id for user in users if user.user_name == name and user.id), None)
-
-
-def one_user(position: int, sessions: object, detail: object, *, has_id: bool) -> Finding:
+def one_user(
+    position: int, sessions: object, detail: object, *, has_id: bool, origin: Literal["configured", "discovered"]
+) -> Finding:
     """Return the finding about the user at this position of the list, from 1 on.
 
     ``sessions`` and ``detail`` are answers, errors or NotQueried; ``has_id`` says whether the user's id is known.
     """
-    who = "the first configured user" if position == 1 else f"configured user {position}"
+    who = f"the first {origin} user" if position == 1 else f"{origin} user {position}"
+    remedy = _REMEDY_UNKNOWN[origin]
     match sessions:
         case NotFound():
-            tried = f"{who} is" if position == 1 else f"the first {position} configured users are"
-            return fail(ONE_USER, f"{tried} unknown to the cloud", _REMEDY_UNKNOWN)
+            tried = f"{who} is" if position == 1 else f"the first {position} {origin} users are"
+            return fail(ONE_USER, f"{tried} unknown to the cloud", remedy)
         case NotQueried():
             return skip(ONE_USER, f"{who}: not checked, {sessions.reason}")
         case tuple():
@@ -130,7 +123,7 @@ def one_user(position: int, sessions: object, detail: object, *, has_id: bool) -
     if isinstance(detail, NotFound) and has_id:
         return warn(ONE_USER, text, "correct the user's id, or remove it")
     if isinstance(detail, NotFound) or position > 1:
-        return warn(ONE_USER, text, _REMEDY_UNKNOWN)
+        return warn(ONE_USER, text, remedy)
     return ok(ONE_USER, text)
 
 
@@ -148,5 +141,7 @@ def _account(detail: object, *, has_id: bool) -> str:
             missing = [flag.removeprefix("user_") for flag in _FLAGS if getattr(detail, flag) is None]
             silent = f"the cloud does not report whether the account is {' or '.join(missing)}"
             return silent if missing else "the account's flags are known"
+        case NotQueried():
+            return f"the account's flags are unknown, {detail.reason}"
         case _:
             return "the account's flags are unknown, see permission"

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -16,16 +16,18 @@ from exporter.cloud.client import (
     SESSIONS_A_PAGE,
 )
 from exporter.cloud.connect import endpoints_of, lockout_key
-from exporter.cloud.errors import Forbidden
+from exporter.cloud.errors import CloudError, Forbidden
 from exporter.config import Auth, Poll, Project, Settings, format_duration
-from exporter.doctor.answers import Total, Totals
+from exporter.doctor.answers import Total
 from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, ok, skip, warn
+from exporter.doctor.watched import configured, polled
+from exporter.polling.discovery import Filters
 from exporter.polling.listings import USERS_A_PAGE
 from exporter.polling.source import Source, choose_source, cycle_seconds, fair_shares, pages
 
 _ROUND_TO = 10.0  # seconds of a recommended interval
 _SESSION_OPERATIONS = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS)
-_UNREAD = Totals(*[NotQueried("the listing was not read")] * 2)
+_UNREAD = NotQueried("the listing was not read")
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,24 @@ class Budget:
     """All projects' loads and shares: those with equal credentials and host share each operation's rate limit."""
 
     def __init__(self, settings: Settings) -> None:
-        self.totals: dict[str, Totals] = {}  # the sizes of a project's listings by its name, once they are read
+        self.sessions: dict[str, Total] = {}  # the number of live sessions by project, once it is known
+        self._listings: dict[str, Mapping[Filters, Total]] = {}  # the sizes of the listings of users by project
         self._settings = settings
+        self._configured = {project.name: len(configured(project)) for project in settings.projects}
         self.keys = {project.name: credentials_key(project.auth) for project in settings.projects}
         shards = [settings.shard.model_copy(update={"index": index}) for index in range(settings.shard.total)]
         watched = [settings.model_copy(update={"shard": shard}).watched for shard in shards]
         self._shards = {project.name: index for index, projects in enumerate(watched) for project in projects}
-        pools = self._pools(LIST_SESSION_BY_USER_NAME, lambda project: self._by_user(project).demand)
-        self._session_rates = {name: rate for pool in pools.values() for name, rate in pool.rates().items()}
+        self._session_rates = self._rates()
 
-    def poll(self, project: Project) -> Poll:  # noqa: ARG002 - one section for all projects
+    def counted(self, project: Project, listings: Mapping[Filters, Total]) -> None:
+        """Take in the sizes of a project's listings of users."""
+        self._listings[project.name] = listings
+        self._session_rates = self._rates()
+
+    def poll(self, project: Project) -> Poll:
         """Return how a project is polled."""
-        return self._settings.poll
+        return self._settings.poll_of(project)
 
     def sharing(self, project: Project) -> set[str]:
         """Return the names of the projects that have a project's credentials, itself included."""
@@ -111,41 +119,66 @@ class Budget:
 
     def findings(self, project: Project) -> list[Finding]:
         """Return what there is to say about each operation of a project, once all that share with it are examined."""
-        totals, loads = self.totals.get(project.name, _UNREAD), self._loads(project)
+        if unknown := _unknown_in(self._found(project)):
+            return [_not_checked(operation, unknown) for operation in (LIST_SESSION_BY_USER_NAME, LIST_USERS)]
+        live, loads = self.sessions.get(project.name, _UNREAD), self._loads(project)
         shares = {operation: self._share(project, operation) for operation in loads}
         judged = {operation: judge(load, shares[operation]) for operation, load in loads.items()}
         by_user = loads[LIST_SESSION_BY_USER_NAME], shares[LIST_SESSION_BY_USER_NAME]
-        source, sessions = self._source(project, totals.sessions), [judged[LIST_SESSION_BY_USER_NAME]]
-        if source.name == "bulk" and not isinstance(totals.sessions, Forbidden):
-            scan = judged.get(LIST_SESSIONS) or _unknown(LIST_SESSIONS, totals.sessions)
+        source, sessions = self._source(project, live), [judged[LIST_SESSION_BY_USER_NAME]]
+        if source.name == "bulk" and not isinstance(live, Forbidden):
+            scan = judged.get(LIST_SESSIONS) or _not_checked(LIST_SESSIONS, live)
             sessions = [scan, judge(*by_user, bulk=source.reason)]
         elif source.name == "bulk" and by_user[0].demand > by_user[1].rate:
-            sessions = [_for_lack_of(totals.sessions, *sessions)]
-        accounts = judged.get(LIST_USERS) or judged.get(LIST_USER_DETAIL) or _unknown(LIST_USERS, totals.users)
-        return [*sessions, _for_lack_of(totals.users, accounts)]
+            sessions = [_for_lack_of(live, *sessions)]
+        unknown = _unknown_in(self._sizes(project))
+        accounts = judged.get(LIST_USERS) or judged.get(LIST_USER_DETAIL) or _not_checked(LIST_USERS, unknown)
+        return [*sessions, _for_lack_of(unknown, accounts)]
+
+    def _rates(self) -> dict[str, float]:
+        """Return by project how many requests per minute for each user's sessions it may make."""
+        pools = self._pools(LIST_SESSION_BY_USER_NAME, lambda project: self._by_user(project).demand)
+        return {name: rate for pool in pools.values() for name, rate in pool.rates().items()}
 
     def _source(self, project: Project, sessions: object) -> Source:
-        known = sessions if isinstance(sessions, int) else None
-        return choose_source(self.poll(project), len(project.users), known, self._session_rates[project.name])
+        known, users = sessions if isinstance(sessions, int) else None, self._by_user(project).requests
+        return choose_source(self.poll(project), users, known, self._session_rates[project.name])
+
+    def _found(self, project: Project) -> list[Total]:
+        """Return the sizes of the listings that discover users."""
+        sizes = self._listings.get(project.name, {})
+        filters = {entry.filters for entry in project.discover}
+        return [sizes.get(each, _UNREAD) for each in (filters if () not in filters else [()])]
+
+    def _sizes(self, project: Project) -> list[Total]:
+        """Return the sizes of the listings that report accounts."""
+        sizes = self._listings.get(project.name, {})
+        return [sizes.get(filters, _UNREAD) for filters in polled(project)]
 
     def _by_user(self, project: Project) -> Load:
-        users, interval = len(project.users), self.poll(project).interval
-        return Load(LIST_SESSION_BY_USER_NAME, users, _counted(users, "user"), "poll.interval", interval)
+        """Return the load of a query for each user. A user who is found several times counts as often."""
+        found = sum(size for size in self._found(project) if isinstance(size, int))
+        everyone = () in {entry.filters for entry in project.discover}
+        users = found if everyone else self._configured[project.name] + found
+        entries = _counted(users, "user") + (f" ({found} found by discover)" if project.discover else "")
+        return Load(LIST_SESSION_BY_USER_NAME, users, entries, "poll.interval", self.poll(project).interval)
 
     def _loads(self, project: Project) -> dict[str, Load]:
-        poll, totals, load = self.poll(project), self.totals.get(project.name, _UNREAD), self._by_user(project)
+        poll, load = self.poll(project), self._by_user(project)
+        live, sizes = self.sessions.get(project.name, _UNREAD), self._sizes(project)
         loads = [load]
-        if isinstance(totals.sessions, int) and self._source(project, totals.sessions).name == "bulk":
-            scan = pages(totals.sessions, SESSIONS_A_PAGE)
-            entries = f"{_counted(totals.sessions, 'session')} in {_counted(scan, 'request')}"
+        if isinstance(live, int) and self._source(project, live).name == "bulk":
+            scan = pages(live, SESSIONS_A_PAGE)
+            entries = f"{_counted(live, 'session')} in {_counted(scan, 'request')}"
             fewer = "shorten poll.bulk_lookback"
             loads.append(Load(LIST_SESSIONS, scan, entries, "poll.interval", poll.interval, fewer))
-        if isinstance(totals.users, int):
-            scan = pages(totals.users, USERS_A_PAGE)
-            entries = f"{_counted(totals.users, 'user')} in {_counted(scan, 'request')}"
-            fewer = "set poll.source to per_user"
+        if not (unknown := _unknown_in(sizes)):
+            counts = [size for size in sizes if isinstance(size, int)]
+            scan = sum(pages(count, USERS_A_PAGE) for count in counts)
+            entries = f"{_counted(sum(counts), 'user')} in {_counted(scan, 'request')}"
+            fewer = "use fewer entries in discover" if project.discover else "set poll.source to per_user"
             loads.append(Load(LIST_USERS, scan, entries, "poll.user_interval", poll.user_interval, fewer))
-        elif isinstance(totals.users, Forbidden) or not self.scans(project):
+        elif isinstance(unknown, Forbidden) or not (project.discover or self.scans(project)):
             loads.append(Load(LIST_USER_DETAIL, load.requests, load.entries, "poll.user_interval", poll.user_interval))
         return {load.operation: load for load in loads}
 
@@ -195,7 +228,7 @@ def judge(load: Load, share: Share, bulk: str | None = None) -> Finding:
     return warn(REQUEST_BUDGET, text, "; ".join(remedies)) if remedies else ok(REQUEST_BUDGET, text)
 
 
-def _for_lack_of(total: Total, finding: Finding) -> Finding:
+def _for_lack_of(total: object, finding: Finding) -> Finding:
     """Blame a missing permission for too many requests that it would save."""
     if not isinstance(total, Forbidden) or finding.verdict is not Verdict.WARN:
         return finding
@@ -203,7 +236,12 @@ def _for_lack_of(total: Total, finding: Finding) -> Finding:
     return warn(REQUEST_BUDGET, f"{finding.text}, because {what}", remedy)
 
 
-def _unknown(operation: str, answer: object) -> Finding:
+def _unknown_in(sizes: Sequence[Total]) -> CloudError | NotQueried | None:
+    """Return why a size is unknown, or None if all are known."""
+    return next((size for size in sizes if not isinstance(size, int)), None)
+
+
+def _not_checked(operation: str, answer: object) -> Finding:
     reason = answer.reason if isinstance(answer, NotQueried) else "see permission"
     return skip(REQUEST_BUDGET, f"{operation}: not checked, {reason}")
 

@@ -4,13 +4,13 @@ import asyncio
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
 from exporter.cloud.chain import Link
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, Client
+from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE, Client
 from exporter.cloud.connect import connected, issuer_of, proxy_for, sdk_link
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
@@ -18,10 +18,9 @@ from exporter.cloud.models import Session, UserPage
 from exporter.cloud.sources import POD_OPERATION
 from exporter.cloud.transport import tls_context
 from exporter.config import Project, Settings, User
+from exporter.doctor import watched
 from exporter.doctor.answers import (
     CLOCK_TOLERANCE,
-    Totals,
-    found_id,
     judge_clock,
     listing,
     one_user,
@@ -44,21 +43,21 @@ from exporter.doctor.endpoints import METADATA, Outcome, Unanswered, judge, prob
 from exporter.doctor.findings import (
     CREDENTIALS,
     ENDPOINT,
-    ONE_USER,
     Finding,
     NotQueried,
     Verdict,
-    fail,
     skip,
     summary,
 )
 from exporter.fleet import LIVE_STATES
+from exporter.polling.discovery import Filters
 from exporter.polling.gate import KeyGate
+from exporter.polling.listings import NAMES_PER_LOOKUP, USERS_A_PAGE
 
 T = TypeVar("T")
 
 _MAX_USERS_TRIED = 3
-_UNKNOWN_ID = "0" * 32  # no user has it; a 404 proves the permission, too
+_NOBODY = User("0" * 32)  # no user has this name or id; a 404 proves the permission, too
 
 _REJECTED = "the credentials are rejected"
 _SILENT = "the endpoint has stopped answering"
@@ -82,17 +81,17 @@ class Context:
     now: Callable[[], float]
     tasks: asyncio.TaskGroup
     budget: Budget
-    probes: dict[tuple[str, str | None], asyncio.Task[Outcome]] = field(default_factory=dict)
+    probes: dict[tuple[str, str | None, float], asyncio.Task[Outcome]] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     """Endpoints that get no further request, with the reason: a silent one costs one timeout."""
 
     def probe(self, project: Project, link: Link | None, endpoint: str) -> asyncio.Task[Outcome]:
         """Return the probe of an endpoint, which all its projects share."""
-        proxy = proxy_for(self.settings.http, project, link)(endpoint)
-        if (endpoint, proxy) not in self.probes:
-            probing = probe(endpoint, proxy, self.tls, self.settings.poll.timeout, self.now)
-            self.probes[endpoint, proxy] = self.tasks.create_task(probing)
-        return self.probes[endpoint, proxy]
+        proxy, timeout = proxy_for(self.settings.http, project, link)(endpoint), self.settings.poll_of(project).timeout
+        if (endpoint, proxy, timeout) not in self.probes:
+            probing = probe(endpoint, proxy, self.tls, timeout, self.now)
+            self.probes[endpoint, proxy, timeout] = self.tasks.create_task(probing)
+        return self.probes[endpoint, proxy, timeout]
 
 
 class Examination:
@@ -111,6 +110,7 @@ class Examination:
         self._client: Client
         self._blocked: str | None = None  # why no further request is sent
         self._clock_correction = 0.0
+        self._users: Sequence[User] = ()  # watched users; the first that the cloud knows is checked
         self._position = 1
         self.task = context.tasks.create_task(self._examine())
         self.task.add_done_callback(lambda _: self.findings.put_nowait(None))
@@ -137,7 +137,7 @@ class Examination:
                     self._method = of_pod(self._method)
                 await self._check_answers(connection.credentials)
                 if context.budget.scans(project):
-                    context.budget.totals[project.name] = await self._check_listings()
+                    await self._check_listings()
                 if self._blocked == _REJECTED:
                     self._shared.rejected_in = project.name
 
@@ -182,55 +182,77 @@ class Examination:
                 self._report(not_obtained(method, error))
 
     async def _check_answers(self, credentials: Credentials) -> None:
-        """Report what the answers say about credentials, permissions and one user."""
-        attached, users = self._blocked is None, self._project.users
-        if not users:
+        """Report what the answers say about credentials, permissions, the watched users and one of them."""
+        attached, project = self._blocked is None, self._project
+        pages = {filters: await self._sample(filters) for filters in watched.listings(project)}
+        self._context.budget.counted(project, {filters: total(page) for filters, page in pages.items()})
+        configured = watched.configured(project)
+        known = [user for _, user in configured] or watched.sample(project, pages)
+        self._users = known or [_NOBODY]
+        if not (known or pages):
             self._blocked = self._blocked or "no user is configured"
         sessions = await self._sessions()
-        page = await self._send("users", lambda client: client.list_users([self._user.name], 0))
+        listed = list(pages.values())
+        if configured or not pages:
+            names = [watched.login(user).name for _, user in configured[:NAMES_PER_LOOKUP]]
+            listed.append(await self._send("users", lambda client: client.list_users(names, 0)))
+        user_id = watched.id_of(self._user, listed[-1])
+        detail = await self._send("users", lambda client: client.list_user_detail(user_id or _NOBODY.name))
         if attached:
-            self._report(judge_credentials(self._method, (sessions, page), credentials.expires_at))
+            self._report(judge_credentials(self._method, (sessions, *listed), credentials.expires_at))
         self._report(permission(LIST_SESSION_BY_USER_NAME, _unless_rejected(sessions)))
-        ids_needed = not all(user.id for user in users)
-        self._report(permission(LIST_USERS, _unless_rejected(page), needed=ids_needed))
-        user_id = (self._user.id or found_id(page, self._user.name)) if users else None
-        detail = await self._send("users", lambda client: client.list_user_detail(user_id or _UNKNOWN_ID))
+        answer = next((page for page in listed if isinstance(page, CloudError)), listed[0])
+        ids_needed = bool(pages) or not all(user.id for user in self._users)
+        self._report(permission(LIST_USERS, _unless_rejected(answer), needed=ids_needed))
         self._report(permission(LIST_USER_DETAIL, detail))
-        if not users:
-            text = "no user is configured, so there is nothing to watch"
-            self._report(fail(ONE_USER, text, "add users to users or users_file"))
+        for finding in watched.findings(project, pages, configured[:NAMES_PER_LOOKUP], listed[-1]):
+            self._report(finding)
+        if not known:
+            self._report(watched.nobody(project, pages))
             return
-        complete = isinstance(page, UserPage) and (page.total_count or 0) <= len(page.users or ())
-        account = detail if user_id or complete else NotQueried("its id is unknown")
-        sessions = _unless_rejected(sessions)
-        self._report(one_user(self._position, sessions, account, has_id=user_id is not None))
+        account = detail if user_id else watched.account_of(self._user, listed[-1], detail)
+        origin: Literal["configured", "discovered"] = "configured" if configured else "discovered"
+        found = _unless_rejected(sessions)
+        self._report(one_user(self._position, found, account, has_id=user_id is not None, origin=origin))
 
-    async def _check_listings(self) -> Totals:
-        """Query a page of each listing for bulk collection, and report on it. Return their sizes."""
-        poll, now = self._context.budget.poll(self._project), self._now()
+    async def _sample(self, filters: Filters) -> watched.Page:
+        """Return a page of a listing of users, a larger one if the cloud does not say how many there are."""
+        page = await self._send("users", lambda client: client.list_users((), 0, filters=filters))
+        if isinstance(page, UserPage) and page.total_count is None and len(page.users) == PAGE_SIZE:
+            larger = await self._send("users", lambda client: client.list_users((), 0, USERS_A_PAGE, filters))
+            return larger if isinstance(larger, UserPage) else page
+        return page
+
+    async def _check_listings(self) -> None:
+        """Query a page of each listing for bulk collection that has not been counted, and report on it."""
+        project, budget, now = self._project, self._context.budget, self._now()
+        poll = budget.poll(project)
         begin = now - poll.bulk_lookback
         sessions = await self._send("sessions", lambda client: client.list_sessions(begin, now, LIVE_STATES, 0))
-        self._report(session_listing(sessions, self._project.users, poll))
-        users = await self._send("users", lambda client: client.list_users((), 0))
-        self._report(listing(LIST_USERS, users, "users in total", poll))
-        return Totals(total(sessions), total(users))
+        self._report(session_listing(sessions, project, poll))
+        budget.sessions[project.name] = total(sessions)
+        if not project.discover:
+            users = await self._send("users", lambda client: client.list_users((), 0))
+            self._report(listing(LIST_USERS, users, "users in total", poll))
+            budget.counted(project, {(): total(users)})
 
     def _now(self) -> float:
         return self._context.now() + self._clock_correction
 
     @property
     def _user(self) -> User:
-        return self._project.users[self._position - 1]
+        return self._users[self._position - 1]
 
     async def _sessions(self) -> tuple[Session, ...] | CloudError | NotQueried:
         """Query the first user's sessions, or the next one's if the user is unknown to the cloud."""
         while True:
-            answer = await self._send("sessions", lambda client: client.list_session_by_user_name(self._user.name))
-            if isinstance(answer, tuple):
-                return tuple(session for _, session in answer)
-            if not isinstance(answer, NotFound) or self._position == min(len(self._project.users), _MAX_USERS_TRIED):
+            answer = await self._send("sessions", self._query_sessions)
+            if not isinstance(answer, NotFound) or self._position == min(len(self._users), _MAX_USERS_TRIED):
                 return answer
             self._position += 1
+
+    async def _query_sessions(self, client: Client) -> tuple[Session, ...]:
+        return watched.sessions_of(self._user, await client.list_session_by_user_name(watched.login(self._user).name))
 
     async def _send(
         self, service: Literal["sessions", "users"], request: Callable[[Client], Awaitable[T]]

@@ -19,11 +19,12 @@ ENDPOINT = "endpoint"
 CLOCK = "clock"
 CREDENTIALS = "credentials"
 PERMISSION = "permission"
+WATCHED = "users"
 ONE_USER = "one user"
 REQUEST_BUDGET = "request budget"
 
 _VERDICT_WIDTH = max(map(len, Verdict))
-_CHECK_WIDTH = max(map(len, (ENDPOINT, CLOCK, CREDENTIALS, PERMISSION, ONE_USER, REQUEST_BUDGET)))
+_CHECK_WIDTH = max(map(len, (ENDPOINT, CLOCK, CREDENTIALS, PERMISSION, WATCHED, ONE_USER, REQUEST_BUDGET)))
 _INDENT = " " * (_VERDICT_WIDTH + _CHECK_WIDTH + 4)
 
 

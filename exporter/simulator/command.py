@@ -67,6 +67,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--listen-address", _listen_address, "127.0.0.1:10098", "address of all services (%(default)s)", "HOST:PORT")
     add("--seed", _count, options.seed, "seed of all random decisions; the same seed repeats the day (%(default)s)")
     add("--users", _count, options.users, "number of users (%(default)s)")
+    text = "users who leave in a simulated hour, and as many join (%(default)s)"
+    add("--turnover", _count, options.turnover, text)
+    text = "users, at most half of them, with the name of another user, in a second domain (%(default)s)"
+    add("--namesakes", _count, options.namesakes, text)
     add("--speed", _speed, options.speed, "simulated seconds per second, 0 = frozen (%(default)s)")
     add("--quota", _count, options.quota, "requests a minute per operation, 0 = unlimited (%(default)s)")
     text = "faults and their ratios: an HTTP status, hang, reset or garbage, such as 429=0.01,ListUserDetail:503=1"
@@ -82,7 +86,8 @@ def options_of(namespace: Namespace) -> SimulatorOptions:
     """Return the simulator's options that the flags describe."""
     flags = vars(namespace)
     at, duration, ratio = (flags[f"incident_{name}"] for name in ("at", "duration", "ratio"))
-    options = {name: flags[name] for name in ("seed", "users", "speed", "quota", "faults", "latency")}
+    names = ("seed", "users", "turnover", "namesakes", "speed", "quota", "faults", "latency")
+    options = {name: flags[name] for name in names}
     return SimulatorOptions(incident=None if at is None else Script(at, duration, ratio), **options)
 
 

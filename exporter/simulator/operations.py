@@ -72,9 +72,9 @@ class Context:
 
 
 def list_session_by_user_name(context: Context) -> Response:
-    """Return the sessions of one user, without the names of their server groups."""
+    """Return the sessions of all users with a name, without the names of their server groups."""
     name = context.required("user_name")
-    if context.population.user(name, context.now) is None:
+    if not context.population.knows(name, context.now):
         raise unknown_user(name)
     sessions = context.population.sessions_of(name, context.now)
     return json_response({"session_info_list": [replace(shown, app_server_group_name=UNSET) for shown in sessions]})
@@ -97,36 +97,61 @@ def list_sessions(context: Context) -> Response:
     return json_response({"count": len(found), "items": [entry.record() for entry in found[offset : offset + limit]]})
 
 
+FILTERS: Mapping[str, Callable[[UserDetail, str], bool]] = {
+    "group_name": lambda user, name: name in (user.group_names or ()),
+    "domain": lambda user, domain: user.domain == domain,
+    "platform_type": lambda user, kind: user.platform_type == kind,
+    "enterprise_project_id": lambda user, ident: user.enterprise_project_id == ident,
+    "active_type": lambda user, kind: user.active_type == kind,
+    "disabled": lambda user, value: user.disabled == (value == "true"),
+    "description": lambda user, part: part in (user.description or ""),
+}
+"""The filters of ListUsers other than those by name. They find exact values, or part of a description."""
+
+
 def list_users(context: Context) -> Response:
-    """Return a page of the users with a name that contains one of the given parts; all users without a `limit`."""
-    parts = {context.query.get("user_name", ""), *context.choices("user_names")} - {""}
-    names = context.population.names()
-    found = containing(names, parts) if parts else names
+    """Return a page of the users that pass all filters; all of them without a `limit`."""
+    population, now = context.population, context.now
+    if context.query.get("disabled", "") not in {"", "true", "false"}:
+        raise invalid_parameter("disabled", "must be true or false")
+    found = population.listed(now)
+    for parts in ({context.query.get("user_name", "")} - {""}, context.choices("user_names")):
+        found = containing(found, parts) if parts else found
+    for name, passes in FILTERS.items():
+        if value := context.query.get(name):
+            found = [user for user in found if passes(user, value)]
     offset = context.number("offset", 0)
     page = found[offset : offset + context.number("limit", len(found))]
-    users = [listed_user(user) for name in page if (user := context.population.user(name, context.now))]
-    return json_response({"total_count": len(found), "users": users})
+    return json_response({"total_count": len(found), "users": [listed(population.current(user, now)) for user in page]})
 
 
-def containing(names: Sequence[str], parts: Iterable[str]) -> Sequence[str]:
-    """Return the names that contain one of the parts. No name contains a line break.
+def containing(users: Sequence[UserDetail], parts: Iterable[str]) -> Sequence[UserDetail]:
+    """Return the users with a name that contains one of the parts, whatever its case. No name contains a line break.
 
     Searching all names as one text is ten times as fast as searching each.
     """
-    text = "\n".join(("", *names, ""))
+    text = "\n".join(("", *(user.user_name or "" for user in users), "")).casefold()
     found: set[str] = set()
     for part in parts:
-        at = -1 if "\n" in part else text.find(part)
+        folded = part.casefold()
+        at = -1 if "\n" in part else text.find(folded)
         while at >= 0:
             end = text.index("\n", at)
             found.add(text[text.rindex("\n", 0, at) + 1 : end])
-            at = text.find(part, end)
-    return [name for name in names if name in found]
+            at = text.find(folded, end)
+    return [user for user, name in zip(users, text.split("\n")[1:], strict=False) if name in found]
 
 
-DETAIL_ONLY = frozenset(  # the fields of ListUserDetail that ListUsers does not return
-    ("sam_account_name", "user_principal_name", "full_name", "distinguished_name", "account_type", "when_created")
-)
+HIDDEN = {"platform_type"}  # the fields of a user that no operation returns
+LISTED_ONLY = {"domain", "enterprise_project_id"}
+DETAIL_ONLY = {
+    "sam_account_name",
+    "user_principal_name",
+    "full_name",
+    "distinguished_name",
+    "account_type",
+    "when_created",
+}
 RENAMED = {  # the fields that ListUsers names differently than ListUserDetail
     "object_sid": "sid",
     "user_expired": "account_expired",
@@ -134,23 +159,22 @@ RENAMED = {  # the fields that ListUsers names differently than ListUserDetail
 }
 
 
-def listed_user(user: UserDetail) -> Mapping[str, object]:
+def listed(user: UserDetail) -> Mapping[str, object]:
     """Return a user as ListUsers formats it: some fields have other names or types than in ListUserDetail."""
     fields: dict[str, object] = to_builtins(user)
-    listed = {RENAMED.get(name, name): value for name, value in fields.items() if name not in DETAIL_ONLY}
+    shown = {RENAMED.get(name, name): value for name, value in fields.items() if name not in HIDDEN | DETAIL_ONLY}
     if isinstance(user.account_expires, int):
-        listed["account_expires"] = str(user.account_expires)
-    return listed
+        shown["account_expires"] = str(user.account_expires)
+    return shown
 
 
 def list_user_detail(context: Context) -> Response:
     """Return the user with an id."""
     user_id = context.path["user_id"]
-    name = context.population.name_of(user_id)
-    user = None if name is None else context.population.user(name, context.now)
+    user = context.population.user(user_id, context.now)
     if user is None:
         raise unknown_user(user_id)
-    return json_response({"user_detail": user})
+    return json_response({"user_detail": replace(user, **dict.fromkeys(HIDDEN | LISTED_ONLY, UNSET))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ A generated population is a function of seed, number of users, start, speed and 
 Times in records are wall-clock times at which a client could have seen the change, at any speed.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -13,17 +12,21 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from exporter.simulator.schema import SessionInfo, UserDetail, session_time
-from exporter.simulator.sessions import PlannedSession, Worker, session_info, sessions_of_day
+from exporter.simulator.sessions import PlannedSession, session_id, session_info, sessions_of_day
 from exporter.simulator.simulation import (
     DAY,
     DISABLED,
+    DOMAIN,
+    HOUR,
     KINDS,
+    SECOND_DOMAIN,
     START,
     Incident,
     Script,
     Timeline,
+    Worker,
     account_times,
-    identifier,
+    listed_user,
     random_incidents,
     stream,
     user_detail,
@@ -43,19 +46,28 @@ class Entry(NamedTuple):
 
 
 class Population(Protocol):
-    """Users and their sessions at a time; `now` is in seconds of the simulator's clock."""
+    """Users and their sessions at a time; `now` is in seconds of the simulator's clock.
+
+    Several users may have the same name. Names that differ only in case are the same.
+    """
 
     def names(self) -> Sequence[str]:
-        """Return the name of every user, in the order of listing."""
+        """Return every name at the start, in the order of listing."""
 
-    def name_of(self, user_id: str) -> str | None:
-        """Return the name of the user with this id, or None."""
+    def listed(self, now: float) -> Sequence[UserDetail]:
+        """Return all users in the order of listing, with at least the fields by which ListUsers filters."""
 
-    def user(self, name: str, now: float) -> UserDetail | None:
-        """Return the user with this name, or None."""
+    def current(self, user: UserDetail, now: float) -> UserDetail:
+        """Return a listed user with all fields."""
+
+    def user(self, user_id: str, now: float) -> UserDetail | None:
+        """Return the user with this id, or None."""
+
+    def knows(self, name: str, now: float) -> bool:
+        """Return whether a user has this name."""
 
     def sessions_of(self, name: str, now: float) -> Sequence[SessionInfo]:
-        """Return the listed sessions of a user, none if the user is unknown."""
+        """Return the listed sessions of all users with this name."""
 
     def entries(self, now: float) -> Sequence[Entry]:
         """Return all listed sessions, in any order."""
@@ -63,94 +75,137 @@ class Population(Protocol):
 
 def all_users(population: Population, now: float) -> list[UserDetail]:
     """Return all users."""
-    return [user for name in population.names() if (user := population.user(name, now)) is not None]
+    return [population.current(user, now) for user in population.listed(now)]
 
 
 def all_sessions(population: Population, now: float) -> list[SessionInfo]:
     """Return all listed sessions."""
-    return [session for name in population.names() for session in population.sessions_of(name, now)]
+    names = dict.fromkeys(str(user.user_name).casefold() for user in population.listed(now))
+    return [session for name in names for session in population.sessions_of(name, now)]
 
 
 @dataclass(frozen=True, slots=True)
 class StaticPopulation:
-    """The given users and sessions, by user name, at any time; both mappings may change later."""
+    """The given users, and their sessions under the same keys, at any time; both mappings may change later.
+
+    A key is the user's name, or any other text if several users have that name.
+    """
 
     users: Mapping[str, UserDetail]
     sessions: Mapping[str, Sequence[SessionInfo]] = field(default_factory=dict)
 
     def names(self) -> Sequence[str]:
-        """Return the name of every user."""
-        return list(self.users)
+        """Return every name."""
+        return list(dict.fromkeys(user.user_name or key for key, user in self.users.items()))
 
-    def name_of(self, user_id: str) -> str | None:
-        """Return the name of the user with this id, or None."""
-        return next((name for name, user in self.users.items() if user.id == user_id), None)
+    def listed(self, _now: float) -> Sequence[UserDetail]:
+        """Return all users."""
+        return list(self.users.values())
 
-    def user(self, name: str, _now: float) -> UserDetail | None:
-        """Return the user with this name, or None."""
-        return self.users.get(name)
+    def current(self, user: UserDetail, _now: float) -> UserDetail:
+        """Return the user as given."""
+        return user
+
+    def user(self, user_id: str, _now: float) -> UserDetail | None:
+        """Return the user with this id, or None."""
+        return next((user for user in self.users.values() if user.id == user_id), None)
+
+    def knows(self, name: str, _now: float) -> bool:
+        """Return whether a user has this name."""
+        return bool(self._keys(name))
 
     def sessions_of(self, name: str, _now: float) -> Sequence[SessionInfo]:
-        """Return the sessions of a user."""
-        return self.sessions.get(name, ())
+        """Return the sessions of all users with this name."""
+        return self._sessions(self._keys(name))
 
-    def entries(self, now: float) -> Sequence[Entry]:
+    def entries(self, _now: float) -> Sequence[Entry]:
         """Return all sessions."""
         return [
             Entry(each.start_time or "", each.id or "", each.session_state or "", partial(replace, each))
-            for each in all_sessions(self, now)
+            for each in self._sessions(self.users)
         ]
+
+    def _keys(self, name: str) -> list[str]:
+        folded = name.casefold()
+        return [key for key, user in self.users.items() if (user.user_name or key).casefold() == folded]
+
+    def _sessions(self, keys: Iterable[str]) -> list[SessionInfo]:
+        return [session for key in keys for session in self.sessions.get(key, ())]
 
 
 class GeneratedPopulation:
     """`users` users who start and end sessions from `start` on, in wall-clock seconds.
 
-    `speed` is in simulated seconds per second. The incident of a `script` replaces the random ones.
+    `speed` is in simulated seconds per second. The incident of a `script` replaces the random ones. In every simulated
+    hour, `turnover` users leave and as many new ones join. `namesakes` of the users, at most half of them, have the
+    name of another user, in a second domain.
     """
 
-    def __init__(
-        self, seed: int, users: int, start: float, *, speed: float = 1.0, script: Script | None = None
+    def __init__(  # noqa: PLR0913 - independent properties
+        self,
+        seed: int,
+        users: int,
+        start: float,
+        *,
+        speed: float = 1.0,
+        script: Script | None = None,
+        turnover: int = 0,
+        namesakes: int = 0,
     ) -> None:
-        width = max(3, len(str(users)))
-        names = [f"user{number:0{width}}" for number in range(1, users + 1)]
-        ranks = stream(seed, "ranks").sample(range(users), users)
         self._seed = seed
+        self._users = users
         self._timeline = Timeline(start, speed)
         self._groups = max(FEWEST_GROUPS, users // USERS_PER_GROUP)
         self._incident = Incident(START + script.at, script.duration, script.ratio) if script else None
-        self._names = {identifier(seed, "user", name): name for name in names}
-        self._workers = {
-            name: Worker(name, rank, stream(seed, "home", name).randrange(self._groups))
-            for name, rank in zip(names, ranks, strict=True)
-        }
-        self._days: dict[int, Sequence[tuple[str, str, str, PlannedSession]]] = {}
+        self._turnover = turnover if users else 0
+        self._width = max(3, len(str(users)))
+        self._names = [self._name(number + 1) for number in range(users - min(namesakes, users // 2))]
+        # Everyone who has ever existed: the users at the start, then one who joins with each change.
+        self._workers: list[Worker] = []
+        self._listed: list[UserDetail] = []
+        self._by_id: dict[str, Worker] = {}
+        self._by_name: dict[str, list[Worker]] = {}
+        principals = ((name, domain) for domain in (DOMAIN, SECOND_DOMAIN) for name in self._names)
+        ranks = stream(seed, "ranks").sample(range(users), users)
+        changes = stream(seed, "leavers").sample(range(1, users + 1), users)
+        for (name, domain), rank, change in zip(principals, ranks, changes, strict=False):
+            self._add(name, domain, rank, 0, change)
+        self._days: dict[int, Sequence[tuple[str, str, Worker, PlannedSession]]] = {}
 
     def names(self) -> Sequence[str]:
-        """Return the name of every user, from user001 on."""
-        return list(self._workers)
+        """Return every name at the start, from user001 on."""
+        return self._names
 
-    def name_of(self, user_id: str) -> str | None:
-        """Return the name of the user with this id, or None."""
-        return self._names.get(user_id)
+    def listed(self, now: float) -> Sequence[UserDetail]:
+        """Return all users, those who joined last at the end."""
+        _, changes = self._moment(now)
+        first = changes if changes >= self._users else 0  # by then, everyone from the start has left
+        part = slice(first, self._users + changes)
+        workers = zip(self._workers[part], self._listed[part], strict=True)
+        return [user for worker, user in workers if changes < worker.leaves]
 
-    def user(self, name: str, now: float) -> UserDetail | None:
-        """Return the user with this name, or None."""
-        worker = self._workers.get(name)
-        if worker is None:
-            return None
-        expiry, _ = account_times(self._seed, name, worker.rank)
-        expires = 0 if math.isinf(expiry) else int(self._timeline.clock(expiry)) * 1000
-        return user_detail(self._seed, name, worker.rank, self._timeline.simulated(now), expires)
+    def current(self, user: UserDetail, now: float) -> UserDetail:
+        """Return a listed user with all fields."""
+        at, _ = self._moment(now)
+        return user_detail(self._seed, self._by_id[str(user.id)], at, self._timeline)
+
+    def user(self, user_id: str, now: float) -> UserDetail | None:
+        """Return the user with this id, or None."""
+        at, changes = self._moment(now)
+        worker = self._by_id.get(user_id)
+        return user_detail(self._seed, worker, at, self._timeline) if worker and worker.exists(changes) else None
+
+    def knows(self, name: str, now: float) -> bool:
+        """Return whether a user has this name."""
+        return bool(self._named(name, now))
 
     def sessions_of(self, name: str, now: float) -> Sequence[SessionInfo]:
-        """Return the listed sessions of a user, oldest first."""
-        worker = self._workers.get(name)
-        if worker is None:
-            return ()
-        at = self._timeline.simulated(now)
+        """Return the listed sessions of all users with this name, oldest first for each user."""
+        at, _ = self._moment(now)
         today = int(at // DAY)
         return [
-            self._record(name, session, at)
+            session_info(self._seed, worker, session, at, self._timeline)
+            for worker in self._named(name, now)
             for day in (today - 1, today)
             for session in self._sessions(worker, day)
             if session.listed(at)
@@ -158,37 +213,69 @@ class GeneratedPopulation:
 
     def entries(self, now: float) -> Sequence[Entry]:
         """Return all listed sessions."""
-        at = self._timeline.simulated(now)
-        today = int(at // DAY)
+        at, changes = self._moment(now)
+        today, record = int(at // DAY), partial(session_info, self._seed)
         return [
-            Entry(start, ident, session.step(at)[1], partial(self._record, name, session, at))
+            Entry(start, ident, session.step(at)[1], partial(record, worker, session, at, self._timeline))
             for day in (today - 1, today)
-            for start, ident, name, session in self._day(day)
-            if session.listed(at)
+            for start, ident, worker, session in self._day(day)
+            if session.listed(at) and worker.exists(changes)
         ]
 
-    def _day(self, day: int) -> Sequence[tuple[str, str, str, PlannedSession]]:
-        """Return (start by the wall clock, id, user name, session) of a day, oldest first. Two days are cached."""
+    def _moment(self, now: float) -> tuple[float, int]:
+        """Return the simulated time and the number of changes until then, which have then been made."""
+        at = self._timeline.simulated(now)
+        changes = self._changes(at)
+        self._join(changes)
+        return at, changes
+
+    def _changes(self, at: float) -> int:
+        return max(0, int((at - START) * self._turnover / HOUR))
+
+    def _join(self, changes: int) -> None:
+        """Add the users who join with these changes. They leave in the order of joining, after all earlier users."""
+        for change in range(len(self._workers) - self._users + 1, changes + 1):
+            name = self._name(len(self._names) + change)
+            self._add(name, DOMAIN, self._users + change, change, change + self._users)
+
+    def _add(self, name: str, domain: str, rank: int, joins: int, leaves: int) -> None:
+        key = name if domain == DOMAIN else f"{name}@{domain}"
+        home = stream(self._seed, "home", key).randrange(self._groups)
+        worker = Worker(key, name, domain, rank, home, joins, leaves)
+        user = listed_user(self._seed, worker)
+        self._workers.append(worker)
+        self._listed.append(user)
+        self._by_id[str(user.id)] = worker
+        self._by_name.setdefault(name.casefold(), []).append(worker)
+
+    def _name(self, number: int) -> str:
+        return f"user{number:0{self._width}}"
+
+    def _named(self, name: str, now: float) -> Sequence[Worker]:
+        _, changes = self._moment(now)
+        return [worker for worker in self._by_name.get(name.casefold(), ()) if worker.exists(changes)]
+
+    def _day(self, day: int) -> Sequence[tuple[str, str, Worker, PlannedSession]]:
+        """Return (start by the wall clock, id, user, session) of a day, oldest first. Two days are cached."""
         if day not in self._days:
-            clock = self._timeline.clock
+            clock, before, after = self._timeline.clock, self._changes(day * DAY), self._changes((day + 1) * DAY)
+            self._join(after)
             self._days = {other: sessions for other, sessions in self._days.items() if abs(other - day) == 1}
             self._days[day] = sorted(
-                (session_time(clock(plan.begin)), identifier(self._seed, "session-id", name, plan.key), name, plan)
-                for name, worker in self._workers.items()
+                (session_time(clock(plan.begin)), session_id(self._seed, worker, plan), worker, plan)
+                for worker in self._workers
+                if worker.joins <= after and before < worker.leaves
                 for plan in self._sessions(worker, day)
             )
         return self._days[day]
 
-    def _record(self, name: str, session: PlannedSession, at: float) -> SessionInfo:
-        return session_info(self._seed, name, session, at, self._timeline)
-
     def _sessions(self, worker: Worker, day: int) -> Sequence[PlannedSession]:
-        """Return the sessions of a user and day, without those that the state of the account forbids."""
+        """Return the sessions of a user and day, from joining to expiry, and none while the account is disabled."""
         if worker.rank % KINDS == DISABLED:
             return ()
-        expiry, _ = account_times(self._seed, worker.name, worker.rank)
+        expiry, _ = account_times(self._seed, worker)
         sessions = sessions_of_day(self._seed, worker, day, self._groups, self._incidents(day))
-        return [session for session in sessions if session.begin < expiry]
+        return [each for each in sessions if worker.joins <= self._changes(each.begin) and each.begin < expiry]
 
     def _incidents(self, day: int) -> tuple[Incident, ...]:
         if self._incident is None:

@@ -67,7 +67,10 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as ListUserDetail returns it; `account_expires` is in milliseconds, 0 means never."""
+    """A user: the fields of UserDetail plus three others; `account_expires` is in milliseconds, 0 means never.
+
+    Only ListUsers returns `domain` and `enterprise_project_id`. No operation returns `platform_type`.
+    """
 
     description: Text = UNSET
     id: Text = UNSET
@@ -92,6 +95,9 @@ class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
     disabled: Flag = UNSET
     group_names: list[str] | UnsetType | None = UNSET
     total_desktops: Number = UNSET
+    domain: Text = UNSET
+    enterprise_project_id: Text = UNSET
+    platform_type: Text = UNSET
 
 
 def utc(seconds: float, form: str) -> str:

@@ -172,6 +172,8 @@ class SimulatorOptions:
     seed: int = 1
     users: int = 50
     speed: float = 1.0  # simulated seconds per second, 0 = frozen
+    turnover: int = 0  # users who leave in a simulated hour, and as many join
+    namesakes: int = 0  # of the users; each has the name of another user, in a second domain
     incident: Script | None = None  # None: random ones
     quota: int = 200  # requests a minute per operation, 0 = unlimited
     faults: tuple[Fault, ...] = ()
@@ -198,7 +200,13 @@ class Simulator:
         self.calls = Calls()
         self.tokens = Tokens(options.seed, options.account.token)
         self.population: Population = population or GeneratedPopulation(
-            options.seed, options.users, clock(), speed=options.speed, script=options.incident
+            options.seed,
+            options.users,
+            clock(),
+            speed=options.speed,
+            script=options.incident,
+            turnover=options.turnover,
+            namesakes=options.namesakes,
         )
         self._clock = clock
         self._identity = Identity(options.account, self.tokens, options.seed)

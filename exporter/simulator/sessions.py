@@ -12,12 +12,12 @@ from exporter.simulator.schema import OPEN_END, SUCCESS_CODE, SessionInfo, Sessi
 from exporter.simulator.simulation import (
     DAY,
     HOUR,
-    MAIL_DOMAIN,
     MINUTE,
     START,
     START_DAY,
     Incident,
     Timeline,
+    Worker,
     dashed_identifier,
     identifier,
     stream,
@@ -96,21 +96,12 @@ class PlannedSession:
         return next(step for step in reversed(self.steps) if step[0] <= at)
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A user; `rank` is a random order of all users, `home` is the usual server group."""
-
-    name: str
-    rank: int
-    home: int
-
-
 @lru_cache(CACHE_SIZE)
 def sessions_of_day(
     seed: int, worker: Worker, day: int, groups: int, incidents: tuple[Incident, ...]
 ) -> tuple[PlannedSession, ...]:
     """Return the sessions that a user starts on a day, at most three."""
-    rng = stream(seed, "day", worker.name, day)
+    rng = stream(seed, "day", worker.key, day)
     sessions = initial_sessions(worker) if day == START_DAY else []
     if not sessions and rng.random() < ATTENDANCE[day % 7]:
         for _ in range(rng.choice((1, 1, 2, 2, 2))):
@@ -166,26 +157,31 @@ def initial_sessions(worker: Worker) -> list[PlannedSession]:
     return [PlannedSession("opening", worker.home, worker.rank, steps, steps[-1][0] + 15 * MINUTE, FAILURES[0])]
 
 
+def session_id(seed: int, worker: Worker, session: PlannedSession) -> str:
+    """Return the id of a session."""
+    return identifier(seed, "session-id", worker.key, session.key)
+
+
 @lru_cache(CACHE_SIZE)
-def constant_fields(seed: int, name: str, session: PlannedSession) -> Mapping[str, str]:
+def constant_fields(seed: int, worker: Worker, session: PlannedSession) -> Mapping[str, str]:
     """Return the fields that are known at the session start and never change."""
-    rng, device = stream(seed, "session", name, session.key), stream(seed, "device", name)
-    release = CLIENT_ROLLOUT.release(stream(seed, "client", name).random(), session.begin)
+    rng, device = stream(seed, "session", worker.key, session.key), stream(seed, "device", worker.key)
+    release = CLIENT_ROLLOUT.release(stream(seed, "client", worker.key).random(), session.begin)
     machine = machine_fields(seed, session.group, session.machine)
     app_group_id = str(stream(seed, "app-group", session.group).randrange(10**17, 10**18))
     application = {"session_type": "2", "app_group_id": app_group_id, "app_name": ",".join(rng.sample(APPS, 2))}
     return {
-        "id": identifier(seed, "session-id", name, session.key),
-        "session_stamp": f"{machine['machine_sid']}-{name}@{MAIL_DOMAIN}-HDP-{session.key}",
+        "id": session_id(seed, worker, session),
+        "session_stamp": f"{machine['machine_sid']}-{worker.name}@{worker.domain}-HDP-{session.key}",
         "protocol_type": rng.choice(("HDP", "Hdp")),
-        "login_user": f"{name}@{MAIL_DOMAIN}",
+        "login_user": f"{worker.name}@{worker.domain}",
         "tenant_id": identifier(seed, "tenant"),
         "app_server_group_id": dashed_identifier(seed, "group", session.group),
         "app_server_group_name": f"server-group-{session.group + 1}",
         **machine,
         **(application if rng.random() < APPLICATION_RATIO else {"session_type": "1"}),
         "client_mac": "02-00-5e-" + "-".join(f"{device.randrange(256):02x}" for _ in range(3)),
-        "client_name": f"private-pc-{name}",
+        "client_name": f"private-pc-{worker.name}",
         "client_ip": f"198.51.100.{device.randrange(1, 255)}",
         "public_ip": f"203.0.113.{device.randrange(1, 255)}",
         "client_type": device.choice(CLIENT_TYPES),
@@ -193,7 +189,7 @@ def constant_fields(seed: int, name: str, session: PlannedSession) -> Mapping[st
     }
 
 
-def session_info(seed: int, name: str, session: PlannedSession, at: float, timeline: Timeline) -> SessionInfo:
+def session_info(seed: int, worker: Worker, session: PlannedSession, at: float, timeline: Timeline) -> SessionInfo:
     """Return the record of a session at a simulated time."""
     clock = timeline.clock
     since, state = session.step(at)
@@ -216,6 +212,6 @@ def session_info(seed: int, name: str, session: PlannedSession, at: float, timel
         failed_code=code,
         failed_reason=reason,
         last_update_status_time=session_time(clock(since)),
-        **constant_fields(seed, name, session),
+        **constant_fields(seed, worker, session),
         **agent,
     )

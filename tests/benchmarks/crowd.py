@@ -37,6 +37,7 @@ class Crowd:
 
     def __init__(self, users: int, sessions: int, start: float, failures: Sequence[Failure] = ()) -> None:
         self._names = [user_name(number) for number in range(users)]
+        self._listed = [UserDetail(id=user_id(number), user_name=name) for number, name in enumerate(self._names)]
         self._sessions = sessions
         self._start = start
         self._failures = sorted(failures, key=lambda failure: failure.at)
@@ -51,16 +52,22 @@ class Crowd:
         """See Population."""
         return self._names
 
-    def name_of(self, user_id: str) -> str | None:
+    def listed(self, _now: float) -> Sequence[UserDetail]:
         """See Population."""
-        return user_name(int(user_id, 16)) if int(user_id, 16) < len(self._names) else None
+        return self._listed
 
-    def user(self, name: str, _now: float) -> UserDetail | None:
+    def current(self, user: UserDetail, _now: float) -> UserDetail:
         """See Population."""
-        number = _number(name)
-        if not 0 <= number < len(self._names):
-            return None
-        return msgspec.structs.replace(self._user, id=user_id(number), user_name=name, locked=number % 50 == 0)
+        return self._of_number(int(str(user.id), 16))
+
+    def user(self, user_id: str, _now: float) -> UserDetail | None:
+        """See Population."""
+        number = int(user_id, 16)
+        return self._of_number(number) if number < len(self._names) else None
+
+    def knows(self, name: str, _now: float) -> bool:
+        """See Population."""
+        return 0 <= _number(name) < len(self._names)
 
     def sessions_of(self, name: str, now: float) -> Sequence[SessionInfo]:
         """See Population."""
@@ -73,6 +80,10 @@ class Crowd:
         """See Population."""
         begun = [failure for failure in self._failures if failure.at - _INIT_SECONDS <= now]
         return [*(_entry(self._failed(failure, now)) for failure in reversed(begun)), *self._entries]
+
+    def _of_number(self, number: int) -> UserDetail:
+        name = self._names[number]
+        return msgspec.structs.replace(self._user, id=user_id(number), user_name=name, locked=number % 50 == 0)
 
     def _standing(self, number: int) -> SessionInfo:
         """A session that has begun within eight hours before the start, the later the higher its number."""

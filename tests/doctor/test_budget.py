@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.errors import Forbidden
-from exporter.config import Layer, Settings, build
-from exporter.doctor.answers import Totals
+from exporter.config import Layer, Poll, Settings, build
+from exporter.doctor.answers import Total
 from exporter.doctor.budget import Budget, Load, Share, judge
 from exporter.doctor.findings import NotQueried, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class Totals(NamedTuple):
+    """The sizes of the listings of live sessions and of all users."""
+
+    sessions: Total
+    users: Total
+
 
 UNREAD = Totals(NotQueried("why"), NotQueried("why"))
 POLICY = "give the IAM user the policy in the README"
@@ -35,7 +43,9 @@ def findings(settings: Settings, *totals: Totals, position: int = 0) -> list[str
     """The budget of the project at this position; with one Totals, all projects have it."""
     budget = Budget(settings)
     each = totals * len(settings.projects) if len(totals) == 1 else totals
-    budget.totals = dict(zip((project.name for project in settings.projects), each, strict=True))
+    for project, (sessions, users) in zip(settings.projects, each, strict=True):
+        budget.sessions[project.name] = sessions
+        budget.counted(project, {(): users})
     found = budget.findings(settings.projects[position])
     return [f"{finding.verdict} {finding.text} -> {finding.remedy}" for finding in found]
 
@@ -136,7 +146,6 @@ class TestSharedRateLimit:
         (watched, *_) = settings.watched
         assert 0 < len(settings.watched) < 8, "both shards have projects"
         budget = Budget(settings)
-        budget.totals = dict.fromkeys((project.name for project in settings.projects), UNREAD)
         by_user, _ = map(str, budget.findings(watched)[-2:])
         assert "all configured projects of this account make 360, " in by_user
         assert "documented quota is 200" in by_user
@@ -148,6 +157,89 @@ class TestSharedRateLimit:
         file.unlink()
         by_user, _ = findings(settings, UNREAD)
         assert by_user.startswith("ok ")
+
+
+SALES, NIGHT = (("group_name", "Sales"),), (("group_name", "Night"),)
+
+
+class TestDiscovery:
+    @staticmethod
+    def findings(listings: dict[Any, Total], users: int = 0, **changes: Any) -> list[str]:
+        """Return the budget of a project of which the listings of users have these sizes."""
+        settings = settings_of(users, **{"discover": [{"group": "Sales"}]} | changes)
+        budget = Budget(settings)
+        budget.counted(settings.projects[0], listings)
+        return [f"{each.verdict} {each.text} -> {each.remedy}" for each in budget.findings(settings.projects[0])]
+
+    def test_discovered_users_count_like_configured_ones(self) -> None:
+        by_user, _ = self.findings({(): 900, SALES: 60}, users=50)
+        assert by_user.startswith(
+            "ok ListSessionByUserName: 110 users (60 found by discover) every 1m are 110 requests"
+        )
+
+    def test_accounts_come_from_one_listing_per_entry(self) -> None:
+        entries = [{"group": "Sales"}, {"group": "Night"}, {"group": "Sales"}]
+        *_, accounts = self.findings({SALES: 2_000, NIGHT: 5}, discover=entries)
+        assert accounts.startswith("ok ListUsers: 2005 users in 4 requests every 5m are 0.8 requests per minute")
+
+    def test_configured_users_beside_discovered_ones_take_a_listing_of_all(self) -> None:
+        *_, accounts = self.findings({(): 2_000, SALES: 50}, users=1)
+        assert "ListUsers: 2050 users in 4 requests every 5m" in accounts
+
+    def test_an_entry_for_all_users_takes_one_listing(self) -> None:
+        """It has the configured users, too, so that nobody counts twice."""
+        by_user, accounts = self.findings({(): 90, SALES: 50}, users=10, discover=[{"group": "Sales"}, {"all": True}])
+        assert "90 users (90 found by discover) every 1m are 90 requests" in by_user
+        assert "ListUsers: 90 users in 1 request every 5m" in accounts
+
+    def test_a_listing_that_does_not_fit_is_a_warning(self) -> None:
+        poll = {"user_interval": "1m", "rate_limit": 10}
+        *_, accounts = self.findings({SALES: 50_000}, poll=poll)
+        assert accounts.startswith("warn ListUsers: 50000 users in 51 requests every 1m are 51 requests per minute")
+        assert "set poll.user_interval to 5m10s, or use fewer entries in discover" in accounts
+
+    def test_so_many_discovered_users_that_polling_scans(self) -> None:
+        settings = settings_of(0, discover=[{"all": True}])
+        budget = Budget(settings)
+        assert not budget.scans(settings.projects[0])
+        budget.counted(settings.projects[0], {(): 181})
+        assert budget.scans(settings.projects[0])
+
+    def test_discovered_users_take_their_part_of_a_shared_rate_limit(self) -> None:
+        """Each project fits alone, but not beside the other one."""
+        settings = settings_of(0, 0, discover=[{"all": True}])
+        budget = Budget(settings)
+        for project in settings.projects:
+            budget.counted(project, {(): 150})
+        assert all(budget.scans(project) for project in settings.projects)
+
+    def test_without_the_number_of_users_there_is_no_budget(self) -> None:
+        denied = Forbidden(LIST_USERS, "403", error_code="WKS.00010403")
+        assert self.findings({(): 900, SALES: denied}, users=5) == [
+            f"skip {operation}: not checked, see permission -> " for operation in ("ListSessionByUserName", "ListUsers")
+        ]
+
+    def test_excluded_users_do_not_count(self) -> None:
+        by_user, _ = findings(settings_of(20, exclude=["U1*"]), UNREAD)
+        assert "ListSessionByUserName: 9 users every" in by_user
+
+
+class TestOverrides:
+    def test_a_project_has_its_own_intervals(self) -> None:
+        settings = settings_of(60, poll={"interval": "1m"})
+        project = settings.projects[0].model_copy(update={"poll": Poll(interval=30.0, user_interval=60.0)})
+        by_user, accounts = findings(settings.model_copy(update={"projects": (project,)}), UNREAD)
+        assert "60 users every 30s are 120 requests per minute, 180 allowed" in by_user
+        assert "60 users every 1m are 60 requests per minute, 180 allowed" in accounts
+
+    def test_the_lowest_of_shared_rate_limits_applies(self) -> None:
+        settings = settings_of(30, 30, poll={"rate_limit": 100, "source": "per_user"})
+        slow = settings.projects[1].model_copy(update={"poll": Poll(rate_limit=40.0)})
+        both = settings.model_copy(update={"projects": (settings.projects[0], slow)})
+        for position in (0, 1):
+            assert (
+                "20 allowed by poll.rate_limit (40 shared by 2 projects" in findings(both, UNREAD, position=position)[0]
+            )
 
 
 def test_bulk_collection_may_not_exceed_the_quota_either() -> None:

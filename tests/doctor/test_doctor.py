@@ -12,7 +12,7 @@ from support.diagnosis import HUSH, Diagnosis, answering, authenticated, diagnos
 from support.exporters import project, settings
 
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
-from exporter.simulator import Simulator, parse_faults
+from exporter.simulator import Latency, Simulator, parse_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,6 +282,24 @@ class TestPermissions:
         assert "not checked, the endpoint has stopped answering" in diagnosis.text
         assert authenticated(simulator) == 1
 
+    async def test_a_project_s_own_timeout_applies_to_the_probe(self) -> None:
+        """The other project at the same endpoint has a probe of its own."""
+        simulator = frozen(latency=Latency(0.6))
+        async with simulator.serve() as url:
+            patient = project(simulator, url, auth=key(simulator), name="patient")
+            hasty = project(simulator, url, auth=key(simulator), name="hasty", poll={"timeout": "200ms"})
+            diagnosis = await diagnose(patient, hasty, poll={"timeout": "30s"})
+        first, _, second = diagnosis.text.partition("project hasty\n")
+        assert "FAIL" not in first
+        assert "accepts the connection but sends no answer within 200ms" in second
+
+    async def test_a_project_s_own_timeout_applies_to_requests(self) -> None:
+        simulator = frozen(faults=parse_faults("ListSessionByUserName:hang=1"))
+        began = time.monotonic()
+        diagnosis = await diagnosis_of(simulator, poll={"timeout": "500ms"})
+        assert "no complete answer within poll.timeout" in diagnosis.only("FAIL")
+        assert time.monotonic() - began < 5, "less than the timeout of the section"
+
     async def test_a_host_without_the_api_is_a_failure(self) -> None:
         simulator = frozen()
         async with simulator.serve() as url:
@@ -333,7 +351,7 @@ class TestUsers:
         assert diagnosis.healthy
         assert "configured user 2 has " in diagnosis.only("warn")
         assert "unknown to the cloud: the 1 before" in diagnosis.only("warn")
-        assert "names must match exactly" in diagnosis.only("warn")
+        assert "names must be as in ListUsers" in diagnosis.only("warn")
 
     async def test_three_unknown_ones_are_a_failure(self) -> None:
         """No further one is queried. Their 404 proves the permissions."""

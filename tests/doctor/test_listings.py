@@ -167,11 +167,12 @@ async def test_sessions_that_belong_to_no_configured_user_are_a_warning() -> Non
     assert "the first 100 belong to no configured user -> write the names in users or users_file as" in warning
 
 
-@pytest.mark.parametrize("name", ["anna", "ANNA", "anna@there"])
+@pytest.mark.parametrize("name", ["anna", "ANNA", "anna@there", "annabel", "annabel@there"])
 def test_names_are_compared_as_in_scans(name: str) -> None:
     page = SessionPage(((name, Session("1")),), 1, 0)
-    finding = answers.session_listing(page, [config.User(name="Anna")], config.Poll())
-    assert finding.verdict is (Verdict.WARN if "@" in name else Verdict.OK)
+    watching = config.Project(project_id="p", users=(config.User("Anna"),))
+    finding = answers.session_listing(page, watching, config.Poll())
+    assert finding.verdict is (Verdict.WARN if "annabel" in name else Verdict.OK)
 
 
 def test_an_invalid_listing_has_no_total() -> None:

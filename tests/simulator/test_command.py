@@ -27,11 +27,14 @@ def test_without_flags_it_is_the_default_simulator() -> None:
 
 def test_every_flag_reaches_the_options() -> None:
     """Each flag sets its option."""
-    flags = "--seed 3 --users 7 --speed 60 --quota 0 --faults 429=0.5,ListUsers:hang=1 --latency 50ms:1s"
+    people = "--seed 3 --users 7 --turnover 2 --namesakes 1 --speed 60"
+    answers = "--quota 0 --faults 429=0.5,ListUsers:hang=1 --latency 50ms:1s"
     incident = "--incident-at 5m --incident-duration 1h30m --incident-ratio 0.5"
-    assert options_of(parse(*flags.split(), *incident.split())) == SimulatorOptions(
+    assert options_of(parse(*people.split(), *answers.split(), *incident.split())) == SimulatorOptions(
         seed=3,
         users=7,
+        turnover=2,
+        namesakes=1,
         speed=60.0,
         quota=0,
         faults=(Fault("429", 0.5), Fault("hang", 1.0, "ListUsers")),
@@ -56,6 +59,8 @@ def test_an_address_has_a_host_or_not(text: str, address: tuple[str, int]) -> No
         ("--listen-address", "host:70000", "HOST:PORT"),
         ("--seed", "x", "whole number"),
         ("--users", "-1", "whole number"),
+        ("--turnover", "some", "whole number"),
+        ("--namesakes", "0.5", "whole number"),
         ("--speed", "fast", "frozen"),
         ("--faults", "429=2", "from 0 to 1"),
         ("--latency", "soon", "50ms"),

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -67,6 +68,7 @@ USER_EXAMPLE: dict[str, Any] = {
     }
 }
 SESSIONS = f"/v1/{DEMO_PROJECT_ID}/session/list-sessions"
+START_TIME = "2024-02-28 01:00:00"
 WINDOW = "query_begin_time=2024-02-27T03:47:51.182Z&query_end_time=2024-02-28T03:47:51.182Z"
 
 
@@ -110,6 +112,108 @@ def test_a_known_user_may_have_no_sessions() -> None:
     assert (response.status, json.loads(response.body)) == (200, {"session_info_list": []})
 
 
+ANN, ANN_B, ANN_CAPITAL, BOB = "a" * 32, "b" * 32, "c" * 32, "d" * 32
+
+
+@pytest.fixture
+def directory() -> Simulator:
+    """Return a simulator with three users of one name: in two domains, and in another case; and one other user."""
+
+    def user(ident: str, name: str, domain: str, **fields: Any) -> UserDetail:
+        return UserDetail(id=ident, user_name=name, domain=domain, account_expires=0, user_expired=False, **fields)
+
+    users = {
+        "ann": user(ANN, "ann", "a.example", group_names=["Sales"], platform_type="AD", description="front desk"),
+        "ann@b": user(ANN_B, "ann", "b.example", group_names=["Sales", "Night"], platform_type="LOCAL", disabled=True),
+        "Ann": user(ANN_CAPITAL, "Ann", "c.example", active_type="ADMIN_ACTIVATE", enterprise_project_id="0"),
+        "bob": user(BOB, "bob", "a.example", group_names=["Night"], platform_type="AD", disabled=False),
+    }
+    sessions = {
+        key: [SessionInfo(id=f"of {key}", login_user=f"{user.user_name}@{user.domain}", start_time=START_TIME)]
+        for key, user in users.items()
+    }
+    return Simulator(clock=lambda: 1_800_000_000.0, population=StaticPopulation(users, sessions))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", [ANN, ANN_B, ANN_CAPITAL, BOB]),
+        ("group_name=Sales", [ANN, ANN_B]),
+        ("group_name=Sale", []),
+        ("group_name=sales", []),
+        ("group_name=", [ANN, ANN_B, ANN_CAPITAL, BOB]),
+        ("domain=a.example", [ANN, BOB]),
+        ("domain=example", []),
+        ("platform_type=AD", [ANN, BOB]),
+        ("platform_type=NIS", []),
+        ("enterprise_project_id=0", [ANN_CAPITAL]),
+        ("active_type=ADMIN_ACTIVATE", [ANN_CAPITAL]),
+        ("disabled=true", [ANN_B]),
+        ("disabled=false", [BOB]),
+        ("description=desk", [ANN]),
+        ("user_name=an", [ANN, ANN_B, ANN_CAPITAL]),
+        ("user_name=BOB", [BOB]),
+        ("user_names=ann,bo", [ANN, ANN_B, ANN_CAPITAL, BOB]),
+        ("user_names=ann&user_name=bob", []),
+        ("group_name=Night&platform_type=AD", [BOB]),
+        ("group_name=Sales&domain=b.example&user_names=ann", [ANN_B]),
+        ("group_name=Sales&limit=1&offset=1", [ANN_B]),
+        ("group_name=Sales&limit=5&offset=9", []),
+    ],
+)
+def test_list_users_combines_its_filters(directory: Simulator, query: str, found: list[str]) -> None:
+    """A user passes all filters. Only names and descriptions are found by a part; the count is of all pages."""
+    answer = json.loads(get(directory, f"/v2/{DEMO_PROJECT_ID}/users?{query}").body)
+    assert [user["id"] for user in answer["users"]] == found
+    assert answer["total_count"] == len(found) + ("offset=1" in query) + 2 * ("offset=9" in query)
+
+
+def test_a_listed_user_shows_the_domain_and_the_detail_does_not(directory: Simulator) -> None:
+    """ListUsers returns domain and enterprise project. Neither operation returns the platform."""
+    listed = json.loads(get(directory, f"/v2/{DEMO_PROJECT_ID}/users?domain=c.example").body)["users"][0]
+    detail = json.loads(get(directory, f"/v2/{DEMO_PROJECT_ID}/users/{ANN_CAPITAL}").body)["user_detail"]
+    assert (listed["domain"], listed["enterprise_project_id"]) == ("c.example", "0")
+    assert not {"domain", "enterprise_project_id", "platform_type"} & detail.keys()
+    assert "platform_type" not in get(directory, f"/v2/{DEMO_PROJECT_ID}/users").body.decode()
+
+
+@pytest.mark.parametrize("name", ["ann", "Ann", "ANN"])
+def test_sessions_are_of_all_users_with_a_name(directory: Simulator, name: str) -> None:
+    """The name is without a domain, and its case does not matter; `login_user` tells the users apart."""
+    response = get(directory, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name={name}")
+    logins = [session["login_user"] for session in json.loads(response.body)["session_info_list"]]
+    assert logins == ["ann@a.example", "ann@b.example", "Ann@c.example"]
+
+
+def test_the_listing_of_sessions_is_of_everybody(directory: Simulator) -> None:
+    """ListSessions shows the sessions of all domains."""
+    items = json.loads(get(directory, f"{SESSIONS}?{WINDOW}&limit=100").body)["items"]
+    assert {item["login_user"] for item in items} == {
+        *("ann@a.example", "ann@b.example", "Ann@c.example", "bob@a.example")
+    }
+
+
+@pytest.mark.parametrize("name", ["ann@a.example", "an", "ann ", "zoe"])
+def test_another_name_is_unknown(directory: Simulator, name: str) -> None:
+    """The query takes the whole name, and no domain."""
+    target = f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name={quote(name)}"
+    assert get(directory, target).status == 404
+
+
+def test_a_user_who_leaves_is_unknown_at_once() -> None:
+    """A user whom a test removes has neither account nor sessions, and is not listed."""
+    users = {"ann": UserDetail(id=ANN, user_name="ann")}
+    simulator = Simulator(population=StaticPopulation(users, {"ann": [SessionInfo(id="1", start_time=START_TIME)]}))
+    by_name = f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=ann"
+    targets = (f"/v2/{DEMO_PROJECT_ID}/users/{ANN}", by_name)
+    assert [get(simulator, target).status for target in targets] == [200, 200]
+    users.clear()
+    assert [get(simulator, target).status for target in targets] == [404, 404]
+    assert json.loads(get(simulator, f"/v2/{DEMO_PROJECT_ID}/users").body) == {"total_count": 0, "users": []}
+    assert json.loads(get(simulator, f"{SESSIONS}?{WINDOW}").body)["count"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "target", "status", "code"),
     [
@@ -122,6 +226,7 @@ def test_a_known_user_may_have_no_sessions() -> None:
         ("GET", f"{SESSIONS}?{WINDOW}&limit=101", 400, "WKS.0001"),
         ("GET", f"{SESSIONS}?{WINDOW}&offset=-1", 400, "WKS.0001"),
         ("GET", f"/v2/{DEMO_PROJECT_ID}/users?limit=all", 400, "WKS.0001"),
+        ("GET", f"/v2/{DEMO_PROJECT_ID}/users?disabled=no", 400, "WKS.0001"),
         ("POST", f"/v2/{DEMO_PROJECT_ID}/users", 405, "WKS.00010405"),
         ("GET", f"/v2/{DEMO_PROJECT_ID}/users/", 404, "APIG.0101"),
         ("GET", f"/v3/{DEMO_PROJECT_ID}/users", 404, "APIG.0101"),

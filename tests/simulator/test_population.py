@@ -192,3 +192,96 @@ def test_the_share_of_the_new_client_grows_during_a_rollout() -> None:
         versions = [s.client_version for s in all_sessions(population, START + hour * HOUR)]
         share.append(versions.count(newest) / len(versions))
     assert 0 < share[0] < share[1] < 1
+
+
+def test_as_many_users_join_as_leave() -> None:
+    """At any time there are as many users as at the start, and the whole staff has changed in the end."""
+    population = generated(turnover=20)
+    first = {user.id for user in all_users(population, START)}
+    for hour in (0.99 / 20, 1 / 20, 1, 2, 2.5, 3, 10):
+        users = {user.id for user in all_users(population, START + hour * HOUR)}
+        assert len(users) == 50
+        assert len(users - first) == min(int(hour * 20 + 1e-9), 50)
+
+
+def test_changes_depend_on_seed_and_time_alone() -> None:
+    """Queries of other times and in another order see the same users join and leave."""
+    steady, erratic, other = generated(turnover=30), generated(turnover=30), generated(turnover=30, seed=8)
+    all_sessions(erratic, START + 40 * HOUR)
+    for at in (START + hour * HOUR for hour in (9, 1, 25, 0.5)):
+        assert all_users(steady, at) == all_users(erratic, at)
+        assert all_sessions(steady, at) == all_sessions(erratic, at)
+    soon = START + 0.5 * HOUR
+    assert {user.user_name for user in all_users(steady, soon)} != {user.user_name for user in all_users(other, soon)}
+
+
+def test_whoever_joins_starts_sessions_and_whoever_leaves_is_unknown() -> None:
+    """No session of a user begins before the user joins, and none remains after the user leaves."""
+    population = generated(turnover=10, users=100)
+    before: dict[str, str] = {}
+    joined: dict[str, float] = {}
+    started = 0
+    for at in (START + minutes * 60 for minutes in range(0, 24 * 60, 3)):
+        users = {str(user.id): str(user.user_name) for user in all_users(population, at)}
+        joined |= dict.fromkeys(users.keys() - joined.keys(), at)
+        for user_id, name in users.items():
+            begun = [timestamp(session.start_time) for session in population.sessions_of(name, at)]
+            assert joined[user_id] == START or all(begin > joined[user_id] - 180 for begin in begun)
+            started += joined[user_id] > START and bool(begun)
+        for user_id in before.keys() - users.keys():
+            assert population.user(user_id, at) is None
+            assert not population.knows(before[user_id], at)
+            assert population.sessions_of(before[user_id], at) == []
+        before = users
+    assert started
+
+
+def test_without_turnover_nobody_joins_or_leaves() -> None:
+    """By default, the users are the same forever."""
+    population = generated()
+    ids = [user.id for user in all_users(population, START)]
+    assert [user.id for user in all_users(population, START + 500 * HOUR)] == ids
+
+
+def test_namesakes_live_in_a_second_domain() -> None:
+    """Some of the users share their name with one user of the other domain, but neither id, sessions nor e-mail."""
+    population = generated(users=200, namesakes=20)
+    users = all_users(population, START)
+    assert len(users) == len({user.id for user in users}) == len({user.user_email for user in users}) == 200
+    assert Counter(user.domain for user in users) == {"workspace.example": 180, "partners.example": 20}
+    twice = [name for name, count in Counter(user.user_name for user in users).items() if count == 2]
+    assert twice == list(population.names()[:20])
+    assert len(population.names()) == 180
+    logins = [{session.login_user for session in population.sessions_of(str(name), START)} for name in twice]
+    for name, of_both in zip(twice, logins, strict=True):
+        assert of_both <= {f"{name}@workspace.example", f"{name}@partners.example"}
+    assert max(map(len, logins)) == 2
+
+
+@pytest.mark.parametrize(("users", "namesakes"), [(0, 5), (1, 5), (5, 9), (6, 3)])
+def test_at_most_half_of_the_users_are_namesakes(users: int, namesakes: int) -> None:
+    """The number of users stays as it was asked for."""
+    population = generated(users=users, namesakes=namesakes, turnover=3)
+    for at in (START, START + 7 * HOUR):
+        assert len(all_users(population, at)) == users
+    assert len(population.names()) == users - users // 2
+
+
+def test_the_users_of_the_first_domain_are_the_same_with_and_without_namesakes() -> None:
+    """A namesake changes nothing about the other user's name and id."""
+    alone = {user.id: user.user_name for user in all_users(generated(), START)}
+    beside = {user.id: user.user_name for user in all_users(generated(namesakes=5), START)}
+    assert sorted(set(alone.items()) - set(beside.items()), key=str) != []
+    assert len(set(alone.items()) & set(beside.items())) == 45
+
+
+def test_users_differ_in_everything_that_can_be_filtered() -> None:
+    """Groups, platforms, enterprise projects, kinds of activation and descriptions all occur."""
+    users = all_users(generated(), START)
+    assert {group for user in users for group in user.group_names or ()} == {
+        *("DomainUsers", "Finance", "Engineering", "Sales")
+    }
+    assert {user.platform_type for user in users} == {"AD", "LOCAL", "UOS"}
+    assert len({user.enterprise_project_id for user in users}) == 2
+    assert {user.active_type for user in users} == {"USER_ACTIVATE", "ADMIN_ACTIVATE"}
+    assert len({bool(user.description) for user in users}) == 2

@@ -105,6 +105,7 @@ async def test_list_users_is_paged_and_formatted_differently(clock: Callable[[],
     assert shown == whole.users
     for user, truth in zip(shown, simulator.users(), strict=True):
         same(user, truth, but={"account_expires"})
+        assert user.domain == "workspace.example"
         assert (user.account_expires, user.account_expired) == (str(truth.account_expires), truth.user_expired)
     assert not DETAIL_ONLY & msgspec.json.decode(whole.raw_content)["users"][0].keys()
 
@@ -117,6 +118,88 @@ async def test_list_users_matches_parts_of_names(clock: Callable[[], float], con
         several = await asyncio.to_thread(list_users, ListUsersRequest(user_names=["user0001", "user0002"]))
     assert [user.user_name for user in one.users] == [f"user{number}" for number in range(1100, 1110)]
     assert [user.user_name for user in several.users] == ["user0001", "user0002"]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"group_name": "Sales"},
+        {"domain": "partners.example"},
+        {"platform_type": "LOCAL"},
+        {"enterprise_project_id": "0"},
+        {"active_type": "ADMIN_ACTIVATE"},
+        {"disabled": True},
+        {"disabled": False},
+        {"description": "private-note"},
+        {"user_name": "USER01"},
+        {"user_names": ["user002", "user03"]},
+        {"group_name": "Engineering", "domain": "workspace.example", "platform_type": "AD"},
+        {"group_name": "Nobody"},
+    ],
+    ids=str,
+)
+async def test_list_users_filters(clock: Callable[[], float], connect_sdk: Connect, filters: dict[str, Any]) -> None:
+    """Each filter of the SDK, alone and combined, selects just the users to whom it applies."""
+    simulator = Simulator(SimulatorOptions(users=100, namesakes=10), clock=clock)
+    request = ListUsersRequest(**filters)
+    async with simulator.serve() as url:
+        answer = await asyncio.to_thread(connect_sdk(url).users.list_users, request)
+    expected = [user.id for user in simulator.users() if all(applies(user, *each) for each in filters.items())]
+    assert [user.id for user in answer.users] == expected
+    assert answer.total_count == len(expected) < 100
+    assert bool(expected) == (filters.get("group_name") != "Nobody")
+
+
+def applies(user: UserDetail, name: str, value: Any) -> bool:
+    """Return whether a filter of ListUsers selects a user, by the words of the reference."""
+    if name in {"user_name", "user_names"}:
+        return any(part.lower() in str(user.user_name) for part in ([value] if isinstance(value, str) else value))
+    if name == "group_name":
+        return value in (user.group_names or ())
+    if name == "description":
+        return value in (user.description or "")
+    return bool(getattr(user, name) == value)
+
+
+async def test_users_of_one_name_are_told_apart_by_their_domain(
+    clock: Callable[[], float], connect_sdk: Connect
+) -> None:
+    """ListUsers lists both with their domains, and both are behind the sessions of the name."""
+    simulator = Simulator(SimulatorOptions(users=100, namesakes=30), clock=clock)
+    async with simulator.serve() as url:
+        sdk = connect_sdk(url)
+        users = await asyncio.to_thread(sdk.users.list_users, ListUsersRequest(user_name="user001"))
+        found = set()
+        for name in simulator.population.names()[:30]:
+            request = ListSessionByUserNameRequest(user_name=name.upper())
+            answer = await asyncio.to_thread(sdk.sessions.list_session_by_user_name, request)
+            found.add(frozenset(session.login_user.partition("@")[2] for session in answer.session_info_list))
+    assert [user.user_name for user in users.users] == ["user001"] * 2
+    assert [user.domain for user in users.users] == ["workspace.example", "partners.example"]
+    assert {"workspace.example", "partners.example"} in found
+
+
+async def test_the_sdk_sees_users_join_and_leave(clock: Any, connect_sdk: Connect) -> None:
+    """A user who left is in no listing and is not found; a user who joined is listed and found."""
+    simulator = Simulator(SimulatorOptions(turnover=3600), clock=clock)
+    async with simulator.serve() as url:
+        sdk = connect_sdk(url)
+        before = await asyncio.to_thread(sdk.users.list_users, ListUsersRequest())
+        clock.now += 10
+        after = await asyncio.to_thread(sdk.users.list_users, ListUsersRequest())
+        old, new = ({user.id: user.user_name for user in page.users} for page in (before, after))
+        for user_id in new.keys() - old.keys():
+            detail = await asyncio.to_thread(sdk.users.list_user_detail, ListUserDetailRequest(user_id=user_id))
+            assert detail.user_detail.user_name == new[user_id]
+        for user_id in old.keys() - new.keys():
+            with pytest.raises(ClientRequestException) as error:
+                await asyncio.to_thread(sdk.users.list_user_detail, ListUserDetailRequest(user_id=user_id))
+            assert error.value.status_code == 404
+            request = ListSessionByUserNameRequest(user_name=old[user_id])
+            with pytest.raises(ClientRequestException) as error:
+                await asyncio.to_thread(sdk.sessions.list_session_by_user_name, request)
+            assert error.value.status_code == 404
+    assert len(old.keys() - new.keys()) == len(new.keys() - old.keys()) == 10
 
 
 @TIMES_AS_TEXT
