@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from exporter.cloud.bodies import ByteBudget
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS
-from exporter.cloud.connect import connect, endpoints_of, lockout_key
+from exporter.cloud.connect import check_proxies, connect, endpoints_of, lockout_key
 from exporter.cloud.transport import tls_context
 from exporter.config import ConfigError, Mistake, Project, Settings, User, Web
 from exporter.metrics.labels import Labelling
@@ -42,6 +42,8 @@ def prepared(settings: Settings, now: Callable[[], float], before: Setup | None 
         labelling = Labelling.of(settings.metrics)
         tls = tls_context(settings.http.ca_file)
         specs = [WatchSpec.of(project, settings, tls) for project in settings.watched]
+        for spec in specs:
+            check_proxies(spec.connection)
         keys = [lockout_key(project.auth) for project in settings.watched]
     except (OSError, ValueError) as error:
         raise ConfigError([Mistake("configuration", "", str(error))]) from error

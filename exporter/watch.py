@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -98,9 +98,8 @@ class Watch:
         if changed:
             self.poller.follow_users()
 
-    def _to_watch(self, configured: Iterable[User]) -> Iterator[Watched]:
-        given = (Watched(user.name, user.id, user.domain) for user in configured)
-        for user, discovered in to_watch(given, self.poller.discovery.found, self.spec.project.excludes):
+    def _to_watch(self, configured: Sequence[User]) -> Iterator[Watched]:
+        for user, discovered in to_watch(configured, self.poller.discovery.found, self.spec.project.excludes):
             self._discovered += discovered
             yield user
 

@@ -11,6 +11,7 @@ from support.virtual_time import run_virtually, until
 from support.watches import by_state, polled, reload, status, watch_of
 
 from exporter.cloud.models import Session, User, UserDetail, UserPage
+from exporter.config import User as ConfiguredUser
 from exporter.fleet import Watched
 from exporter.polling.discovery import Discovery, ImplausibleError, to_watch
 
@@ -92,20 +93,20 @@ def test_one_listing_is_read_for_each_entry_and_one_of_everybody_if_it_is_of_use
     ("configured", "found", "expected"),
     [
         ([], [User("1", "ann")], [(Watched("ann"), True)]),
-        ([Watched("ann")], [User("1", "ann")], [(Watched("ann"), True)]),
-        ([Watched("Ann")], [User("1", "ann", domain="a")], [(Watched("Ann"), True)]),
+        ([ConfiguredUser("ann")], [User("1", "ann")], [(Watched("ann"), True)]),
+        ([ConfiguredUser("Ann")], [User("1", "ann", domain="a")], [(Watched("Ann"), True)]),
         (
-            [Watched("ann", "9")],
+            [ConfiguredUser("ann", "9")],
             [User("1", "ann"), User("9", "Anna")],
             [(Watched("ann", "9"), True), (Watched("ann"), True)],
         ),
         (
-            [Watched("ann@a.example")],
+            [ConfiguredUser("ann@a.example")],
             [User("1", "ann", domain="a.example"), User("2", "ann", domain="b.example")],
             [(Watched("ann@a.example"), True), (Watched("ann", None, "b.example"), True)],
         ),
         (
-            [Watched("ann"), Watched("bob")],
+            [ConfiguredUser("ann"), ConfiguredUser("bob")],
             [User("1", "ann", domain="a.example"), User("2", "ann", domain="b.example")],
             [
                 (Watched("bob"), False),
@@ -113,11 +114,15 @@ def test_one_listing_is_read_for_each_entry_and_one_of_everybody_if_it_is_of_use
                 (Watched("ann", None, "b.example"), True),
             ],
         ),
-        ([Watched("svc-1"), Watched("ann")], [User("1", "svc-2"), User("2", None)], [(Watched("ann"), False)]),
+        (
+            [ConfiguredUser("svc-1"), ConfiguredUser("ann")],
+            [User("1", "svc-2"), User("2", None)],
+            [(Watched("ann"), False)],
+        ),
     ],
 )
 def test_configured_and_found_users_are_watched_once(
-    configured: list[Watched], found: list[User], expected: list[tuple[Watched, bool]]
+    configured: list[ConfiguredUser], found: list[User], expected: list[tuple[Watched, bool]]
 ) -> None:
     assert list(to_watch(configured, found, lambda name, _domain: name.startswith("svc-"))) == expected
 

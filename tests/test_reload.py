@@ -135,17 +135,6 @@ def remembered(member: Member) -> bool:
     return sys.getrefcount(member) > 3  # the caller, this function, and the function that counts
 
 
-def test_a_reload_keeps_no_second_copy_of_the_users() -> None:
-    """What is known of a user has the name and the id that the settings have, not those of the settings before."""
-    fleet = Fleet(watching([("anna", "7a")]))
-    name, user_id = b"anna".decode(), b"7a".decode()
-    for _ in fleet.update(watching([(name, user_id)])):
-        pass
-    (member,) = fleet.members
-    assert member.user_name is name
-    assert member.id is member.given_id is user_id
-
-
 async def test_where_the_users_stay_the_same_they_are_kept_as_they_were() -> None:
     simulator = frozen(users=3)
     async with simulator.serve() as url:

@@ -8,7 +8,8 @@ import asyncio
 import ctypes
 import re
 from asyncio import selector_events, sslproto
-from collections.abc import Callable
+from codecs import BOM_UTF8
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Self, TypeVar
@@ -170,11 +171,14 @@ async def read_error(response: aiohttp.ClientResponse) -> bytes:
 
 
 class Body(msgspec.Struct, frozen=True):
-    """The error code that any body may carry: as the service, the gateway or IAM (nested) names it."""
+    """The error code that any body may carry: as the service, the gateway or IAM (nested) names it.
 
-    error_code: str | int | None = None
-    errorCode: str | int | None = None  # noqa: N815 - the gateway's spelling
-    code: str | int | None = None
+    Raw, because one of another type must not cost the whole answer.
+    """
+
+    error_code: msgspec.Raw = msgspec.Raw()
+    errorCode: msgspec.Raw = msgspec.Raw()  # noqa: N815 - the gateway's spelling
+    code: msgspec.Raw = msgspec.Raw()
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -192,10 +196,11 @@ B = TypeVar("B", bound=Body)
 
 _SUCCESS_CODES = frozenset({"", "0", "200", "WKS.00000000"})
 _MAX_PARTS = 32  # fields of an error's body that are searched for a nested code
-_MAX_MESSAGE = 4096  # bytes of a body that are searched for a quota
+_MAX_MESSAGE = 4096  # bytes of a body that are searched for a quota or the beginning of a page
 _QUOTA = re.compile(rb"limit:(\d{1,9}),time:(\d{1,6}) (second|minute|hour|day)")
 _MINUTES = {b"second": 1 / 60, b"minute": 1.0, b"hour": 60.0, b"day": 1440.0}
 
+_code = msgspec.json.Decoder(str | int | None).decode
 _any_body = msgspec.json.Decoder(Body).decode
 _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -237,6 +242,12 @@ def error_code(body: bytes) -> str | None:
     return next((code for part in parts if (code := _code_in(part))), None)
 
 
+def is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """Return whether a body is an HTML or XML page, as proxies, firewalls and portals answer with."""
+    begin = body[:_MAX_MESSAGE].removeprefix(BOM_UTF8).lstrip()
+    return "html" in headers.get("Content-Type", "").lower() or begin.startswith(b"<")
+
+
 def quota_from_429(body: bytes) -> float | None:
     """Return the requests per minute that a 429 names, as in ``limit:200,time:1 minute``; None if it names none."""
     found = _QUOTA.search(body[:_MAX_MESSAGE])
@@ -246,9 +257,10 @@ def quota_from_429(body: bytes) -> float | None:
 
 
 def _code_of(body: Body) -> str | None:
-    for code in (body.error_code, body.errorCode, body.code):
-        if code is not None and str(code) not in _SUCCESS_CODES:
-            return str(code)
+    for raw in filter(None, (body.error_code, body.errorCode, body.code)):
+        with suppress(*UNDECODABLE):  # of another type
+            if (code := _code(raw)) is not None and str(code) not in _SUCCESS_CODES:
+                return str(code)
     return None
 
 

@@ -5,9 +5,12 @@ from typing import NamedTuple
 from exporter.cloud.client import IAM_ACTIONS
 from exporter.cloud.errors import (
     GATEWAY_CODES,
+    PAGE,
+    PROXY_LOGIN_REQUIRED,
     SERVER_ERRORS,
     CloudError,
     Forbidden,
+    Intercepted,
     InvalidResponse,
     Refused,
     Unreachable,
@@ -21,7 +24,6 @@ from exporter.cloud.sources import (
 )
 
 REDIRECTS = range(300, 400)
-PROXY_LOGIN_REQUIRED = 407
 
 
 class Cause(NamedTuple):
@@ -37,6 +39,21 @@ _REMEDY_POLICY = "give the IAM user the policy in the README (Credentials)"
 _SERVER_ERROR = Cause(
     "the cloud, or a proxy in front of it, has a problem", "wait; if it persists, give Huawei's support the request_id"
 )
+_REMEDY_PROXY_LOGIN = (
+    "set http.proxy to http://user:password@host:port, with special characters of the password percent-encoded"
+)
+_REMEDY_BLOCKED = (
+    "make the proxy and firewall allow and reach this host; if no proxy is needed, remove http.proxy, or add the host "
+    "to NO_PROXY"
+)
+_PAGE = Cause(
+    "a proxy, firewall or portal in between answers in place of the cloud, or another host",
+    f"check endpoints; if they are right, {_REMEDY_BLOCKED}",
+)
+_SERVER_ERROR_PAGE = Cause(
+    "a proxy or firewall in between, or the cloud's load balancer, has a problem",
+    "wait; if it persists, check whether the proxy reaches this host, or ask Huawei's support",
+)
 _REDIRECT = Cause(
     "the answer is a redirect, which is never followed",
     "check endpoints and region; a captive portal or a proxy with a login page redirects, too",
@@ -48,9 +65,6 @@ _BY_STATUS = {
         f"check access key and secret key, token or password; if they are right, {_REMEDY_PROJECT}",
     ),
     404: Cause("this host has no such API", "check region and endpoints; sessions and users may have different hosts"),
-    PROXY_LOGIN_REQUIRED: Cause(
-        "the proxy requires a user and password", "set http.proxy to http://user:password@host:port"
-    ),
     429: Cause(
         "the account's request quota is used up",
         "try again in a minute; if it persists, find what else uses the quota, or lower poll.rate_limit",
@@ -91,14 +105,10 @@ def explain(error: CloudError) -> Cause:
         case Refused() if error.status in _REFUSALS and error.error_code and error.operation in _ISSUERS:
             what, remedy = _ISSUERS[error.operation]
             cause = Cause(f"{what} {seen}", remedy)
-        case Forbidden():
-            action = IAM_ACTIONS.get(error.operation, error.operation)
-            cause = Cause(f"{action} is missing {seen}", _REMEDY_POLICY)
-            if error.error_code is None or error.error_code.startswith(GATEWAY_CODES):
-                what = f"{action} is not allowed, or these credentials are for another project {seen}"
-                cause = Cause(what, f"check project_id and region; if they are right, {_REMEDY_POLICY}")
+        case Forbidden() if error.operation in IAM_ACTIONS:
+            cause = _denied(error, seen)
         case Refused():
-            what, remedy = cause_of_status(error.status or 0)
+            what, remedy = cause_of_status(error.status or 0, is_page=PAGE in error.detail)
             cause = Cause(f"{what} {seen}", remedy)
         case InvalidResponse() if error.error_code:
             remedy = "look up the code in the Workspace reference; Huawei's support needs the request_id"
@@ -106,9 +116,11 @@ def explain(error: CloudError) -> Cause:
         case InvalidResponse():
             remedy = "check endpoints, and any proxy or portal in between"
             cause = Cause(f"the answer does not match the cloud's API {seen}", remedy)
+        case Intercepted():
+            cause = proxy_rejection(error.by, error.status)
         case Unreachable(outcome="timeout"):
             remedy = "try again; if it persists, raise poll.timeout, or check the network and the proxy"
-            cause = Cause("no complete answer within poll.timeout", remedy)
+            cause = Cause(f"no complete answer within poll.timeout {seen}", remedy)
         case Unreachable(outcome="tls_error"):
             remedy = "name your own certificate authorities in http.ca_file; doctor shows the certificate"
             cause = Cause(f"the TLS connection failed {seen}", remedy)
@@ -120,12 +132,31 @@ def explain(error: CloudError) -> Cause:
     return cause
 
 
-def cause_of_status(status: int) -> Cause:
-    """Return the cause of an HTTP status that is no success."""
-    if status >= SERVER_ERRORS:
-        return _SERVER_ERROR
+def _denied(error: Forbidden, seen: str) -> Cause:
+    action = IAM_ACTIONS[error.operation]
+    if error.error_code is None or error.error_code.startswith(GATEWAY_CODES):
+        what = f"{action} is not allowed, or these credentials are for another project {seen}"
+        return Cause(what, f"check project_id and region; if they are right, {_REMEDY_POLICY}")
+    return Cause(f"{action} is missing {seen}", _REMEDY_POLICY)
+
+
+def proxy_rejection(proxy: str, status: int) -> Cause:
+    """Return the cause of a request that a proxy, named by ``proxy``, rejects with this status."""
+    what = f"{proxy} rejects the request ({status})"
+    if status == PROXY_LOGIN_REQUIRED:
+        what = f"{what}: it requires a user and password, or those that it gets are wrong"
+        return Cause(what, _REMEDY_PROXY_LOGIN)
+    return Cause(what, _REMEDY_BLOCKED)
+
+
+def cause_of_status(status: int, *, is_page: bool = False) -> Cause:
+    """Return the cause of an HTTP status that is no success; ``is_page`` is true if an HTML page came with it."""
     if status in REDIRECTS:
         return _REDIRECT
+    if is_page:
+        return _SERVER_ERROR_PAGE if status >= SERVER_ERRORS else _PAGE
+    if status >= SERVER_ERRORS:
+        return _SERVER_ERROR
     return _BY_STATUS.get(status, Cause("the cloud rejects the request", _REMEDY_PROJECT))
 
 

@@ -30,9 +30,10 @@ from exporter.cloud.credentials import (
     StaticCredentials,
     TemporaryCredentials,
 )
+from exporter.cloud.proxy import Proxy, proxy_from_environment
 from exporter.cloud.sources import Agency, IamUser, keys_by_id_token, keys_by_oidc
 from exporter.cloud.telemetry import Telemetry
-from exporter.cloud.transport import Transport, proxy_from_environment
+from exporter.cloud.transport import Transport
 from exporter.config import Auth, Http, Project, Settings
 from exporter.files import secret
 
@@ -183,18 +184,29 @@ def endpoints_of(project: Project) -> Endpoints:
     )
 
 
-def proxy_for(http: Http, project: Project, link: Link | None) -> Callable[[str], str | None]:
-    """Return a function from an endpoint to its proxy, with its password if it has one; None without a proxy."""
-    configured = http.proxy.get_secret_value() if http.proxy else None
+def proxy_for(http: Http, project: Project, link: Link | None) -> Callable[[str], Proxy | None]:
+    """Return a function from an endpoint to its proxy; None without a proxy.
+
+    A configured proxy serves every endpoint, whatever NO_PROXY lists. The function raises UnusableProxyError if the
+    environment names a proxy that cannot be used.
+    """
+    configured = Proxy.of(http.proxy.get_secret_value()) if http.proxy else None
     # Only the ECS or the pod itself reaches these.
     direct = {project.endpoints.metadata}
     if isinstance(link, AgencyLink) and link.pod:
         direct.add(link.pod.endpoint)
 
-    def proxy_to(endpoint: str) -> str | None:
+    def proxy_to(endpoint: str) -> Proxy | None:
         return None if endpoint in direct else configured or proxy_from_environment(endpoint)
 
     return proxy_to
+
+
+def check_proxies(spec: ConnectionSpec) -> None:
+    """Raise UnusableProxyError if an endpoint would be reached by a proxy of the environment that cannot be used."""
+    proxy_to, services = proxy_for(spec.http, spec.project, spec.link), endpoints_of(spec.project)
+    for endpoint in filter(None, (services.sessions, services.users, spec.issuer)):
+        proxy_to(endpoint)
 
 
 def _credentials(spec: ConnectionSpec, transport: Transport, lockout: Lockout) -> Credentials:

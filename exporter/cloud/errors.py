@@ -80,6 +80,32 @@ class Unreachable(CloudError):
         return self.outcome != "tls_error"
 
 
+class Intercepted(Unreachable):
+    """A proxy, firewall or portal answered in place of the cloud: no credentials and no permission are to blame.
+
+    The outcome is the HTTP status, or ``connection_error`` if a proxy makes no connection to the cloud.
+    """
+
+    def __init__(self, operation: str, outcome: str, *, by: str, status: int) -> None:
+        super().__init__(operation, outcome, detail=f"{by} rejects the request ({status})")
+        self.by = by  # such as "the proxy 10.0.0.1:3128"
+        self._status = status
+
+    def bare(self) -> Self:
+        """See CloudError."""
+        return type(self)(self.operation, self.outcome, by=self.by, status=self._status)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of that answer."""
+        return self._status
+
+    @property
+    def passing(self) -> bool:
+        """Whether the proxy has a problem, or is used too much."""
+        return self._status >= SERVER_ERRORS or self._status == _TOO_MANY_REQUESTS
+
+
 class NoCredentials(CloudError):
     """Nothing was sent because there are no credentials. This is not counted as a request."""
 
@@ -119,15 +145,36 @@ class Throttled(Refused):
 
 
 SERVER_ERRORS = 500  # from this HTTP status on, the error is on the server's side
+PROXY_LOGIN_REQUIRED = 407
+_TOO_MANY_REQUESTS = 429
 _BY_STATUS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 429: Throttled}
 
 GATEWAY_CODES = ("APIG.", "APIGW.")
 """Prefixes of the API gateway's error codes: its 404 is about an API, not about a user."""
 
 
-def refusal(operation: str, status: int, error_code: str | None, request_id: str | None) -> Refused:
+PAGE = "an HTML page"
+"""Begins the detail of an error if the body is a page, which the cloud's API never answers with."""
+
+
+def refusal(operation: str, status: int, error_code: str | None, request_id: str | None, detail: str = "") -> Refused:
     """Return the error for an answer with this status, and the error code of its body, if any."""
     kind = _BY_STATUS.get(status, Refused)
     if kind is NotFound and (error_code is None or error_code.startswith(GATEWAY_CODES)):
         kind = Refused
-    return kind(operation, str(status), error_code=error_code, request_id=request_id)
+    return kind(operation, str(status), error_code=error_code, request_id=request_id, detail=detail)
+
+
+def is_intercepted(status: int, error_code: str | None, request_id: str | None, *, is_page: bool) -> bool:
+    """Return whether an answer must come from a proxy, firewall or portal and not from the cloud.
+
+    A 403 is the cloud's only if something shows it, so that no permission is blamed. A 401 is the cloud's unless a page
+    contradicts it, so that no key is locked.
+    """
+    match status:
+        case 401:
+            return is_page and not error_code and not request_id
+        case 403:
+            return not error_code and (is_page or not request_id)
+        case _:
+            return status == PROXY_LOGIN_REQUIRED

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -29,10 +28,22 @@ from exporter.cloud.bodies import (
     Share,
     answer_limit,
     error_code,
+    is_page,
     quota_from_429,
     read_error,
 )
-from exporter.cloud.errors import CloudError, InvalidResponse, Throttled, Unreachable, refusal
+from exporter.cloud.errors import (
+    PAGE,
+    CloudError,
+    Intercepted,
+    InvalidResponse,
+    Refused,
+    Throttled,
+    Unreachable,
+    is_intercepted,
+    refusal,
+)
+from exporter.cloud.proxy import Proxy, UnusableProxyError, proxy_arguments
 from exporter.cloud.telemetry import Telemetry
 from exporter.files import version
 from exporter.threads import in_a_thread
@@ -40,6 +51,13 @@ from exporter.threads import in_a_thread
 T = TypeVar("T")
 
 _SUCCESS = range(200, 300)
+_DETAILS: Mapping[type[Exception], str] = {
+    TimeoutError: "",
+    aiohttp.ClientPayloadError: "the answer broke off",
+    aiohttp.ClientResponseError: "the answer is not HTTP",
+    aiohttp.ServerDisconnectedError: "the connection was closed before an answer",
+    ValueError: "nothing was sent: a credential or an address has a character that no header can hold",
+}
 _NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 _MAX_DIGITS = 9  # of a number of seconds; more are centuries
 
@@ -82,6 +100,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    proxy: Proxy | None = None  # through which it came
 
     def __repr__(self) -> str:
         """Leave out headers and body, which may hold secrets."""
@@ -126,7 +145,7 @@ class Transport:
         self,
         *,
         timeout: float,
-        proxy_for: Callable[[str], str | None],
+        proxy_for: Callable[[str], Proxy | None],
         tls: ssl.SSLContext,
         now: Callable[[], float] = time.time,
         budget: ByteBudget | None = None,
@@ -179,34 +198,35 @@ class Transport:
         return value
 
     async def _exchange(self, request: Request, share: Share) -> Answer:
-        started = time.perf_counter()
+        started, proxy = time.perf_counter(), None
         try:
+            proxy = self._proxy_for(request.endpoint)
+            headers = {**request.headers, "Host": request.host}
             with Deadline(self._timeout) as deadline:
                 async with self._session.request(
                     request.method,
                     request.url,
-                    headers={**request.headers, "Host": request.host},
                     data=request.body or None,
-                    proxy=self._proxy_for(request.endpoint),
                     allow_redirects=False,
+                    **proxy_arguments(request.endpoint, proxy, headers),
                 ) as response:
                     if response.status in _SUCCESS:
                         body = await share.read(response, answer_limit(request.operation), deadline)
                     else:
                         body = await read_error(response)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _unusable(request.operation, error) from error
+            # None, because the library's text may quote the address with a user's name, and headers
+            raise _unusable(request.operation, error, proxy) from None
         self.telemetry.answered(request.operation, time.perf_counter() - started)
-        if (date := _seconds(response.headers.get("Date", ""))) is not None:
+        if (date := http_date(response.headers.get("Date", ""))) is not None:
             self.telemetry.clock_skew = date - self.now()
-        return Answer(response.status, response.headers, body)
+        return Answer(response.status, response.headers, body, proxy)
 
 
 def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: float) -> T:
-    request_id = answer.headers.get("X-Request-Id")
     if answer.status not in _SUCCESS:
-        error = refusal(operation, answer.status, error_code(answer.body), request_id)
-        cloud_now = _seconds(answer.headers.get("Date", ""))
+        error = _rejection(operation, answer)
+        cloud_now = http_date(answer.headers.get("Date", ""))
         error.retry_after = _retry_after(answer.headers.get("Retry-After", ""), now if cloud_now is None else cloud_now)
         if isinstance(error, Throttled):
             error.quota = quota_from_429(answer.body)
@@ -215,59 +235,70 @@ def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: floa
         return read(answer)
     except UNDECODABLE as error:
         code = error.code if isinstance(error, ErrorBody) else None
-        raise InvalidResponse(operation, "invalid_response", error_code=code, request_id=request_id) from error
+        request_id, detail = answer.headers.get("X-Request-Id"), _page(answer)
+        # None, because the decoder's text may quote the body
+        raise InvalidResponse(
+            operation, "invalid_response", error_code=code, request_id=request_id, detail=detail
+        ) from None
 
 
-def _unusable(operation: str, error: Exception) -> CloudError:
+def _rejection(operation: str, answer: Answer) -> Refused | Intercepted:
+    status, code, request_id = answer.status, error_code(answer.body), answer.headers.get("X-Request-Id")
+    page = _page(answer)
+    if is_intercepted(status, code, request_id, is_page=bool(page)):
+        by = f"the proxy {answer.proxy}, or a firewall behind it," if answer.proxy else "a proxy or firewall in between"
+        return Intercepted(operation, str(status), by=by, status=status)
+    return refusal(operation, status, code, request_id, page)
+
+
+def _page(answer: Answer) -> str:
+    """Return the detail for an answer that is an HTML page; empty for others."""
+    return _through(answer.proxy, PAGE) if is_page(answer.headers, answer.body) else ""
+
+
+def _unusable(operation: str, error: Exception, proxy: Proxy | None) -> CloudError:
+    kind: type[CloudError] = Unreachable
     match error:
+        case aiohttp.ClientHttpProxyError():
+            return Intercepted(operation, "connection_error", by=f"the proxy {proxy}", status=error.status)
         case TimeoutError():
-            return Unreachable(operation, "timeout")
+            outcome = "timeout"
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Unreachable(operation, "tls_error", detail=_detail(error))
+            outcome = "tls_error"
         case BodyTooLongError() | aiohttp.ClientResponseError():  # the latter says that the answer was not HTTP
-            return InvalidResponse(operation, "invalid_response", detail=_detail(error))
+            kind, outcome = InvalidResponse, "invalid_response"
         case _:
-            return Unreachable(operation, "connection_error", detail=_detail(error))
+            outcome = "connection_error"
+    return kind(operation, outcome, detail=_through(proxy, _detail(error)))
+
+
+def _through(proxy: Proxy | None, detail: str) -> str:
+    return " ".join([*filter(None, [detail]), f"through the proxy {proxy}"]) if proxy else detail
 
 
 def _detail(error: Exception) -> str:
-    """Describe an error without an address that contains a user's name."""
-    match error:
-        case aiohttp.ClientConnectorError():
-            return str(error)
-        case aiohttp.ClientPayloadError():
-            return "the answer broke off"
-        case aiohttp.ServerDisconnectedError():
-            return "the connection was closed before an answer"
-        case ValueError() if not isinstance(error, aiohttp.ClientError):
-            # the body is too long, or nothing was sent: a line break in a credential, an impossible host
-            return str(error)
-        case _:
-            return type(error).__name__
+    """Describe an error. Most are not quoted, because they may hold a user's name or a part of a credential."""
+    if isinstance(error, aiohttp.ClientConnectorError | BodyTooLongError | UnusableProxyError):
+        return str(error).removesuffix(" [None]")  # aiohttp's text for a reason that the system does not give
+    return next((text for kind, text in _DETAILS.items() if isinstance(error, kind)), type(error).__name__)
 
 
 def _retry_after(header: str, now: float) -> float | None:
     """Return the seconds of a Retry-After header, which may be a date of the cloud's clock; None if it has none."""
     if header.isascii() and header.isdecimal():
         return float(header[:_MAX_DIGITS])
-    date = _seconds(header)
+    date = http_date(header)
     return None if date is None else max(date - now, 0.0)
 
 
 @lru_cache(maxsize=16)  # many answers share a second
-def _seconds(http_date: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """Return the seconds since 1970 of an HTTP date, which is UTC even if it names no zone; None if it is none."""
     try:
-        date = parsedate_to_datetime(http_date)
+        date = parsedate_to_datetime(text)
         return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def proxy_from_environment(endpoint: str) -> str | None:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an endpoint."""
-    parts = urlsplit(endpoint)
-    proxy = None if proxy_bypass(parts.netloc) else getproxies_environment().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -238,7 +238,9 @@ class Http(Section):
     """The connection to the cloud."""
 
     proxy: Proxy | None = Field(
-        None, description="Proxy URL, optionally with a password. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+        None,
+        description="Proxy URL, optionally with user and password. It serves all endpoints but `metadata`. Default: "
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.",
     )
     ca_file: File | None = Field(None, description="PEM file of trusted authorities. Default: the system's.")
 

@@ -26,6 +26,14 @@ _EXACT_BELOW = 1e12  # seconds; floats above cannot represent every millisecond
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
 _ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1]:10099, with a port up to 65535"
 _URL_EXPECTED = "must be an http:// or https:// URL with a host"
+_PROXY_EXPECTED = (
+    "must be the http:// or https:// URL of a proxy, without a path, such as http://proxy.corp:3128 or "
+    "http://user:password@proxy.corp:3128"
+)
+_SOCKS = "names a SOCKS proxy, which is not supported: use an HTTP proxy such as http://proxy.corp:3128"
+_PROXY_PORTS = {"http": 80, "https": 443}  # where the URL has none, as in Go
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_ZONE = re.compile(r"(?:25)?([A-Za-z0-9._-]+)")  # after the % of a link-local IPv6 address, which may be encoded
 _NO_TEXT = {"Cc", "Cs"}  # control characters, and halves of surrogate pairs, which cannot be encoded
 
 
@@ -137,23 +145,65 @@ def split_address(address: str) -> tuple[str | None, int]:
     return match["v6"] or match["name"] or None, int(match["port"])
 
 
-def _split_url(url: str) -> SplitResult:
+def ascii_host(host: str) -> str:
+    """Return a host as it is looked up: an IP address without brackets, or a name in ASCII. Raises ValueError."""
+    if ":" in host:
+        address, percent, zone = host.partition("%")
+        ipaddress.IPv6Address(address)
+        match = _ZONE.fullmatch(zone)
+        if percent and not match:
+            raise ValueError(host)
+        return f"{address}%{match[1]}" if match else address
+    name = host.encode("idna")  # as the socket does, which rejects empty and overlong labels
+    name.decode("idna")  # rejects labels that only look encoded
+    if not _HOST_NAME.fullmatch(name.decode("ascii")):
+        raise ValueError(host)
+    return name.decode("ascii")
+
+
+def _split_url(url: str) -> tuple[SplitResult, str]:
+    """Return the parts of a URL, and its host and port as they are sent: in ASCII."""
     try:
         parts = urlsplit(one_line(url))
+        host = ascii_host(parts.hostname or "")
         port = parts.port  # parsed on access
-        (parts.hostname or "").encode("idna")  # as the socket does, which rejects empty and overlong labels
     except ValueError:
         raise ValueError(_URL_EXPECTED) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or re.search(r"\s", url.strip()):
+    if parts.scheme not in {"http", "https"} or port == 0 or re.search(r"\s", url.strip()):
         raise ValueError(_URL_EXPECTED)
-    return parts
+    return parts, (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
 
 
 def _endpoint(url: str) -> str:
-    parts = _split_url(url)
+    parts, authority = _split_url(url)
     if parts.username is not None or "?" in url or "#" in url:
         raise ValueError(f"{_URL_EXPECTED}, without user, query and fragment")
-    return parts.geturl().rstrip("/")  # so that paths can be appended
+    return f"{parts.scheme}://{authority}{parts.path}".rstrip("/")  # so that paths can be appended
+
+
+def split_proxy(url: str) -> tuple[str, str]:
+    """Return a proxy's URL without user and password, and these as written; empty if there are none.
+
+    Everything up to the last @ is user and password, whatever characters it has, so that no error can show them.
+    """
+    scheme, _, rest = one_line(url).partition("://")
+    user, _, address = rest.rpartition("@")
+    if scheme.lower().startswith("socks"):
+        raise ValueError(_SOCKS)
+    try:
+        parts, authority = _split_url(f"{scheme}://{address}")
+    except ValueError:
+        raise ValueError(_PROXY_EXPECTED) from None
+    if parts.path not in {"", "/"} or "?" in address or "#" in address:
+        raise ValueError(_PROXY_EXPECTED)
+    port = "" if parts.port else f":{_PROXY_PORTS[parts.scheme]}"
+    return f"{parts.scheme}://{authority}{port}", user
+
+
+def _proxy(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    split_proxy(text)
+    return SecretStr(text.strip())
 
 
 def _log_level(value: object) -> object:
@@ -169,7 +219,7 @@ Line = Annotated[str, AfterValidator(one_line)]
 ProjectId = Annotated[str, matching(r"[A-Za-z0-9_-]+", "must be letters, digits, hyphens and underscores")]
 Region = Annotated[str, matching(r"[a-z0-9-]+", "must be lowercase letters, digits and hyphens such as eu-west-101")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Proxy = Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_split_url(url.get_secret_value()).geturl()))]
+Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
 Secret = Annotated[SecretStr, AfterValidator(lambda secret: SecretStr(one_line(secret.get_secret_value())))]
 ListenAddress = Annotated[str, require(split_address, _ADDRESS_EXPECTED)]
 # The page is at `/`, and the exporter's own paths begin with `/-/`; other characters would be a pattern to the router.

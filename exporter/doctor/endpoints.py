@@ -1,26 +1,18 @@
-"""How an endpoint is reached: a request without credentials, and the words for the step that fails."""
+"""The words for how an endpoint is reached, and for the step that fails. Pure."""
 
-import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import aiohttp
-from aiohttp.connector import Connection
-from yarl import URL
 
-from exporter import __version__
-from exporter.cloud.causes import PROXY_LOGIN_REQUIRED, REDIRECTS, Cause, cause_of_status
-from exporter.cloud.errors import SERVER_ERRORS
-from exporter.cloud.transport import Resolver
+from exporter.cloud.causes import REDIRECTS, Cause, cause_of_status, proxy_rejection
+from exporter.cloud.errors import PROXY_LOGIN_REQUIRED, SERVER_ERRORS
 from exporter.config import format_duration
 from exporter.doctor.findings import ENDPOINT, Finding, fail, ok, warn
-from exporter.threads import in_a_thread
+from exporter.doctor.probe import Answered, Outcome, Unanswered
 
 METADATA = "metadata"
 
@@ -32,110 +24,7 @@ _REMEDY_METADATA = (
 )
 _REMEDY_RENEW = "the operator of this endpoint, or proxy, has to renew it"
 
-_HAPPY_EYEBALLS_DELAY = 0.25  # seconds until the next address of a name is tried in parallel
-
-Step = Literal["name", "connection", "answer"]  # a step towards an answer; they come in this order
-
-
-@dataclass(frozen=True)
-class Route:
-    """The way to an endpoint; ``host`` and ``port`` are the proxy's if there is one."""
-
-    endpoint: str
-    host: str
-    port: int
-    through_proxy: bool
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Any HTTP answer. Times are in seconds since 1970."""
-
-    route: Route
-    addresses: tuple[str, ...]
-    status: int
-    tls_version: str | None
-    certificate_ends: float | None
-    skew: float | None  # the answer's `Date` minus this machine's clock, in seconds; None without a date
-
-
-@dataclass(frozen=True)
-class Unanswered:
-    """The step that failed, and its error; ``limit`` is the time limit in seconds."""
-
-    route: Route
-    step: Step
-    error: Exception
-    limit: float
-
-
-Outcome = Answered | Unanswered
-
-
-def route_to(endpoint: str, proxy: str | None) -> Route:
-    """Return the route to an endpoint, through the proxy if there is one."""
-    first = URL(proxy or endpoint)
-    return Route(endpoint, first.host or "", first.port or 80, proxy is not None)
-
-
-async def probe(
-    endpoint: str, proxy: str | None, tls: ssl.SSLContext, limit: float, now: Callable[[], float]
-) -> Outcome:
-    """Request an endpoint's root, within ``limit`` seconds in total."""
-    route = route_to(endpoint, proxy)
-    step: Step = "name"
-    try:
-        async with asyncio.timeout(limit):
-            found = await in_a_thread(lambda: socket.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM))
-            addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-            step = "connection"  # of its own, to tell an unreachable host from a silent one
-            _, writer = await asyncio.open_connection(
-                route.host, route.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY
-            )
-            writer.close()
-            await writer.wait_closed()
-            step = "answer"
-            return await _request(route, proxy, tls, addresses, now)
-    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        return Unanswered(route, step, error, limit)
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response that keeps the TLS facts, because its connection is gone once it is complete."""
-
-    tls_version: str | None = None
-    certificate_ends: float | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        assert connection.transport
-        secured = connection.transport.get_extra_info("ssl_object")
-        if isinstance(secured, ssl.SSLObject):
-            self.tls_version = secured.version()
-            certificate = secured.getpeercert() or {}
-            self.certificate_ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-        return await super().start(connection)
-
-
-async def _request(
-    route: Route, proxy: str | None, tls: ssl.SSLContext, addresses: tuple[str, ...], now: Callable[[], float]
-) -> Answered:
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls, resolver=Resolver()),
-        response_class=_Response,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        headers={"User-Agent": f"huaweicloud-workspace-exporter/{__version__}", "Accept-Encoding": "identity"},
-    )
-    async with session, session.get(f"{route.endpoint}/", proxy=proxy, allow_redirects=False) as response:
-        assert isinstance(response, _Response)
-        try:
-            skew = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() - now()
-        except (ValueError, OverflowError):
-            skew = None
-        return Answered(route, addresses, response.status, response.tls_version, response.certificate_ends, skew)
+_USUAL_PAGES = {400, 404}  # statuses with which the cloud may well answer an HTML page at the root of a host
 
 
 def judge(purposes: Sequence[str], outcome: Outcome, *, own_authorities: bool, now: float) -> Finding:
@@ -147,11 +36,12 @@ def judge(purposes: Sequence[str], outcome: Outcome, *, own_authorities: bool, n
     status, ends = outcome.status, outcome.certificate_ends
     text = f"{about} answers {_way(outcome)}"
     if status == PROXY_LOGIN_REQUIRED:
-        what, remedy = _rejected_by_proxy(outcome.route, status)
-        return fail(ENDPOINT, f"{about} {what}", remedy)
-    if status in REDIRECTS or status >= SERVER_ERRORS:
-        cause = cause_of_status(status)
-        return warn(ENDPOINT, f"{text}, but {cause.what} ({status})", cause.remedy)
+        proxy = f"the proxy {outcome.route}" if outcome.route.proxy else "a proxy in between"
+        what, remedy = proxy_rejection(proxy, status)
+        return fail(ENDPOINT, f"{about} is unreachable: {what}", remedy)
+    if status in REDIRECTS or status >= SERVER_ERRORS or (outcome.is_page and status not in _USUAL_PAGES):
+        cause = cause_of_status(status, is_page=outcome.is_page)
+        return warn(ENDPOINT, f"{text}, but {cause.what} ({status}{', an HTML page' * outcome.is_page})", cause.remedy)
     if ends is not None and ends - now < _CERTIFICATE_ENDS_SOON:
         return warn(ENDPOINT, text, f"the certificate expires soon: {_REMEDY_RENEW}")
     return ok(ENDPOINT, text)
@@ -159,7 +49,7 @@ def judge(purposes: Sequence[str], outcome: Outcome, *, own_authorities: bool, n
 
 def _way(answered: Answered) -> str:
     way = f"over {answered.tls_version.replace('TLSv', 'TLS ')}" if answered.tls_version else "without TLS"
-    if answered.route.through_proxy:
+    if answered.route.proxy:
         way = f"through the proxy {answered.route}, which resolves the name, {way}"
     else:
         more = ["…"] if len(answered.addresses) > _MAX_ADDRESSES else []
@@ -170,16 +60,24 @@ def _way(answered: Answered) -> str:
 
 
 def _failure(outcome: Unanswered, *, own_authorities: bool) -> Cause:
-    if outcome.step == "answer":
-        return _no_answer(outcome, own_authorities=own_authorities)
-    what, remedy = (_no_name if outcome.step == "name" else _no_connection)(outcome)
+    match outcome.step:
+        case "proxy":
+            return Cause(f"is not queried: {outcome.error}", "set http.proxy or correct the variable")
+        case "answer":
+            return _no_answer(outcome, own_authorities=own_authorities)
+        case "name":
+            what, remedy = _no_name(outcome)
+        case "connection":
+            what, remedy = _no_connection(outcome)
+        case _:
+            what, remedy = _no_tunnel(outcome, own_authorities=own_authorities)
     return Cause(f"is unreachable: {what}", remedy)
 
 
 def _no_name(outcome: Unanswered) -> Cause:
     route = outcome.route
-    settings = "http.proxy or HTTPS_PROXY" if route.through_proxy else "region and endpoints"
-    name = f"the proxy's name {route.host}" if route.through_proxy else f"the name {route.host}"
+    settings = "http.proxy or HTTPS_PROXY" if route.proxy else "region and endpoints"
+    name = f"the proxy's name {route.host}" if route.proxy else f"the name {route.host}"
     if isinstance(outcome.error, socket.gaierror) and outcome.error.errno != socket.EAI_AGAIN:
         return Cause(f"{name} is unknown", f"check {settings} for a typo, and this machine's DNS")
     remedy = (
@@ -192,7 +90,7 @@ def _no_connection(outcome: Unanswered) -> Cause:
     route = outcome.route
     remedy = f"check endpoints; let the firewall pass port {route.port}, or set http.proxy if one is needed"
     target = str(route)
-    if route.through_proxy:
+    if route.proxy:
         remedy = f"check http.proxy or HTTPS_PROXY; let the firewall pass port {route.port}"
         target = f"the proxy {route}"
     if isinstance(outcome.error, TimeoutError):
@@ -203,7 +101,27 @@ def _no_connection(outcome: Unanswered) -> Cause:
     return Cause(f"no connection to {target} ({outcome.error})", f"{remedy}; check this machine's routes")
 
 
+def _no_tunnel(outcome: Unanswered, *, own_authorities: bool) -> Cause:
+    proxy = f"the proxy {outcome.route}"
+    match outcome.error:
+        case aiohttp.ClientHttpProxyError() as error:
+            return proxy_rejection(proxy, error.status)
+        case aiohttp.ClientSSLError() as error:
+            what, remedy = _no_answer(outcome, own_authorities=own_authorities)
+            by_proxy = (error.host, error.port) == (outcome.route.host, outcome.route.port)
+            return Cause(f"{proxy} {what}" if by_proxy else f"through {proxy}, it {what}", remedy)
+        case aiohttp.ClientResponseError():
+            return Cause(f"{proxy} does not answer with HTTP", "check http.proxy or HTTPS_PROXY: is it an HTTP proxy?")
+        case TimeoutError():
+            what = f"{proxy} makes no connection within {format_duration(outcome.limit)}"
+            return Cause(what, "check whether the proxy reaches this host, and whether it is an HTTP proxy")
+        case _:
+            what = f"{proxy} closes the connection before TLS begins"
+            return Cause(what, "check whether the proxy allows and reaches this host, and whether it is an HTTP proxy")
+
+
 def _no_answer(outcome: Unanswered, *, own_authorities: bool) -> Cause:
+    through = f" through the proxy {outcome.route}" if outcome.route.proxy else ""
     match outcome.error:
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as error):
             return _bad_certificate(outcome, error, own_authorities=own_authorities)
@@ -211,15 +129,14 @@ def _no_answer(outcome: Unanswered, *, own_authorities: bool) -> Cause:
             inner = getattr(outcome.error, "os_error", outcome.error)
             what = f"fails the TLS handshake ({getattr(inner, 'reason', None) or type(inner).__name__})"
             return Cause(what, "check that the endpoint's port speaks TLS, and any proxy or firewall in between")
-        case aiohttp.ClientHttpProxyError() as error:
-            return _rejected_by_proxy(outcome.route, error.status)
         case aiohttp.ClientResponseError():
-            return Cause("does not answer with HTTP", "check endpoints: this host and port belong to another service")
+            what = f"does not answer with HTTP{through}"
+            return Cause(what, "check endpoints: this host and port belong to another service")
         case TimeoutError():
-            what = f"accepts the connection but sends no answer within {format_duration(outcome.limit)}"
+            what = f"accepts the connection but sends no answer within {format_duration(outcome.limit)}{through}"
             return Cause(what, "a firewall or proxy may swallow it: try from another network, or set http.proxy")
         case _:
-            what = "accepts the connection but closes it before an answer"
+            what = f"accepts the connection but closes it before an answer{through}"
             return Cause(what, "check endpoints, and whether a firewall or proxy in between blocks this host")
 
 
@@ -230,7 +147,8 @@ def _bad_certificate(outcome: Unanswered, error: ssl.SSLCertVerificationError, *
         case 9:
             return Cause("has a certificate that is not valid yet", "set this machine's clock with NTP")
         case 62 | 64:
-            what = f"has a certificate for another name than {URL(outcome.route.endpoint).host}"
+            host = getattr(outcome.error, "host", outcome.route.host)
+            what = f"has a certificate for another name than {host}"
             return Cause(what, "check endpoints: use the name in the certificate; or another server poses as this host")
         case 2 | 18 | 19 | 20 | 21 | 27:
             authorities = "http.ca_file" if own_authorities else "this machine's certificate authorities"
@@ -238,10 +156,3 @@ def _bad_certificate(outcome: Unanswered, error: ssl.SSLCertVerificationError, *
             return Cause(f"has an untrusted certificate: its issuer is not in {authorities}", remedy)
         case _:
             return Cause(f"has an invalid certificate: {error.verify_message}", "check the endpoint's certificate")
-
-
-def _rejected_by_proxy(route: Route, status: int) -> Cause:
-    what = f"is unreachable: the proxy {route} rejects the request ({status})"
-    if status == PROXY_LOGIN_REQUIRED:
-        return Cause(f"{what}: it requires a user and password", cause_of_status(status).remedy)
-    return Cause(what, "make the proxy allow and reach this host; if no proxy is needed, add the host to NO_PROXY")

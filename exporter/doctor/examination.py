@@ -15,6 +15,7 @@ from exporter.cloud.connect import connected, issuer_of, proxy_for, sdk_link
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
 from exporter.cloud.models import Session, UserPage
+from exporter.cloud.proxy import Proxy, UnusableProxyError
 from exporter.cloud.sources import POD_OPERATION
 from exporter.cloud.transport import tls_context
 from exporter.config import Project, Settings, User
@@ -39,7 +40,7 @@ from exporter.doctor.credentials import (
     skipped_file,
     unusable_link,
 )
-from exporter.doctor.endpoints import METADATA, Outcome, Unanswered, judge, probe
+from exporter.doctor.endpoints import METADATA, judge
 from exporter.doctor.findings import (
     CREDENTIALS,
     ENDPOINT,
@@ -49,6 +50,7 @@ from exporter.doctor.findings import (
     skip,
     summary,
 )
+from exporter.doctor.probe import Outcome, Unanswered, probe
 from exporter.fleet import LIVE_STATES
 from exporter.polling.discovery import Filters
 from exporter.polling.gate import KeyGate
@@ -81,13 +83,17 @@ class Context:
     now: Callable[[], float]
     tasks: asyncio.TaskGroup
     budget: Budget
-    probes: dict[tuple[str, str | None, float], asyncio.Task[Outcome]] = field(default_factory=dict)
+    probes: dict[tuple[str, object, float], asyncio.Task[Outcome]] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     """Endpoints that get no further request, with the reason: a silent one costs one timeout."""
 
     def probe(self, project: Project, link: Link | None, endpoint: str) -> asyncio.Task[Outcome]:
         """Return the probe of an endpoint, which all its projects share."""
-        proxy, timeout = proxy_for(self.settings.http, project, link)(endpoint), self.settings.poll_of(project).timeout
+        timeout = self.settings.poll_of(project).timeout
+        try:
+            proxy: Proxy | UnusableProxyError | None = proxy_for(self.settings.http, project, link)(endpoint)
+        except UnusableProxyError as error:
+            proxy = error
         if (endpoint, proxy, timeout) not in self.probes:
             probing = probe(endpoint, proxy, self.tls, timeout, self.now)
             self.probes[endpoint, proxy, timeout] = self.tasks.create_task(probing)

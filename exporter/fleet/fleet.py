@@ -99,7 +99,7 @@ class Fleet(Roster):
         domains = {Login.of(login_user).domain for login_user in logins if login_user}
         if len(domains) == 1 and member.seen_domain is None and (domain := domains.pop()):
             member.seen_domain = intern(domain)
-            self._name(member.user_name)
+            self._name(member)
 
     def scan_page(self, found: Iterable[ListedSession], at: float, started_before: float = -math.inf) -> int:
         """Apply a page of a scan. Return how many of its sessions belong to watched users.
@@ -263,7 +263,7 @@ class Fleet(Roster):
             member.listed_name = None if user.user_name == member.user_name else user.user_name
         if member.listed_domain != user.domain:
             member.listed_domain = intern(user.domain) if user.domain else None
-            self._name(member.user_name)
+            self._name(member)
 
     def accounts_not_listed(self, began: float, at: float) -> Iterator[None]:
         """Apply the end of a complete list of all users that began at this time: the cloud does not know the others."""

@@ -92,7 +92,9 @@ class Names:
         """Return the members with this name in any case."""
         name = folded(name)
         first = self._first.get(name)
-        return (first, *self._further.get(name, ())) if first else ()
+        if first is None:
+            return ()
+        return (first, *self._further[name]) if name in self._further else (first,)
 
     def find(self, login_user: str | None) -> Member | None:
         """Return the member that a ``login_user`` means, or None."""

@@ -6,7 +6,6 @@ Work on many users is split into steps, so that the event loop can run other tas
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from exporter.cloud.models import Login
 from exporter.fleet.counts import Counts
 from exporter.fleet.members import FreshUser, Member, Watched, weight
-from exporter.fleet.names import Names, domain_fit
+from exporter.fleet.names import Fit, Names, domain_fit
 
 STEP = 1000  # work items in one step, for example users and their sessions. A step takes a few milliseconds.
 _Item = TypeVar("_Item")
@@ -61,11 +60,11 @@ class Roster:
                     member = Member(user.name, user_name, user.id, domain, fresh, self._last_page)
                     self._joined[self._last_page] += 1
                     self._names.add(member)
+                    self._name(member)
                     joined.append(member)
-                else:
-                    self._configure(member, user, user_name, domain)
+                elif (user.name, user.id, domain) != (member.written, member.given_id, member.given_domain):
+                    self._configure(member, user, domain)
                 staying[member] = None
-                self._name(user_name)
             if joined:
                 self.members += tuple(joined)
                 self._counts.configured += len(joined)
@@ -90,37 +89,39 @@ class Roster:
 
     def _known(self, user_name: str, domain: str | None, staying: Container[Member]) -> Member | None:
         """Return the member with exactly this name and a domain that fits, among those who may leave."""
-        fits = [
-            (domain_fit(member.domain, domain), member)
-            for member in self._names.namesakes(user_name)
-            if member.user_name == user_name and member not in staying
-        ]
-        return max(fits, key=itemgetter(0))[1] if any(fit for fit, _ in fits) else None
+        found, best_fit = None, Fit.OTHER
+        for member in self._names.namesakes(user_name):
+            if member.user_name == user_name and member not in staying:
+                fit = domain_fit(member.domain, domain)
+                if fit > best_fit:
+                    found, best_fit = member, fit
+        return found
 
-    def _configure(self, member: Member, user: Watched, user_name: str, domain: str | None) -> None:
-        """Set a user's name, id and domain: also if equal, so that the old configuration's objects can be freed."""
+    def _configure(self, member: Member, user: Watched, domain: str | None) -> None:
+        """Set a user's written name, id and domain."""
         looked_up = user.id is None and member.given_id is None
-        now = replace(member.fresh, name=user.name, id=member.id if looked_up else user.id)
+        now = replace(member.fresh, id=member.id if looked_up else user.id)
         if now.id != member.id:  # another id is another account
             self._counts.accounts -= member.account_at is not None
             member.account_at = member.unlocked_since = None
             now = replace(now, account=None, without_account=False)
         self._names.remove(member)
-        member.written, member.user_name, member.given_domain, member.given_id = user.name, user_name, domain, user.id
+        member.written, member.given_domain, member.given_id = user.name, domain, user.id
         self._names.add(member)
         self._know(member, now)
+        self._name(member)
 
-    def _name(self, user_name: str) -> None:
-        """Name the members with exactly this name as metrics show them: with their domains if there are several."""
-        same = [member for member in self._names.namesakes(user_name) if member.user_name == user_name]
-        for member in same:
-            name = f"{user_name}@{member.domain}" if len(same) > 1 and member.domain else member.written
-            if name != member.fresh.name:
-                self._know(member, replace(member.fresh, name=name))
+    def _name(self, member: Member) -> None:
+        """Name the members with this one's name as metrics show them: with their domains if there are several."""
+        same = [each for each in self._names.namesakes(member.user_name) if each.user_name == member.user_name]
+        for each in same:
+            name = f"{each.user_name}@{each.domain}" if len(same) > 1 and each.domain else each.written
+            if name != each.fresh.name:
+                self._know(each, replace(each.fresh, name=name))
 
     def _remove(self, member: Member) -> None:
         self._names.remove(member)
-        self._name(member.user_name)
+        self._name(member)
         self._counts.change(member.fresh, FreshUser(member.written))
         self._counts.configured -= 1
         self._counts.asked -= member.asked_at is not None

@@ -1,10 +1,10 @@
 """Discovery: which users its listings find, whether they are believed, and who is watched in the end."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from exporter.cloud.models import Login, User
+from exporter.config import User as ConfiguredUser
 from exporter.fleet import Watched, best, folded
 
 Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers. All have to match; none means all users.
@@ -65,29 +65,41 @@ def _same(one: User, other: User) -> bool:
 
 
 def to_watch(
-    configured: Iterable[Watched], found: Sequence[User], excluded: Callable[[str, str | None], bool]
+    configured: Sequence[ConfiguredUser], found: Sequence[User], excluded: Callable[[str, str | None], bool]
 ) -> Iterator[tuple[Watched, bool]]:
     """Yield the users to watch, each with whether discovery found it: the configured ones, and others it found.
 
     A configured name without a domain means the only user found with it. If it is found in several domains, all these
     users are watched instead.
     """
-    by_name: defaultdict[str, list[User]] = defaultdict(list)
-    by_id: dict[str | None, User] = {}
-    for user in found:
-        by_name[folded(user.user_name or "")].append(user)
-        by_id[user.id] = user
     among_configured: set[int] = set()
-    for watched in configured:
-        if excluded(watched.name, watched.domain):
+    by_name, by_id = _found_by(configured, found)
+    for user in configured:
+        if excluded(user.name, user.domain):
             continue
-        name, domain = (watched.name, watched.domain) if watched.domain else Login.of(watched.name)
+        name, domain = (user.name, user.domain) if user.domain else Login.of(user.name)
         group = by_name.get(folded(name), ())
-        meant = by_id.get(watched.id) if watched.id else best(group, name, domain, attrgetter("domain"))
+        meant = by_id.get(user.id) if user.id else best(group, name, domain, attrgetter("domain"))
         among_configured.add(id(meant))
-        several = meant is None and not domain and len({user.domain for user in group if user.user_name == name}) > 1
-        if watched.id or not several:
-            yield watched, meant is not None
-    for user in found:
-        if id(user) not in among_configured and user.user_name and not excluded(user.user_name, user.domain):
-            yield Watched(user.user_name, None, user.domain or None), True
+        several = meant is None and not domain and len({each.domain for each in group if each.user_name == name}) > 1
+        if user.id or not several:
+            yield Watched(user.name, user.id, user.domain), meant is not None
+    for each in found:
+        if id(each) not in among_configured and each.user_name and not excluded(each.user_name, each.domain):
+            yield Watched(each.user_name, None, each.domain or None), True
+
+
+def _found_by(
+    configured: Sequence[ConfiguredUser], found: Sequence[User]
+) -> tuple[Mapping[str, list[User]], Mapping[str | None, User]]:
+    """Return those of the users found whom the configuration may mean: by folded name, and by id."""
+    names = {folded(user.name if user.domain else Login.of(user.name).name) for user in configured}
+    ids = {user.id for user in configured if user.id}
+    by_name: dict[str, list[User]] = {}
+    by_id: dict[str | None, User] = {}
+    for user in found if configured else ():
+        if (name := folded(user.user_name or "")) in names:
+            by_name.setdefault(name, []).append(user)
+        if user.id in ids:
+            by_id[user.id] = user
+    return by_name, by_id

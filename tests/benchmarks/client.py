@@ -32,7 +32,8 @@ from exporter.cloud import models
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.client import Client, Endpoints
 from exporter.cloud.credentials import StaticCredentials
-from exporter.cloud.transport import Transport, proxy_from_environment, tls_context
+from exporter.cloud.proxy import proxy_from_environment
+from exporter.cloud.transport import Transport, tls_context
 from exporter.simulator import DEMO_PROJECT_ID, Request, Simulator, SimulatorOptions
 
 if TYPE_CHECKING:

@@ -17,13 +17,11 @@ from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST
 from exporter.cloud.connect import connected
 from exporter.cloud.errors import (
     CloudError,
-    Forbidden,
     InvalidResponse,
-    NotFound,
     Refused,
     Throttled,
-    Unauthorized,
     Unreachable,
+    refusal,
 )
 from exporter.cloud.transport import tls_context
 from exporter.polling.gate import KeyGate
@@ -115,29 +113,12 @@ async def test_each_operation_is_one_request(
 
 
 @every_operation
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (301, Refused),
-        (400, Refused),
-        (401, Unauthorized),
-        (403, Forbidden),
-        (404, NotFound),
-        (405, Refused),
-        (429, Throttled),
-        (500, Refused),
-        (503, Refused),
-        (599, Refused),
-    ],
-)
-async def test_a_status_is_an_error_of_its_kind(
-    cloud: aioresponses, operation: str, status: int, kind: type[CloudError]
-) -> None:
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 429, 503, 599])
+async def test_a_status_is_an_error_of_its_kind(cloud: aioresponses, operation: str, status: int) -> None:
     """The error has the code and the id for support, but not the message, which may name a person."""
     body = {"error_code": "WKS.1", "error_msg": "user hush"}
     error = await failure(cloud, operation, status=status, payload=body, headers={"X-Request-Id": "request-1"})
-    assert type(error) is kind
-    assert (error.outcome, error.error_code, error.request_id) == (str(status), "WKS.1", "request-1")
+    assert error == refusal(operation, status, "WKS.1", "request-1")
     assert "hush" not in str(error)
 
 

@@ -16,6 +16,7 @@ from exporter import config
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.chain import AgencyLink, IdTokenLink, KeysLink, Link, OidcLink, find_link
 from exporter.cloud.connect import issuer_of, proxy_for
+from exporter.cloud.proxy import Proxy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -421,4 +422,4 @@ def test_local_services_are_reached_without_the_proxy(links: dict[str, dict[str,
     proxy = proxy_for(http, a_project(), find_link(links["pod"]))
     assert proxy("http://169.254.170.23") is None
     assert proxy("http://169.254.169.254") is None
-    assert proxy("https://iam.eu-west-101.myhuaweicloud.eu") == "http://proxy:3128"
+    assert proxy("https://iam.eu-west-101.myhuaweicloud.eu") == Proxy.of("http://proxy:3128")

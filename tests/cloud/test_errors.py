@@ -11,6 +11,7 @@ from exporter.cloud import bodies
 from exporter.cloud.errors import (
     CloudError,
     Forbidden,
+    Intercepted,
     InvalidResponse,
     NoCredentials,
     NotFound,
@@ -20,6 +21,7 @@ from exporter.cloud.errors import (
     Unreachable,
     refusal,
 )
+from exporter.polling.gate import FIRST_PAUSE_UNAVAILABLE, Access, KeyGate
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,17 @@ def test_one_family(kind: type[CloudError]) -> None:
     others = {Unreachable, NoCredentials, InvalidResponse, Refused} - {kind}
     assert issubclass(kind, CloudError)
     assert not issubclass(kind, tuple(others))
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("connection_error", 401), ("401", 401), ("403", 403), ("407", 407)])
+async def test_what_a_proxy_answers_is_about_no_credentials(outcome: str, status: int) -> None:
+    """It counts as a cloud that is not reached, also without its traceback."""
+    error = Intercepted("ListUsers", outcome, by="the proxy p:1", status=status)
+    assert not isinstance(error, Refused)
+    assert isinstance(error, Unreachable)
+    assert str(error) == str(error.bare()) == f"ListUsers: {outcome}, the proxy p:1 rejects the request ({status})"
+    assert error.facts() == {"operation": "ListUsers", "code": outcome, "detail": error.detail}
+    assert Access("p", lambda: "key", KeyGate()).reject(error, "key") == FIRST_PAUSE_UNAVAILABLE
 
 
 @pytest.mark.parametrize("outcome", ["timeout", "connection_error", "tls_error", "invalid_response"])

@@ -242,6 +242,16 @@ def test_an_error_without_a_code_beside_a_list_is_none(error: object) -> None:
     assert sessions_in(body({"session_info_list": [], "error": error})) == ()
 
 
+@pytest.mark.bad_input
+@pytest.mark.parametrize("field", ["error_code", "errorCode", "code", "error"])
+@pytest.mark.parametrize("odd", ["22.4", "true", "[]", '{"a": [1]}', "9" * 5000, "1e999"])
+def test_a_code_of_another_type_costs_no_answer(field: str, odd: str) -> None:
+    """It is no code. The answer beside it is read."""
+    raw = f'{{"users": [{{"id": "u"}}], "{field}": {odd}}}'.encode()
+    assert [user.id for user in models.user_page(raw).users] == ["u"]
+    assert bodies.error_code(raw) is None
+
+
 @pytest.mark.parametrize("code", [401, -1])
 def test_codes_may_be_numbers(code: int) -> None:
     """IAM's codes are numbers."""

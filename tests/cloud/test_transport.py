@@ -7,28 +7,37 @@ import contextlib
 import gzip
 import inspect
 import socket
-import ssl
-import struct
-import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import aiohttp
 import hypothesis
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.certificates import certificate, serving
 from support.promises import Promise
+from support.wire import (
+    NOW,
+    SECRET_TOKEN,
+    TLS,
+    Wire,
+    failure,
+    failure_of,
+    fields,
+    get,
+    http,
+    target,
+    transporting,
+    whole,
+)
 
-from exporter import config
 from exporter.cloud import bodies, models
 from exporter.cloud.auth import AccessKey, encoded, query_string
 from exporter.cloud.bodies import BUDGET, MIB, SMALL, UNRESERVED, ByteBudget, Deadline, Share, answer_limit
 from exporter.cloud.client import IAM_ACTIONS
-from exporter.cloud.connect import connected
 from exporter.cloud.errors import (
     CloudError,
     InvalidResponse,
@@ -37,143 +46,11 @@ from exporter.cloud.errors import (
     Unreachable,
 )
 from exporter.cloud.telemetry import LATENCY_BUCKETS, Latencies, Telemetry
-from exporter.cloud.transport import Answer, Request, Transport, proxy_from_environment, tls_context
-from exporter.polling.gate import KeyGate
+from exporter.cloud.transport import Answer, Request, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
-
-T = TypeVar("T")
-
-TLS = tls_context(None)
-NOW = 1_800_000_000.0
-SECRET_TOKEN = "hush-token"
-
-
-def http(status: str = "200 OK", body: bytes = b"{}", **headers: str) -> bytes:
-    """A whole answer; underscores in the names of headers are hyphens."""
-    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
-    if not headers.keys() & {"Content_Length", "Transfer_Encoding"}:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-
-@dataclass
-class Wire:
-    """A server that gives the same answer to everything, and records what it received.
-
-    ``impatient`` answers the first bytes of any kind, ``then`` says what follows the answer.
-    """
-
-    answer: bytes = field(default_factory=http)
-    then: Literal["keep", "close", "reset", "hang", "flood"] = "keep"
-    impatient: bool = False
-    seen: list[bytes] = field(default_factory=list)
-    connections: int = 0
-    left: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a client has closed its connection."""
-
-    @contextlib.asynccontextmanager
-    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-        """Serve on a free port while the context lasts; entered with the base URL."""
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
-            tasks.add(task)
-            self.connections += 1
-            try:
-                await self._converse(reader, writer)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                self.left.set()
-            finally:
-                writer.close()
-
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            self.seen.append(await (reader.read(1024) if self.impatient else whole_request(reader)))
-            writer.write(self.answer)
-            await writer.drain()
-            match self.then:
-                case "close":
-                    return
-                case "reset":
-                    linger = struct.pack("ii", 1, 0)  # closing sends a TCP reset
-                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                    writer.transport.abort()
-                    return
-                case "hang":
-                    await asyncio.Event().wait()
-                case "flood":
-                    while True:
-                        writer.write(bytes(65536))
-                        await writer.drain()
-
-
-async def whole_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next((int(value) for name, value in fields(head) if name.lower() == "content-length"), 0)
-    return head + await reader.readexactly(length)
-
-
-def fields(request: bytes) -> list[tuple[str, str]]:
-    """The header lines of a received request."""
-    lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-
-
-def target(request: bytes) -> str:
-    """The first line of a received request."""
-    return request.partition(b"\r\n")[0].decode()
-
-
-@contextlib.asynccontextmanager
-async def transporting(
-    *,
-    proxy: str | None = None,
-    patience: float = 10.0,
-    now: float = NOW,
-    tls: ssl.SSLContext = TLS,
-    budget: ByteBudget | None = None,
-) -> AsyncIterator[Transport]:
-    async with Transport(
-        timeout=patience, proxy_for=lambda _: proxy, tls=tls, now=lambda: now, budget=budget
-    ) as opened:
-        yield opened
-
-
-def get(endpoint: str, path: str = "/v1/p", query: str = "", headers: Mapping[str, str] | None = None) -> Request:
-    return Request("ListUsers", "GET", endpoint, path, query, headers or {"X-Auth-Token": SECRET_TOKEN})
-
-
-def whole(answer: Answer) -> Answer:
-    return answer
-
-
-async def failure(through: Transport, request: Request, read: Callable[[Answer], object] = whole) -> CloudError:
-    """The error that a request ends in."""
-    with pytest.raises(CloudError) as failed:
-        await through.send(request, read)
-    return failed.value
-
-
-async def failure_of(wire: Wire, read: Callable[[Answer], object] = whole, *, patience: float = 10.0) -> CloudError:
-    """The error that one request to this server ends in. It must be counted under its outcome."""
-    async with wire.serve() as url, transporting(patience=patience) as through:
-        error = await failure(through, get(url), read)
-        assert through.telemetry.attempts == {("ListUsers", error.outcome): 1}
-        return error
 
 
 class TestRequests:
@@ -431,13 +308,13 @@ class TestBudget:
 
     @pytest.mark.parametrize("length", [{}, {"Content_Length": "1048577"}], ids=["unannounced", "announced"])
     async def test_waiting_does_not_count_against_the_timeout(self, length: dict[str, str]) -> None:
-        """An answer waits three times as long as a request may take, and is read then."""
+        """An answer waits twice as long as a request may take, and is read then."""
         budget = ByteBudget()
         await budget.take(budget.size)
         lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in length.items()]
         answer = f"HTTP/1.1 200 OK\r\n{''.join(lines)}\r\n".encode() + bytes(UNRESERVED + 1)
-        async with Wire(answer, "close").serve() as url, transporting(patience=0.2, budget=budget) as through:
-            asyncio.get_running_loop().call_later(0.6, budget.release, budget.size)
+        async with Wire(answer, "close").serve() as url, transporting(patience=0.5, budget=budget) as through:
+            asyncio.get_running_loop().call_later(1.0, budget.release, budget.size)
             assert len((await through.send(get(url), whole)).body) == UNRESERVED + 1
         assert budget.free == budget.size
 
@@ -626,18 +503,7 @@ class TestTls:
     @pytest.fixture
     def made(self, tmp_path: Path, tool: Callable[[str], str]) -> Callable[[str], Path]:
         """Make a self-signed certificate for a name. Return a PEM file with the certificate and its key."""
-        openssl = tool("openssl")
-
-        def make(name: str) -> Path:
-            certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-            kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-            names = ["-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
-            command = [openssl, "req", *kind, *names, "-out", str(certificate), "-keyout", str(key)]
-            subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - fixed arguments
-            certificate.write_text(key.read_text("ascii") + certificate.read_text("ascii"), "ascii")
-            return certificate
-
-        return make
+        return lambda name: certificate(tool("openssl"), tmp_path, name=name)
 
     async def test_a_trusted_server(self, made: Callable[[str], Path]) -> None:
         """A server with its authority in the CA file gets the request."""
@@ -659,13 +525,6 @@ class TestTls:
         assert wire.seen == []
 
 
-def serving(certificate: Path) -> ssl.SSLContext:
-    """The context of a server with this certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
 @pytest.mark.bad_input
 @hypothesis.settings(deadline=None)  # each example serves a port
 @given(st.binary(max_size=60), st.sampled_from(["", "HTTP/1.1 ", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n\r\n"]))
@@ -674,13 +533,15 @@ def serving(certificate: Path) -> ssl.SSLContext:
 @example(b"{}", "HTTP/1.1 100 Continue\r\n\r\n")
 @example(b"zzz\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 def test_no_bytes_raise_anything_else(tail: bytes, head: str) -> None:
-    """Any bytes lead to an answer or a CloudError, and are counted."""
+    """Any bytes of the cloud, or of a proxy at CONNECT, lead to an answer or a CloudError, and are counted."""
 
     async def scenario() -> None:
         async with Wire(head.encode() + tail, "close").serve() as url, transporting() as through:
             with contextlib.suppress(CloudError):
                 await through.send(get(url), whole)
-            assert through.telemetry.attempts.total() == 1
+            async with transporting(proxy=url) as tunnelled:
+                await failure(tunnelled, get("https://cloud.example"))
+            assert through.telemetry.attempts.total() == tunnelled.telemetry.attempts.total() == 1
 
     asyncio.run(scenario())
 
@@ -769,123 +630,3 @@ class TestTelemetry:
         finally:
             monkeypatch.undo()
             time.tzset()
-
-
-def settings(url: str, metadata: str = "http://169.254.169.254", **http_settings: str) -> config.Settings:
-    """A project with a token and all services at one address."""
-    project = {
-        "project_id": "p",
-        "users": ["alice"],
-        "endpoints": {"sessions": url, "users": url, "metadata": metadata},
-        "auth": {"token": SECRET_TOKEN},
-    }
-    return config.build(config.Layer("test", {"projects": [project], "http": http_settings}))
-
-
-NO_SESSIONS = http(body=b'{"session_info_list": []}')
-
-
-class TestProxies:
-    """The choice of a proxy."""
-
-    @pytest.fixture(autouse=True)
-    def _no_proxies(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
-            monkeypatch.delenv(name, raising=False)
-            monkeypatch.delenv(name.upper(), raising=False)
-
-    async def test_a_configured_proxy_is_used(self) -> None:
-        """The proxy gets the whole address, the cloud's Host and its own password."""
-        wire = Wire(NO_SESSIONS)
-        async with wire.serve() as url:
-            proxy = url.replace("://", "://user:hush@")
-            given = settings("http://cloud.example:8080", proxy=proxy)
-            async with connected(given.projects[0], given, TLS, time.time, KeyGate()) as connection:
-                assert await connection.client.list_session_by_user_name("a b") == ()
-        first = "GET http://cloud.example:8080/v1/p/session/user-session-info?user_name=a%20b HTTP/1.1"
-        assert target(wire.seen[0]) == first
-        received = dict(fields(wire.seen[0]))
-        assert (received["Host"], received["X-Auth-Token"]) == ("cloud.example:8080", SECRET_TOKEN)
-        assert received["Proxy-Authorization"].startswith("Basic ")
-
-    async def test_credentials_for_https_pass_no_proxy_in_the_clear(self) -> None:
-        """For https the proxy only gets CONNECT. If it refuses, the error does not show its password."""
-        wire = Wire(http("403 Forbidden"), "close")
-        async with wire.serve() as url:
-            given = settings("https://cloud.example", proxy=url.replace("://", "://user:hush@"))
-            async with connected(given.projects[0], given, TLS, time.time, KeyGate()) as connection:
-                with pytest.raises(CloudError) as failed:
-                    await connection.client.list_session_by_user_name("a")
-        assert target(wire.seen[0]) == "CONNECT cloud.example:443 HTTP/1.1"
-        assert SECRET_TOKEN.encode() not in b"".join(wire.seen)
-        assert "hush" not in str(failed.value)
-
-    async def test_a_dead_proxy_shows_no_password(self) -> None:
-        """The error of an unreachable proxy does not show its password either."""
-        async with transporting(proxy="http://user:hush@127.0.0.1:1") as through:
-            error = await failure(through, get("http://cloud.example"))
-        assert type(error) is Unreachable
-        assert "hush" not in str(error)
-
-    async def test_the_metadata_service_is_queried_without_a_proxy(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The service is link-local. Neither the configured proxy nor that of the environment is used."""
-        metadata, proxy = Wire(http("404 Not Found")), Wire()
-        for name in ("AK", "SK", "CREDENTIALS_FILE"):
-            monkeypatch.delenv(f"HUAWEICLOUD_SDK_{name}", raising=False)
-        monkeypatch.setenv("HOME", "/nonexistent")
-        async with metadata.serve() as url, proxy.serve() as proxy_url:
-            monkeypatch.setenv("HTTP_PROXY", proxy_url)
-            given = settings(url, f"{url}/", proxy=proxy_url)
-            project = given.projects[0].model_copy(update={"auth": config.Auth()})
-            async with connected(project, given, TLS, time.time, KeyGate()) as connection:
-                with pytest.raises(CloudError):
-                    await connection.client.list_users(["a"], 0)
-        assert [target(request).split()[1] for request in metadata.seen] == [
-            "/meta-data/latest/api/token",
-            "/openstack/latest/securitykey",
-        ]
-        assert proxy.seen == []
-
-    async def test_the_environments_proxy_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without a configured proxy, that of the environment is used, unless NO_PROXY excludes the host."""
-        cloud, proxy = Wire(NO_SESSIONS), Wire(NO_SESSIONS)
-        async with cloud.serve() as url, proxy.serve() as proxy_url:
-            monkeypatch.setenv("HTTP_PROXY", proxy_url)
-            for no_proxy in ("", "127.0.0.1"):
-                monkeypatch.setenv("NO_PROXY", no_proxy)
-                given = settings(url)
-                async with connected(given.projects[0], given, TLS, time.time, KeyGate()) as connection:
-                    await connection.client.list_session_by_user_name("a")
-        assert (len(proxy.seen), len(cloud.seen)) == (1, 1)
-
-    @pytest.mark.parametrize(
-        ("environ", "endpoint", "proxy"),
-        [
-            ({}, "https://a.example", None),
-            ({"HTTPS_PROXY": "http://p:1"}, "https://a.example", "http://p:1"),
-            ({"https_proxy": "http://p:1"}, "https://a.example", "http://p:1"),
-            ({"HTTPS_PROXY": "http://p:1"}, "http://a.example", None),
-            ({"HTTP_PROXY": "http://p:1"}, "https://a.example", None),
-            ({"HTTP_PROXY": "http://p:1"}, "http://a.example", "http://p:1"),
-            ({"HTTPS_PROXY": ""}, "https://a.example", None),
-            ({"HTTPS_PROXY": "p.corp:3128"}, "https://a.example", "http://p.corp:3128"),
-            ({"HTTPS_PROXY": "u:w@p.corp:3128"}, "https://a.example", "http://u:w@p.corp:3128"),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example"}, "https://a.example", None),
-            ({"HTTPS_PROXY": "http://p:1", "no_proxy": "a.example"}, "https://a.example", None),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example"}, "https://a.example:8443", None),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example:8443"}, "https://a.example:8443", None),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "a.example:8443"}, "https://a.example", "http://p:1"),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "x, .example"}, "https://a.example", None),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example"}, "https://a.example", None),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "ample"}, "https://a.example", "http://p:1"),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, "https://a.example", None),
-            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "[::1]"}, "https://[::1]:8443", None),
-        ],
-    )
-    def test_the_environments_proxies(
-        self, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], endpoint: str, proxy: str | None
-    ) -> None:
-        """HTTPS_PROXY, HTTP_PROXY and NO_PROXY have their usual meaning, with or without http://."""
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
-        assert proxy_from_environment(endpoint) == proxy

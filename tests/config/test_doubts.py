@@ -88,7 +88,7 @@ def test_a_placeholder_is_found_in_file_environment_and_flags(tmp_path: Path) ->
     file.write_text("projects: [{project_id: p, region: eu-west-101, users: [a], auth: {token: '${TOKEN}'}}]")
     found: list[Mistake] = []
     load(
-        {"config.file": str(file), "http.proxy": "http://$PROXY:3128"},
+        {"config.file": str(file), "http.proxy": "http://u:$PASSWORD@proxy:3128"},
         {"WORKSPACE_EXPORTER_METRICS__HASH_KEY": "${KEY}"},
         warn=found.append,
     )

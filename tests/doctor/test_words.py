@@ -11,14 +11,15 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from exporter.cloud.errors import Unauthorized
+from exporter.cloud.proxy import Proxy
 from exporter.doctor import endpoints
 from exporter.doctor.answers import judge_clock
 from exporter.doctor.credentials import AuthMethod, judge_credentials
-from exporter.doctor.endpoints import Answered, Step, Unanswered, route_to
 from exporter.doctor.findings import NotQueried, Verdict, fail, summary
+from exporter.doctor.probe import Answered, Step, Unanswered, route_to
 
 DIRECT = route_to("https://cloud.example", None)
-PROXIED = route_to("https://cloud.example", "http://user:hush@proxy.example:3128")
+PROXIED = route_to("https://cloud.example", Proxy.of("http://user:hush@proxy.example:3128"))
 KEY = ConnectionKey("cloud.example", 443, True, True, None, None, None)
 
 

@@ -31,8 +31,7 @@ def _run(*command: str) -> None:
 @contextlib.asynccontextmanager
 async def behind_tls(url: str, made: Path) -> AsyncIterator[str]:
     """The https address of a relay to a plain server; it has this certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made)
+    context = serving(made)
     host, _, port = url.removeprefix("http://").partition(":")
     tasks: set[asyncio.Task[None]] = set()
 
@@ -42,7 +41,7 @@ async def behind_tls(url: str, made: Path) -> AsyncIterator[str]:
         tasks.add(task)
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
         try:
-            await asyncio.gather(_pass_on(reader, there_writer), _pass_on(there_reader, writer))
+            await asyncio.gather(pass_on(reader, there_writer), pass_on(there_reader, writer))
         finally:
             for each in (writer, there_writer):
                 each.close()
@@ -57,9 +56,17 @@ async def behind_tls(url: str, made: Path) -> AsyncIterator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Write what is read, until the end."""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         while chunk := await reader.read(65536):
             writer.write(chunk)
             await writer.drain()
     writer.close()
+
+
+def serving(certificate: Path) -> ssl.SSLContext:
+    """The context of a server with this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
