@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 
 import structlog
@@ -13,6 +14,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from exporter import __version__
 from exporter.cloud.connect import Connection
+from exporter.config import User
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import render
 from exporter.setup import Plan, Setup
@@ -48,6 +50,7 @@ class Exporter:
         )
         self._tasks: asyncio.TaskGroup | None = None
         self._polling: dict[Watch, asyncio.Task[None]] = {}
+        self._following: list[asyncio.Task[None]] = []  # users files
         self._leaving: set[Connection] = set()  # connections that are no longer used and not yet closed
         self._one_at_a_time = asyncio.Lock()
 
@@ -85,6 +88,7 @@ class Exporter:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._poll_new_watches()
+                self._follow_users_files()
                 while True:
                     pause = await self._publish_timed()
                     await asyncio.sleep(pause)
@@ -100,6 +104,10 @@ class Exporter:
         """Continue with another setup. Nothing is published until it is complete."""
         async with self._one_at_a_time:
             connections = {watch.connection for watch in self.setup.watches}
+            if self._following:  # what they read has been read anew
+                for following in self._following:
+                    following.cancel()
+                await asyncio.wait(self._following)
             for watch in set(self.setup.watches) - set(setup.watches):
                 if polling := self._polling.pop(watch, None):
                     polling.cancel()
@@ -112,6 +120,7 @@ class Exporter:
                 watch.follow_shares()
             if self._tasks:
                 self._poll_new_watches()
+                self._follow_users_files()
                 for connection in connections - {watch.connection for watch in setup.watches}:
                     self._leaving.add(connection)
                     self._tasks.create_task(self._close_unused(connection))
@@ -127,6 +136,18 @@ class Exporter:
         for watch in self.setup.watches:
             if watch not in self._polling:
                 self._polling[watch] = self._tasks.create_task(watch.run())
+
+    def _follow_users_files(self) -> None:
+        assert self._tasks
+        self._following = [
+            self._tasks.create_task(file.follow(partial(self._watch_users, watch)))
+            for watch, file in self.setup.users_files.items()
+        ]
+
+    async def _watch_users(self, watch: Watch, configured: Sequence[User]) -> None:
+        await watch.watch_users(configured)
+        for each in self.setup.watches:  # other projects may share the rate limit
+            each.follow_shares()
 
     async def _close_unused(self, connection: Connection) -> None:
         """Close a connection when its last requests have ended."""

@@ -13,6 +13,7 @@ from exporter.config import ConfigError, Mistake, Project, Settings, User, Web
 from exporter.metrics.labels import Labelling
 from exporter.polling.gate import Access, KeyGate
 from exporter.polling.pace import Pace
+from exporter.users_file import UsersFile
 from exporter.watch import Watch, WatchSpec
 
 # Paces by operation, credentials and host: the cloud's quota is the account's.
@@ -27,6 +28,7 @@ class Setup:
     web: Web
     labelling: Labelling
     watches: tuple[Watch, ...]
+    users_files: Mapping[Watch, UsersFile]  # of the projects that have one
     gates: Mapping[object, KeyGate]  # by access key or account
     paces: SharedPaces
     byte_budget: ByteBudget
@@ -71,7 +73,10 @@ def prepared(settings: Settings, now: Callable[[], float], before: Setup | None 
 
     users = [project.users for project in settings.watched]
     planned = list(map(plan, specs, keys, users))
-    setup = Setup(settings.web, labelling, tuple(watch for watch, _ in planned), gates, paces, budget)
+    watches = tuple(watch for watch, _ in planned)
+    projects = zip(watches, settings.watched, strict=True)
+    users_files = {watch: UsersFile(project) for watch, project in projects if project.users_file}
+    setup = Setup(settings.web, labelling, watches, users_files, gates, paces, budget)
     return setup, [apply for _, apply in planned]
 
 

@@ -2,13 +2,20 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from support.exporters import get, settings, until
+from support.exporters import project as simulated
 
-from exporter.config import ConfigError, Layer, Project, User, build
+from exporter import users_file
+from exporter.app import exporting
+from exporter.config import ConfigError, Layer, Project, Settings, User, build, users_of_file
+from exporter.simulator import Simulator, SimulatorOptions
 from exporter.users_file import UsersFile
 
 
@@ -57,6 +64,22 @@ def test_a_file_that_is_still_being_written_is_left_alone(file: Path) -> None:
         file.write_text("".join(f"user{number}\n" for number in range(length)))
         assert names(followed.look()) is None
     assert names(followed.look()) == ["alice", "user0", "user1", "user2"]
+
+
+def test_a_file_that_is_written_while_it_is_read_is_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = UsersFile(project(file))
+    rewrite(file, "eve\n")
+    followed.look()
+    reading = users_of_file
+
+    def interrupted(*arguments: Any) -> tuple[User, ...]:
+        users = reading(*arguments)
+        rewrite(file, "eve\njoe\n")
+        monkeypatch.setattr(users_file, "users_of_file", reading)
+        return users
+
+    monkeypatch.setattr(users_file, "users_of_file", interrupted)
+    assert looks(followed, 4) == [None, None, ["alice", "eve", "joe"], None]
 
 
 def test_a_replaced_symbolic_link_is_a_change(tmp_path: Path) -> None:
@@ -175,7 +198,7 @@ async def test_following_survives_rejections_and_bugs_and_logs_without_names(fil
         follower = Follower(file)
         await follower.look()
         for text in ("wanda\n", "xavier;7\n" * 12, "Alice\nyusuf\n"):
-            await asyncio.to_thread(file.write_text, text)
+            rewrite(file, text)
             for _ in range(3):
                 await follower.look()
         await follower.stop()
@@ -186,3 +209,41 @@ async def test_following_survives_rejections_and_bugs_and_logs_without_names(fil
     assert doubtful["event"] == "configuration_doubtful"
     assert read == {"event": "users_file_read", "log_level": "info", "project": "berlin", "users": 3}
     assert not any(name in str(log) for name in ("wanda", "xavier", "yusuf"))
+
+
+async def test_a_changed_users_file_changes_the_watched_users_without_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users who stay keep their numbers. A reload afterwards goes on from the file as it is."""
+    monkeypatch.setattr(users_file, "_INTERVAL", 0.02)
+    simulator = Simulator(SimulatorOptions(users=4))
+    one, two, three, four = simulator.population.names()
+    file = tmp_path / "users.txt"
+    rewrite(file, f"{two}\n")
+    async with simulator.serve() as url:
+
+        def load() -> Settings:
+            return settings(simulated(simulator, url, users=[one], users_file=file))
+
+        def has(*names: str) -> Callable[[str], bool]:
+            return lambda text: set(re.findall(r'user_missing{project="sim",user_name="(.*?)"} 0.0', text)) == {*names}
+
+        async with exporting(load(), load) as running:
+            metrics = f"{running.address}/metrics"
+            await until(has(one, two), metrics)
+            rewrite(file, f"{two}\n{three}\n")
+            await until(has(one, two, three), metrics)
+            rewrite(file, "")
+            await asyncio.sleep(0.1)
+            assert has(one, two, three)((await get(metrics))[1])
+            rewrite(file, f"{two}\n")
+            await until(has(one, two), metrics)
+            rewrite(file, f"{two}\n{four}\n")
+            await running.reload()
+            await until(has(one, two, four), metrics)
+            rewrite(file, f"{two}\n")
+            await until(has(one, two), metrics)
+
+
+def rewrite(file: Path, text: str) -> None:
+    file.write_text(text)
