@@ -14,6 +14,7 @@ from exporter.cloud.errors import (
     InvalidResponse,
     Refused,
     Unreachable,
+    rejected_by,
 )
 from exporter.cloud.sources import (
     IAM_OPERATION,
@@ -141,12 +142,8 @@ def _denied(error: Forbidden, seen: str) -> Cause:
 
 
 def proxy_rejection(proxy: str, status: int) -> Cause:
-    """Return the cause of a request that a proxy, named by ``proxy``, rejects with this status."""
-    what = f"{proxy} rejects the request ({status})"
-    if status == PROXY_LOGIN_REQUIRED:
-        what = f"{what}: it requires a user and password, or those that it gets are wrong"
-        return Cause(what, _REMEDY_PROXY_LOGIN)
-    return Cause(what, _REMEDY_BLOCKED)
+    """Return the cause of a request that a proxy rejects with this status."""
+    return Cause(rejected_by(proxy, status), _REMEDY_PROXY_LOGIN if status == PROXY_LOGIN_REQUIRED else _REMEDY_BLOCKED)
 
 
 def cause_of_status(status: int, *, is_page: bool = False) -> Cause:

@@ -87,7 +87,7 @@ class Intercepted(Unreachable):
     """
 
     def __init__(self, operation: str, outcome: str, *, by: str, status: int) -> None:
-        super().__init__(operation, outcome, detail=f"{by} rejects the request ({status})")
+        super().__init__(operation, outcome, detail=rejected_by(by, status))
         self.by = by  # such as "the proxy 10.0.0.1:3128"
         self._status = status
 
@@ -151,6 +151,14 @@ _BY_STATUS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 404: 
 
 GATEWAY_CODES = ("APIG.", "APIGW.")
 """Prefixes of the API gateway's error codes: its 404 is about an API, not about a user."""
+
+
+def rejected_by(proxy: str, status: int) -> str:
+    """Return the words for a request that a proxy rejects with this status."""
+    text = f"{proxy} rejects the request ({status})"
+    if status == PROXY_LOGIN_REQUIRED:
+        return f"{text}: it requires a user and password, or those that it gets are wrong"
+    return text
 
 
 PAGE = "an HTML page"

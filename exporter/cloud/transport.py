@@ -245,10 +245,12 @@ def _read(operation: str, answer: Answer, read: Callable[[Answer], T], now: floa
 def _rejection(operation: str, answer: Answer) -> Refused | Intercepted:
     status, code, request_id = answer.status, error_code(answer.body), answer.headers.get("X-Request-Id")
     page = _page(answer)
-    if is_intercepted(status, code, request_id, is_page=bool(page)):
-        by = f"the proxy {answer.proxy}, or a firewall behind it," if answer.proxy else "a proxy or firewall in between"
-        return Intercepted(operation, str(status), by=by, status=status)
-    return refusal(operation, status, code, request_id, page)
+    if not is_intercepted(status, code, request_id, is_page=bool(page)):
+        return refusal(operation, status, code, request_id, page)
+    by = "a proxy or firewall in between" if page else "something else than the cloud, such as a proxy or firewall,"
+    if answer.proxy:
+        by = f"the proxy {answer.proxy}, or a firewall behind it,"
+    return Intercepted(operation, str(status), by=by, status=status)
 
 
 def _page(answer: Answer) -> str:

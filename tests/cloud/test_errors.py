@@ -88,7 +88,9 @@ async def test_what_a_proxy_answers_is_about_no_credentials(outcome: str, status
     error = Intercepted("ListUsers", outcome, by="the proxy p:1", status=status)
     assert not isinstance(error, Refused)
     assert isinstance(error, Unreachable)
-    assert str(error) == str(error.bare()) == f"ListUsers: {outcome}, the proxy p:1 rejects the request ({status})"
+    assert str(error) == str(error.bare()) == f"ListUsers: {outcome}, {error.detail}"
+    assert error.detail.startswith(f"the proxy p:1 rejects the request ({status})")
+    assert ("requires a user and password" in error.detail) is (status == 407)
     assert error.facts() == {"operation": "ListUsers", "code": outcome, "detail": error.detail}
     assert Access("p", lambda: "key", KeyGate()).reject(error, "key") == FIRST_PAUSE_UNAVAILABLE
 

@@ -347,3 +347,11 @@ class TestPages:
         assert remedy in direct.remedy
         assert f"the proxy {url.removeprefix('http://')}" in proxied.what
         assert "hush" not in str(direct) + str(proxied)
+
+    @pytest.mark.bad_input
+    async def test_an_answer_without_a_page_may_be_another_service_s(self) -> None:
+        async with Wire(http("403 No", b"denied")).serve() as url, transporting() as through:
+            cause = explain(await failure(through, get(url)))
+        assert cause.what.startswith(
+            "something else than the cloud, such as a proxy or firewall, rejects the request (403)"
+        )
