@@ -38,14 +38,14 @@ _CYCLE_WIDTH = _BAR_WIDTH + len(f" {USERS}/{USERS}")
 _HEADER = f"\n  {'cycle':{_CYCLE_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
 
 
-def demo_settings(cloud: str, users: list[str], flags: Mapping[str, str]) -> Settings:
+def demo_settings(cloud: str, flags: Mapping[str, str]) -> Settings:
     """Return the demo's settings, overridden by the flags. Raises ConfigError."""
     project = {
         "name": "demo",
         "project_id": DEMO_PROJECT_ID,
         "endpoints": {"sessions": cloud, "users": cloud, "iam": cloud},
         "auth": {"token": DEMO_TOKEN},
-        "users": users,
+        "discover": [{"all": True}],
     }
     defaults = {
         "projects": [project],
@@ -63,7 +63,7 @@ async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
         SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=_RATE_LIMIT, latency=latency)
     )
     async with cloud.serve() as url:
-        settings = demo_settings(url, list(cloud.population.names()), flags)
+        settings = demo_settings(url, flags)
         configure(settings.log)
         async with exporting(settings) as running:
             out.write(_INTRODUCTION.format(users=USERS, cloud=url, address=running.address))

@@ -394,8 +394,8 @@ async def test_the_doctor_ends_on_a_signal_with_exit_code_1() -> None:
 async def test_the_demo_serves_and_prints_correct_numbers() -> None:
     async with asyncio.timeout(60), command("demo", "--web.listen-address", "127.0.0.1:0") as process:
         found = await line_with(process.stdout, r"the numbers +(http://\S+)")
-        text = await until(_covered, found[1])
-        assert 'huaweicloud_workspace_users{project="demo"} 60.0' in text
+        users = 'huaweicloud_workspace_users{project="demo"} 60.0'
+        await until(lambda text: users in text and _covered(text), found[1])
         process.send_signal(signal.SIGINT)
         output, errors = await process.communicate()
     assert process.returncode == 0
@@ -414,7 +414,7 @@ async def test_the_simulator_prints_a_configuration_for_the_exporter(tmp_path: P
         assert process.stdout
         printed = ""
         async with asyncio.timeout(20):
-            while not printed.endswith("    ]\n"):
+            while not printed.endswith("- all: true\n"):
                 line = (await process.stdout.readline()).decode()
                 assert line, printed
                 printed += line
@@ -423,10 +423,10 @@ async def test_the_simulator_prints_a_configuration_for_the_exporter(tmp_path: P
         fast = ("--poll.rate-limit", "6000", "--web.listen-address", "127.0.0.1:0")
         async with command("--config.file", str(file), *fast) as exporting:
             found = await line_with(exporting.stderr, "event=listening address=(.*)")
-            text = await until(_covered, f"{found[1]}/metrics")
+            users = 'huaweicloud_workspace_users{project="simulator"} 5.0'
+            await until(lambda text: users in text and _covered(text), f"{found[1]}/metrics")
         process.terminate()
         rest, errors = await process.communicate()
-    assert 'huaweicloud_workspace_users{project="simulator"} 5.0' in text
     assert (rest, errors) == (b"", b"")
 
 

@@ -5,17 +5,17 @@ import os
 import re
 import socket
 import sys
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from textwrap import fill, indent
+from textwrap import indent
 
 from exporter.config import parse_duration
 from exporter.simulator.identity import DEMO_REGION
 from exporter.simulator.server import Latency, Simulator, SimulatorOptions, authority, parse_faults, parse_ratio
 from exporter.simulator.simulation import Script
 
-MOST_NAMES_SHOWN = 200
 LARGEST_PORT = 65535
 
 
@@ -94,6 +94,7 @@ def options_of(namespace: Namespace) -> SimulatorOptions:
 async def run(namespace: Namespace) -> None:
     """Serve until cancelled, and print how to use the simulator. Raises OSError with a remedy."""
     simulator = Simulator(options_of(namespace))
+    simulator.population.entries(time.time())  # plans the sessions of all users, which takes a while for many
     host, port = namespace.listen_address
     async with AsyncExitStack() as stack:
         try:
@@ -151,12 +152,8 @@ This whole text is a configuration file for the exporter. Save it as it is.
 
 
 def configuration(simulator: Simulator, url: str) -> str:
-    """Return a configuration file for the exporter with every simulated user, or the first two hundred."""
+    """Return a configuration file for the exporter, which watches every simulated user."""
     account = simulator.options.account
-    names = simulator.population.names()
-    shown = names[:MOST_NAMES_SHOWN]
-    listed = fill(", ".join(shown), initial_indent="      ", subsequent_indent="      ")
-    more = f"  # {len(shown)} of {len(names)} users, up to {names[-1]}" if len(names) > len(shown) else ""
     return f"""\
 projects:
   - name: simulator
@@ -170,7 +167,6 @@ projects:
     auth:
       access_key: {account.access_key}
       secret_key: {account.secret_key}
-    users: [
-{listed}
-    ]{more}
+    discover:
+      - all: true
 """

@@ -170,7 +170,8 @@ class GeneratedPopulation:
         changes = stream(seed, "leavers").sample(range(1, users + 1), users)
         for (name, domain), rank, change in zip(principals, ranks, changes, strict=False):
             self._add(name, domain, rank, 0, change)
-        self._days: dict[int, Sequence[tuple[str, str, Worker, PlannedSession]]] = {}
+        # The sessions of a day, and how many of all workers they include.
+        self._days: dict[int, tuple[list[tuple[str, str, Worker, PlannedSession]], int]] = {}
 
     def names(self) -> Sequence[str]:
         """Return every name at the start, from user001 on."""
@@ -256,18 +257,18 @@ class GeneratedPopulation:
         return [worker for worker in self._by_name.get(name.casefold(), ()) if worker.exists(changes)]
 
     def _day(self, day: int) -> Sequence[tuple[str, str, Worker, PlannedSession]]:
-        """Return (start by the wall clock, id, user, session) of a day, oldest first. Two days are cached."""
-        if day not in self._days:
-            clock, before, after = self._timeline.clock, self._changes(day * DAY), self._changes((day + 1) * DAY)
-            self._join(after)
-            self._days = {other: sessions for other, sessions in self._days.items() if abs(other - day) == 1}
-            self._days[day] = sorted(
-                (session_time(clock(plan.begin)), session_id(self._seed, worker, plan), worker, plan)
-                for worker in self._workers
-                if worker.joins <= after and before < worker.leaves
-                for plan in self._sessions(worker, day)
-            )
-        return self._days[day]
+        """Return (start by the wall clock, id, user, session) of a day and of everyone so far. Two days are cached."""
+        clock, before = self._timeline.clock, self._changes(day * DAY)
+        sessions, included = self._days.get(day, ([], 0))
+        sessions += [
+            (session_time(clock(plan.begin)), session_id(self._seed, worker, plan), worker, plan)
+            for worker in self._workers[included:]
+            if before < worker.leaves
+            for plan in self._sessions(worker, day)
+        ]
+        near = {other: cached for other, cached in self._days.items() if abs(other - day) == 1}
+        self._days = near | {day: (sessions, len(self._workers))}
+        return sessions
 
     def _sessions(self, worker: Worker, day: int) -> Sequence[PlannedSession]:
         """Return the sessions of a user and day, from joining to expiry, and none while the account is disabled."""

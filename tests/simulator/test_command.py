@@ -79,15 +79,14 @@ def test_an_invalid_value_is_rejected_with_a_hint(
     assert hint in error
 
 
-@pytest.mark.parametrize(("users", "listed"), [(0, 0), (1, 1), (50, 50), (1000, 200)])
-def test_the_printed_configuration_is_yaml_with_the_users(users: int, listed: int) -> None:
-    """The configuration is complete: one project, its endpoints, a key and the names of the users."""
-    simulator = Simulator(SimulatorOptions(users=users))
-    project = YAML(typ="safe").load(configuration(simulator, "http://127.0.0.1:1"))["projects"][0]
+def test_the_printed_configuration_is_yaml_that_watches_every_user() -> None:
+    """The configuration is complete: one project, its endpoints and a key; the users are discovered."""
+    project = YAML(typ="safe").load(configuration(Simulator(), "http://127.0.0.1:1"))["projects"][0]
     assert project["project_id"] == DEMO_PROJECT_ID
     assert set(project["endpoints"]) == {"sessions", "users", "iam", "metadata"}
     assert project["auth"]["access_key"] == DEMO_ACCESS_KEY
-    assert project["users"] == list(simulator.population.names()[:listed])
+    assert project["discover"] == [{"all": True}]
+    assert "users" not in project
 
 
 async def test_it_serves_until_cancelled_and_prints_a_working_request(capsys: pytest.CaptureFixture[str]) -> None:
