@@ -14,8 +14,9 @@ import structlog
 
 from exporter import __version__
 from exporter.app import exporting
-from exporter.cloud.sources import first_link
-from exporter.config import Auth, ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
+from exporter.cloud.chain import PROJECT_VARIABLE, AgencyLink, find_link
+from exporter.cloud.connect import issuer_of, sdk_link
+from exporter.config import ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
 from exporter.demo import run as run_demo
 from exporter.doctor import run as run_doctor
 from exporter.logs import configure
@@ -23,6 +24,8 @@ from exporter.simulator.command import add_arguments as add_simulator_flags
 from exporter.simulator.command import run as run_simulator
 
 T = TypeVar("T")
+
+_CHAIN = "the SDK's credentials"
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -53,9 +56,9 @@ def _run(namespace: argparse.Namespace) -> int:
         case "doctor":
             return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags, _print_doubt)))) else 1
         case _ if namespace.check:
-            sys.stdout.write(f"{_summary(_load(flags, _print_doubt))}\n")
+            sys.stdout.write(f"{_summary(_load_checked(flags, _print_doubt))}\n")
         case _:
-            asyncio.run(_until_signalled(_serve(partial(_load, flags))))
+            asyncio.run(_until_signalled(_serve(partial(_load_checked, flags))))
     return 0
 
 
@@ -92,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     simulator = add_command(
         "simulate",
         help="Run only the simulated cloud, for other clients.",
-        description="The simulated cloud alone: sessions, users, IAM and the ECS metadata service at one address.",
+        description="The simulated cloud alone: sessions, users and all that issues credentials, at one address.",
     )
     add_flags(doctor)
     add_flags(demo)
@@ -105,13 +108,28 @@ def _load(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings
 
     ``warn`` gets everything that is valid but doubtful.
     """
-    try:
-        link, broken = first_link(os.environ), None
-    except (OSError, ValueError) as error:
-        link, broken = None, error
-    settings = load(flags, os.environ, default_project_id=link.project_id if link else None, warn=warn)
-    if broken and any(project.auth == Auth() for project in settings.projects):
-        raise ConfigError([Mistake("the SDK's credentials", "", str(broken))])
+    project_id = os.environ.get(PROJECT_VARIABLE)
+    with contextlib.suppress(ValueError):  # the projects that rely on the chain report it
+        project_id = find_link(os.environ).project_id
+    return load(flags, os.environ, default_project_id=project_id or None, warn=warn)
+
+
+def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings:
+    """Do the same. Raises ConfigError also for a half-configured chain that a project relies on."""
+    settings = _load(flags, warn)
+    mistakes, doubtful = [], set()
+    for project in settings.projects:
+        try:
+            link = sdk_link(project)
+            issuer_of(project, link)
+        except ValueError as error:
+            mistakes.append(Mistake(_CHAIN, "", str(error)))
+        else:
+            doubtful |= {link.skipped} if isinstance(link, AgencyLink) and link.skipped else set()
+    if mistakes:
+        raise ConfigError(mistakes)
+    for skipped in doubtful:
+        warn(Mistake(_CHAIN, "", f"the credentials file is skipped: {skipped}"))
     return settings
 
 

@@ -189,17 +189,63 @@ async def test_the_sdk_s_environment_gives_project_id_and_keys(tmp_path: Path) -
     assert (code, text) == (0, "The configuration is valid: from-the-sdk with 1 user.\n")
 
 
-async def test_a_broken_sdk_credentials_file_is_a_mistake_if_a_project_needs_it(
+CHAIN = "projects: [{project_id: p, region: ap-southeast-3, users: [a]}]\n"
+
+
+async def test_a_half_configured_link_of_the_sdk_s_chain_is_a_mistake_if_a_project_needs_it(
     tmp_path: Path, configuration: Path
 ) -> None:
     credentials = tmp_path / "credentials"
     credentials.write_text("[basic]\nak = A\n")
-    (tmp_path / "needed.yml").write_text("projects: [{project_id: p, region: eu-west-101, users: [a]}]\n")
+    (tmp_path / "needed.yml").write_text(CHAIN)
     named = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(credentials)}
-    code, _, errors = await outcome("--config.file", str(tmp_path / "needed.yml"), "--config.check", **named)
-    assert code == 1
-    assert "lacks ak or sk" in errors
-    assert (await outcome("--config.file", str(configuration), "--config.check", **named))[0] == 0
+    half = {"HUAWEICLOUD_SDK_AK": "A"}
+    for environ, lacking in ((named, "lacks ak or sk in its section [basic]: ak is set, but not sk"), (half, "SDK_SK")):
+        for arguments in (["--config.check"], []):
+            code, _, errors = await outcome("--config.file", str(tmp_path / "needed.yml"), *arguments, **environ)
+            assert code == 1
+            assert errors.startswith("the SDK's credentials: ")
+            assert lacking in errors
+            assert "Traceback" not in errors
+        assert (await outcome("--config.file", str(configuration), "--config.check", **environ))[0] == 0
+
+
+async def test_a_credentials_file_that_the_sdk_skips_is_a_warning(tmp_path: Path) -> None:
+    """It is logged once, however many projects rely on the chain."""
+    file, credentials = tmp_path / "workspace.yml", tmp_path / "credentials"
+    two = ", ".join(f"{{project_id: {name}, region: ap-southeast-3, users: [a]}}" for name in "pq")
+    file.write_text(f"projects: [{two}]\nweb: {{listen_address: '127.0.0.1:0'}}\n")
+    credentials.write_text("hush\n")
+    named = {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(credentials)}
+    text = f"the SDK's credentials: the credentials file is skipped: {credentials} is not an ini file: "
+    code, _, errors = await outcome("--config.file", str(file), "--config.check", **named)
+    assert code == 0
+    assert errors == f"warning: {text}MissingSectionHeaderError\n"
+    async with command("--config.file", str(file), **named) as process:
+        assert process.stderr
+        lines = [(await process.stderr.readline()).decode()]
+        while "event=listening" not in lines[-1]:
+            lines.append((await process.stderr.readline()).decode())
+    assert [text in line for line in lines if "event=configuration_doubtful" in line] == [True]
+    assert "hush" not in "".join(lines)
+
+
+async def test_without_a_home_directory_there_is_no_credentials_file(tmp_path: Path) -> None:
+    """As for a numeric user of a container, who has no entry in /etc/passwd either."""
+    file = tmp_path / "workspace.yml"
+    file.write_text(CHAIN)
+    program = "import os, pwd, sys; del os.environ['HOME']; pwd.getpwuid = {}.__getitem__\n"
+    program += "from exporter.cli import main; sys.exit(main())"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKSPACE_", "HUAWEICLOUD_"))}
+    clean |= {"HOME": "/", "PYTHONPATH": str(Path(exporter.__file__).parents[1])}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-c", program, "--config.file", str(file), "--config.check"),
+        stdout=PIPE,
+        stderr=PIPE,
+        env=clean,
+    )
+    output, errors = await process.communicate()
+    assert (process.returncode, output, errors) == (0, b"The configuration is valid: p with 1 user.\n", b"")
 
 
 async def test_what_is_doubtful_is_a_warning_of_the_check_and_in_the_log(configuration: Path) -> None:

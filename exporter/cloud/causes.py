@@ -16,6 +16,13 @@ from exporter.cloud.errors import (
     Unreachable,
     rejected_by,
 )
+from exporter.cloud.sources import (
+    IAM_OPERATION,
+    ID_TOKEN_OPERATION,
+    OIDC_OPERATION,
+    POD_OPERATION,
+    TEMPORARY_KEY_OPERATION,
+)
 
 REDIRECTS = range(300, 400)
 
@@ -65,17 +72,42 @@ _BY_STATUS = {
     ),
 }
 
+_REFUSALS = (400, 401, 403)  # with an error code of the service itself
+# Services that refuse to issue credentials, by operation.
+_ISSUERS = {
+    IAM_OPERATION: Cause(
+        "IAM rejects the user",
+        "check username, password, project_id, and domain, which is the account's name. A few wrong passwords lock the "
+        "user for a while",
+    ),
+    OIDC_OPERATION: Cause(
+        "STS rejects the ID token, or its use of the agency",
+        "check that the ID token is new and for the right audience, that the agency trusts the OIDC provider, and that "
+        "it allows the duration (HUAWEICLOUD_OIDC_DURATION_SECONDS)",
+    ),
+    ID_TOKEN_OPERATION: Cause(
+        "IAM rejects the ID token",
+        "check that the ID token is new, and that the identity provider in IAM has its issuer, client ID and keys",
+    ),
+    TEMPORARY_KEY_OPERATION: Cause(
+        "IAM issues no key for the ID token", "check the conversion rules of the identity provider in IAM"
+    ),
+    POD_OPERATION: Cause(
+        "the pod identity agent rejects the token of the service account",
+        "check that the cluster associates the service account of this pod with an agency",
+    ),
+}
+
 
 def explain(error: CloudError) -> Cause:
     """Return the cause of an error."""
     seen = f"({facts(error)})"
     match error:
-        case Forbidden():
-            action = IAM_ACTIONS.get(error.operation, error.operation)
-            cause = Cause(f"{action} is missing {seen}", _REMEDY_POLICY)
-            if error.error_code is None or error.error_code.startswith(GATEWAY_CODES):
-                what = f"{action} is not allowed, or these credentials are for another project {seen}"
-                cause = Cause(what, f"check project_id and region; if they are right, {_REMEDY_POLICY}")
+        case Refused() if error.status in _REFUSALS and error.error_code and error.operation in _ISSUERS:
+            what, remedy = _ISSUERS[error.operation]
+            cause = Cause(f"{what} {seen}", remedy)
+        case Forbidden() if error.operation in IAM_ACTIONS:
+            cause = _denied(error, seen)
         case Refused():
             what, remedy = cause_of_status(error.status or 0, is_page=PAGE in error.detail)
             cause = Cause(f"{what} {seen}", remedy)
@@ -99,6 +131,14 @@ def explain(error: CloudError) -> Cause:
         case _:
             cause = Cause(f"no request was sent {seen}", "see Credentials in the README")
     return cause
+
+
+def _denied(error: Forbidden, seen: str) -> Cause:
+    action = IAM_ACTIONS[error.operation]
+    if error.error_code is None or error.error_code.startswith(GATEWAY_CODES):
+        what = f"{action} is not allowed, or these credentials are for another project {seen}"
+        return Cause(what, f"check project_id and region; if they are right, {_REMEDY_POLICY}")
+    return Cause(f"{action} is missing {seen}", _REMEDY_POLICY)
 
 
 def proxy_rejection(proxy: str, status: int) -> Cause:

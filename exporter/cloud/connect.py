@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.bodies import ByteBudget
+from exporter.cloud.chain import (
+    IAM_VARIABLE,
+    STS_VARIABLE,
+    AgencyLink,
+    IdTokenLink,
+    KeysLink,
+    Link,
+    OidcLink,
+    endpoint_variable,
+    find_link,
+)
 from exporter.cloud.client import Client, Endpoints
-from exporter.cloud.credentials import Credentials, Lockout, RenewedCredentials, StaticCredentials
+from exporter.cloud.credentials import (
+    Credentials,
+    Lockout,
+    RenewedCredentials,
+    StaticCredentials,
+    TemporaryCredentials,
+)
 from exporter.cloud.proxy import Proxy, proxy_from_environment
-from exporter.cloud.sources import IamUser, Link, first_link, keys_from_metadata
+from exporter.cloud.sources import Agency, IamUser, keys_by_id_token, keys_by_oidc
 from exporter.cloud.telemetry import Telemetry
 from exporter.cloud.transport import Transport
 from exporter.config import Auth, Http, Project, Settings
@@ -21,6 +39,8 @@ from exporter.files import secret
 
 # Regions where Workspace Application Streaming has its own host.
 _APPSTREAM_REGIONS = frozenset({"cn-north-4", "cn-north-9", "cn-east-3", "cn-south-1", "cn-southwest-2"})
+# Huawei Cloud's European site has IAM and STS of its own. Workspace has the same domain everywhere.
+_EUROPEAN_SITE = "eu-west-1"
 
 
 def sessions_endpoint(region: str) -> str:
@@ -36,7 +56,42 @@ def users_endpoint(region: str) -> str:
 
 def iam_endpoint(region: str) -> str:
     """Return the address of IAM, which issues tokens."""
-    return f"https://iam.{region}.myhuaweicloud.com"
+    return f"https://iam.{region}.{_identity_domain(region)}"
+
+
+def sts_endpoint(region: str) -> str:
+    """Return the address of STS, which grants agencies."""
+    return f"https://sts.{region}.{_identity_domain(region)}"
+
+
+def _identity_domain(region: str) -> str:
+    return "myhuaweicloud.eu" if region.startswith(_EUROPEAN_SITE) else "myhuaweicloud.com"
+
+
+def sdk_link(project: Project, environ: Mapping[str, str] = os.environ) -> Link | None:
+    """Return the link of the SDK's chain that a project uses; None if its own ``auth`` is set. Raises ValueError."""
+    return find_link(environ) if project.auth == Auth() else None
+
+
+def issuer_of(project: Project, link: Link | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the address of IAM or STS if it issues a project's credentials, or None.
+
+    Raises:
+        ValueError: the address is unknown, or the SDK's variable for it does not hold one.
+    """
+    match link:
+        case OidcLink():
+            configured, variable, default = None, STS_VARIABLE, sts_endpoint
+        case IdTokenLink():
+            configured, variable, default = project.endpoints.iam or link.iam, IAM_VARIABLE, iam_endpoint
+        case None if project.auth.username:
+            configured, variable, default = project.endpoints.iam, IAM_VARIABLE, iam_endpoint
+        case _:
+            return None
+    address = configured or endpoint_variable(environ, variable) or (project.region and default(project.region))
+    if not address:
+        raise ValueError(f"project {project.name} needs region, or {variable} in the environment")
+    return address
 
 
 def lockout_key(auth: Auth) -> object:
@@ -61,17 +116,20 @@ class ConnectionSpec:
     http: Http
     timeout: float
     tls: ssl.SSLContext
-    link: Link | None  # where the keys come from if the project names none; None if that is left to the ECS
+    link: Link | None  # of the SDK's chain; None if the project's own `auth` is set
+    issuer: str | None = None  # address of IAM or STS, if it issues the credentials
 
     @classmethod
     def of(cls, project: Project, settings: Settings, tls: ssl.SSLContext) -> ConnectionSpec:
-        """Return the spec of a project. Raises ValueError and OSError for an unusable SDK credentials file."""
+        """Return the spec of a project. Raises ValueError if the SDK's chain is half configured."""
+        link = sdk_link(project)
         return cls(
             project=project.without_users(),
             http=settings.http,
             timeout=settings.poll_of(project).timeout,
             tls=tls,
-            link=first_link(os.environ) if project.auth == Auth() else None,
+            link=link,
+            issuer=issuer_of(project, link),
         )
 
 
@@ -97,7 +155,7 @@ def connect(
 
     ``telemetry`` counts the requests; a new one if there is none.
     """
-    proxy = proxy_for(spec.http, spec.project)
+    proxy = proxy_for(spec.http, spec.project, spec.link)
     transport = Transport(timeout=spec.timeout, proxy_for=proxy, tls=spec.tls, now=now, budget=budget)
     if telemetry:
         transport.telemetry = telemetry
@@ -126,59 +184,62 @@ def endpoints_of(project: Project) -> Endpoints:
     )
 
 
-def proxy_for(http: Http, project: Project) -> Callable[[str], Proxy | None]:
+def proxy_for(http: Http, project: Project, link: Link | None) -> Callable[[str], Proxy | None]:
     """Return a function from an endpoint to its proxy; None without a proxy.
 
     A configured proxy serves every endpoint, whatever NO_PROXY lists. The function raises UnusableProxyError if the
     environment names a proxy that cannot be used.
     """
     configured = Proxy.of(http.proxy.get_secret_value()) if http.proxy else None
+    # Only the ECS or the pod itself reaches these.
+    direct = {project.endpoints.metadata}
+    if isinstance(link, AgencyLink) and link.pod:
+        direct.add(link.pod.endpoint)
 
     def proxy_to(endpoint: str) -> Proxy | None:
-        if endpoint == project.endpoints.metadata:  # link-local: only the ECS itself reaches it
-            return None
-        return configured or proxy_from_environment(endpoint)
+        return None if endpoint in direct else configured or proxy_from_environment(endpoint)
 
     return proxy_to
 
 
 def check_proxies(spec: ConnectionSpec) -> None:
     """Raise UnusableProxyError if an endpoint would be reached by a proxy of the environment that cannot be used."""
-    project, proxy_to = spec.project, proxy_for(spec.http, spec.project)
-    services = endpoints_of(project)
-    iam = [project.endpoints.iam or iam_endpoint(project.region or "")] if project.auth.username else []
-    for endpoint in (services.sessions, services.users, *iam):
+    proxy_to, services = proxy_for(spec.http, spec.project, spec.link), endpoints_of(spec.project)
+    for endpoint in filter(None, (services.sessions, services.users, spec.issuer)):
         proxy_to(endpoint)
 
 
 def _credentials(spec: ConnectionSpec, transport: Transport, lockout: Lockout) -> Credentials:
-    project, auth = spec.project, spec.project.auth
-    name = str(project.name)
-    if token := secret(auth.token, auth.token_file):
-        return StaticCredentials(lambda: Token(token()))
-    if user := _iam_user(project):
-        return RenewedCredentials(lambda: user.token(transport), transport.now, name, lockout, user.password)
-    if key := _access_key(auth):
-        return StaticCredentials(key)
-    if spec.link:
-        return StaticCredentials(spec.link.read)
-    metadata = project.endpoints.metadata
-    return RenewedCredentials(lambda: keys_from_metadata(metadata, transport), transport.now, name, lockout)
+    project, auth, issuer = spec.project, spec.project.auth, spec.issuer or ""
 
+    def renewed(
+        obtain: Callable[[], Awaitable[TemporaryCredentials]], secret: Callable[[], object]
+    ) -> RenewedCredentials:
+        return RenewedCredentials(obtain, transport.now, str(project.name), lockout, secret)
 
-def _iam_user(project: Project) -> IamUser | None:
-    auth = project.auth
+    match spec.link:
+        case KeysLink() as link:
+            return StaticCredentials(link.read)
+        case OidcLink() as link:
+            return renewed(partial(keys_by_oidc, link, issuer, transport), link.id_token)
+        case IdTokenLink() as link:
+            return renewed(partial(keys_by_id_token, link, issuer, transport), link.id_token)
+        case AgencyLink() as link:
+            agency = Agency(link, project.endpoints.metadata, transport)
+            return renewed(agency.keys, agency.secret)
     password = secret(auth.password, auth.password_file)
-    if not (auth.username and auth.domain and password):
-        return None
-    endpoint = project.endpoints.iam or iam_endpoint(project.region or "")
-    return IamUser(endpoint, auth.domain, auth.username, password, project.project_id)
+    if auth.username and auth.domain and password:
+        user = IamUser(issuer, auth.domain, auth.username, password, project.project_id)
+        return renewed(partial(user.token, transport), password)
+    return StaticCredentials(_token_or_key(auth))
 
 
-def _access_key(auth: Auth) -> Callable[[], AccessKey] | None:
+def _token_or_key(auth: Auth) -> Callable[[], Token | AccessKey]:
+    if token := secret(auth.token, auth.token_file):
+        return lambda: Token(token())
     access_key = secret(auth.access_key, auth.access_key_file)
     secret_key = secret(auth.secret_key, auth.secret_key_file)
-    if not (access_key and secret_key):
-        return None
     security_token = secret(auth.security_token, auth.security_token_file)
+    assert access_key
+    assert secret_key  # as the configuration's rules require
     return lambda: AccessKey(access_key(), secret_key(), security_token() if security_token else None)

@@ -52,7 +52,9 @@ class Endpoints(Section):
 
     sessions: Endpoint | None = Field(None, description="Base URL for sessions. Default: derived from the region.")
     users: Endpoint | None = Field(None, description="Base URL for users. Default: derived from the region.")
-    iam: Endpoint | None = Field(None, description="Base URL of IAM. Default: derived from the region.")
+    iam: Endpoint | None = Field(
+        None, description="Base URL of IAM. Default: HUAWEICLOUD_SDK_IAM_ENDPOINT, or derived from the region."
+    )
     metadata: Endpoint = Field("http://169.254.169.254", description="Base URL of the ECS metadata service.")
 
 

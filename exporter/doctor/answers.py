@@ -1,46 +1,21 @@
-"""The words for the cloud's answers: clock, credentials, permissions, listings, and one user. Pure."""
+"""The words for the cloud's answers: clock, permissions, listings, and one user. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal
 
-from exporter.cloud.causes import explain, facts
+from exporter.cloud.causes import explain
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
-from exporter.cloud.connect import iam_endpoint
-from exporter.cloud.errors import CloudError, Forbidden, NoCredentials, NotFound, Unauthorized
+from exporter.cloud.errors import CloudError, Forbidden, NotFound
 from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
-from exporter.cloud.sources import Link
 from exporter.config import Poll, Project, format_duration
 from exporter.config.names import folded, login_parts
-from exporter.doctor.endpoints import METADATA
-from exporter.doctor.findings import CLOCK, CREDENTIALS, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
+from exporter.doctor.findings import CLOCK, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
 from exporter.fleet import DOCUMENTED_STATES, OTHER
 
 CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
 _NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting
 
 _REMEDY_CLOCK = "set the clock, and keep it right with NTP (chrony or systemd-timesyncd)"
-_REMEDY_IAM = (
-    "check username, password, project_id, and domain, which is the account's name. A few wrong passwords lock the "
-    "user for a while"
-)
-_REMEDY_UNREADABLE = "check that the file exists, that the exporter's user may read it, and that it is text"
-_REMEDY_EXPIRES = "it expires within 24 hours of issue: use a file that is kept up to date, or an access key"
-
-Kind = Literal["access key", "token", "iam", "metadata"]
-
-_REMEDY_REJECTED: dict[Kind, str] = {
-    "access key": "check that the secret key belongs to the access key, and that the key is enabled in IAM. A clock "
-    "more than 15m off is rejected, too. More than 5 wrong signatures lock a key for 5 minutes: stop the exporter and "
-    "everything else that uses a wrong key, and wait",
-    "token": "create a new one: a token lives for 24 hours, ends when the user's password or permissions change, "
-    "and is for one project",
-    "iam": "the service rejects a token that IAM has just issued: check that endpoints and region belong together",
-    "metadata": "check the agency of this ECS, and that region and endpoints are those of the ECS's account",
-}
-
 _REMEDY_UNKNOWN = {
     "configured": "correct users or users_file: names must be as in ListUsers, or as in a session's login_user; also "
     "check project_id and region",
@@ -68,64 +43,6 @@ def judge_clock(skew: float | None, *, signing: bool) -> Finding:
     if signing:
         return fail(CLOCK, f"{text}; {rejected}. The checks below use the cloud's time", _REMEDY_CLOCK)
     return warn(CLOCK, f"{text}; tokens work all the same, but are renewed at the wrong time", _REMEDY_CLOCK)
-
-
-@dataclass(frozen=True)
-class AuthMethod:
-    """How a project authenticates; ``source`` names the settings."""
-
-    kind: Kind
-    source: str
-    expires: bool = False  # whether the configured value expires and cannot be renewed
-    token_endpoints: Mapping[str, str] = field(default_factory=dict)
-    """The endpoint that issues the credentials, by its purpose; empty if none is needed."""
-
-
-def auth_method(project: Project, link: Link | None) -> AuthMethod:
-    """Return a project's method; ``link`` is what the SDK's credential chain found."""
-    auth = project.auth
-    given = [f"auth.{name}" for name in type(auth).model_fields if getattr(auth, name) is not None]
-    source = " and ".join(filter(None, [", ".join(given[:-1]), *given[-1:]]))
-    if auth.token or auth.token_file:
-        return AuthMethod("token", source, expires=auth.token is not None)
-    if auth.username:
-        endpoint = project.endpoints.iam or iam_endpoint(project.region or "")
-        return AuthMethod("iam", source, token_endpoints={"iam": endpoint})
-    if given:
-        return AuthMethod("access key", source, expires=auth.security_token is not None)
-    if link:
-        variables = "HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK of the environment"
-        source = variables if link.source == "environment" else link.source
-        return AuthMethod("access key", f"{source} (the SDK's chain)")
-    endpoints = {METADATA: project.endpoints.metadata}
-    return AuthMethod("metadata", "the agency of this ECS (the SDK's chain)", token_endpoints=endpoints)
-
-
-def not_obtained(method: AuthMethod, error: CloudError) -> Finding:
-    """Return the finding about credentials that could not be read or issued."""
-    if error.outcome == "unreadable":
-        return fail(CREDENTIALS, f"{method.source} cannot be read: {error.detail}", _REMEDY_UNREADABLE)
-    if method.kind == "iam" and isinstance(error, Unauthorized):
-        return fail(CREDENTIALS, f"IAM rejects {method.source} ({facts(error)})", _REMEDY_IAM)
-    if isinstance(error, NoCredentials):
-        return fail(CREDENTIALS, error.detail, "set auth, or give this ECS an agency")
-    what, remedy = explain(error)
-    return fail(CREDENTIALS, f"{method.source}: {what}", remedy)
-
-
-def judge_credentials(method: AuthMethod, answers: Sequence[object], expires_at: float | None) -> Finding:
-    """Return the finding about credentials from the first answers to them, which may be errors or NotQueried."""
-    for answer in answers:
-        if isinstance(answer, Unauthorized):
-            text = f"the cloud rejects {method.source} ({answer.operation}: {facts(answer)})"
-            return fail(CREDENTIALS, text, _REMEDY_REJECTED[method.kind])
-    unproven = [each for each in answers if isinstance(each, CloudError | NotQueried)]
-    if len(unproven) == len(answers) and not any(isinstance(each, Forbidden | NotFound) for each in unproven):
-        return skip(CREDENTIALS, f"{method.source}: present, but no answer shows whether the cloud accepts them")
-    text = f"{method.source}: accepted"
-    if expires_at is not None:
-        text += f", renewed automatically before {datetime.fromtimestamp(expires_at, UTC):%Y-%m-%d %H:%M} UTC"
-    return warn(CREDENTIALS, text, _REMEDY_EXPIRES) if method.expires else ok(CREDENTIALS, text)
 
 
 Total = int | CloudError | NotQueried  # how many entries a listing has, or why that is unknown

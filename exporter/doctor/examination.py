@@ -1,7 +1,6 @@
 """All checks of all projects. Each finding is printed at once. The other modules put the answers into words."""
 
 import asyncio
-import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -10,32 +9,48 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
+from exporter.cloud.chain import Link
 from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE, Client
-from exporter.cloud.connect import connected, proxy_for
+from exporter.cloud.connect import connected, issuer_of, proxy_for, sdk_link
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
 from exporter.cloud.models import Session, UserPage
 from exporter.cloud.proxy import Proxy, UnusableProxyError
-from exporter.cloud.sources import first_link
+from exporter.cloud.sources import POD_OPERATION
 from exporter.cloud.transport import tls_context
-from exporter.config import Auth, Project, Settings, User
+from exporter.config import Project, Settings, User
 from exporter.config.names import login_parts
 from exporter.doctor import watched
 from exporter.doctor.answers import (
     CLOCK_TOLERANCE,
-    auth_method,
     judge_clock,
-    judge_credentials,
     listing,
-    not_obtained,
     one_user,
     permission,
     session_listing,
     total,
 )
 from exporter.doctor.budget import Budget
-from exporter.doctor.endpoints import judge
-from exporter.doctor.findings import CREDENTIALS, Finding, NotQueried, Verdict, fail, skip, summary
+from exporter.doctor.credentials import (
+    POD,
+    auth_method,
+    judge_credentials,
+    not_obtained,
+    not_requested,
+    of_pod,
+    skipped_file,
+    unusable_link,
+)
+from exporter.doctor.endpoints import METADATA, judge
+from exporter.doctor.findings import (
+    CREDENTIALS,
+    ENDPOINT,
+    Finding,
+    NotQueried,
+    Verdict,
+    skip,
+    summary,
+)
 from exporter.doctor.probe import Outcome, Unanswered, probe
 from exporter.fleet import LIVE_STATES
 from exporter.polling.discovery import Filters
@@ -73,11 +88,11 @@ class Context:
     closed: dict[str, str] = field(default_factory=dict)
     """Endpoints that get no further request, with the reason: a silent one costs one timeout."""
 
-    def probe(self, project: Project, endpoint: str) -> asyncio.Task[Outcome]:
+    def probe(self, project: Project, link: Link | None, endpoint: str) -> asyncio.Task[Outcome]:
         """Return the probe of an endpoint, which all its projects share."""
         timeout = self.settings.poll_of(project).timeout
         try:
-            proxy: Proxy | UnusableProxyError | None = proxy_for(self.settings.http, project)(endpoint)
+            proxy: Proxy | UnusableProxyError | None = proxy_for(self.settings.http, project, link)(endpoint)
         except UnusableProxyError as error:
             proxy = error
         if (endpoint, proxy, timeout) not in self.probes:
@@ -110,18 +125,23 @@ class Examination:
     async def _examine(self) -> None:
         project, context = self._project, self._context
         try:
-            self._method = auth_method(project, first_link(os.environ) if project.auth == Auth() else None)
-        except (OSError, ValueError) as error:  # the SDK's credentials file has changed since the settings were read
-            self._report(fail(CREDENTIALS, str(error), "see Credentials in the README"))
+            self._link = sdk_link(project)
+            self._method = auth_method(project, self._link, issuer_of(project, self._link))
+        except ValueError as error:
+            self._report(unusable_link(error))
             return
+        if skipped := skipped_file(self._link):
+            self._report(skipped)
         async with connected(project, context.settings, context.tls, self._now, KeyGate()) as connection:
             self._client = connection.client
             skew = await self._check_endpoints()
-            self._report(judge_clock(skew, signing=self._method.kind in {"access key", "metadata"}))
+            self._report(judge_clock(skew, signing=self._method.signs))
             if skew is not None and abs(skew) > CLOCK_TOLERANCE:
                 self._clock_correction = skew  # so that no signature is rejected for its time
             async with self._shared.lock:
                 await self._attach_credentials(connection.credentials)
+                if (POD_OPERATION, "200") in connection.telemetry.attempts:
+                    self._method = of_pod(self._method)
                 await self._check_answers(connection.credentials)
                 if context.budget.scans(project):
                     await self._check_listings()
@@ -135,7 +155,7 @@ class Examination:
         uses = {"sessions": services.sessions, "users": services.users, **self._method.token_endpoints}
         for purpose, endpoint in uses.items():
             purposes[endpoint].append(purpose)
-        probes = {endpoint: context.probe(self._project, endpoint) for endpoint in purposes}
+        probes = {endpoint: context.probe(self._project, self._link, endpoint) for endpoint in purposes}
         own_authorities = context.settings.http.ca_file is not None
         for endpoint, probing in probes.items():
             outcome = await probing
@@ -143,7 +163,10 @@ class Examination:
                 context.closed[endpoint] = "the endpoint is unreachable"
             elif skew is None:
                 skew = outcome.skew
-            self._report(judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=context.now()))
+            finding = judge(purposes[endpoint], outcome, own_authorities=own_authorities, now=context.now())
+            if isinstance(outcome, Unanswered) and purposes[endpoint] == [METADATA] and POD in uses:
+                finding = skip(ENDPOINT, f"{finding.text}; the pod identity takes its place")
+            self._report(finding)
         return skew
 
     async def _attach_credentials(self, credentials: Credentials) -> None:
@@ -153,9 +176,9 @@ class Examination:
         if self._shared.rejected_in is not None:
             self._blocked = f"the same credentials are rejected in project {self._shared.rejected_in}"
             self._report(skip(CREDENTIALS, f"{method.source}: not tried, {self._blocked}"))
-        elif reasons := [closed[issuer] for issuer in issuers if issuer in closed]:
+        elif issuers and closed.keys() >= set(issuers):
             self._blocked = _NO_CREDENTIALS
-            self._report(skip(CREDENTIALS, f"{method.source}: not requested, {reasons[0]}"))
+            self._report(not_requested(method, closed[next(iter(issuers))]))
         else:
             try:
                 self._client = self._client.sending(await credentials.current())

@@ -121,7 +121,7 @@ class Lane:
             self.throttle.slow_down(self.ceiling, retry_after=_retry_after(error), explained=explained)
             raise
         except (NotFound, Forbidden) as error:
-            if error.error_code:  # by the cloud itself, so the signature was right
+            if error.error_code and error.operation == self.operation:  # by the service, so the signature was right
                 permit.accept()
             raise
         finally:

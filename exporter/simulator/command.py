@@ -126,6 +126,26 @@ Send a request:
 
   curl -H 'X-Auth-Token: {account.token}' '{url}{target}'
 
+Without auth in the configuration, the exporter uses the SDK's credential chain. Try its links:
+
+  export HUAWEICLOUD_SDK_IAM_ENDPOINT={url} HUAWEICLOUD_SDK_STS_ENDPOINT={url}
+  export HUAWEICLOUD_SDK_PROJECT_ID={account.project_id}
+  echo {account.id_token} > id-token; echo {account.pod_token} > pod-token
+
+  OIDC
+    export HUAWEICLOUD_OIDC_PROVIDER_URN={account.provider_urn}
+    export HUAWEICLOUD_OIDC_AGENCY_URN={account.agency_urn}
+    export HUAWEICLOUD_OIDC_TOKEN_FILE=id-token
+  identity provider
+    export HUAWEICLOUD_SDK_IDP_ID={account.idp_id} HUAWEICLOUD_SDK_ID_TOKEN_FILE=id-token
+  keys
+    export HUAWEICLOUD_SDK_AK={account.access_key}
+    export HUAWEICLOUD_SDK_SK={account.secret_key}
+  agency of an ECS: nothing, the configuration below has its endpoint
+  agency of a pod: also set endpoints.metadata below to http://127.0.0.1:9, so that there is no ECS
+    export HC_CONTAINER_CREDENTIALS_FULL_URI={url}/v1/credentials
+    export HC_CONTAINER_AUTHORIZATION_TOKEN_FILE=pod-token
+
 This whole text is a configuration file for the exporter. Save it as it is.
 """
     return indent(text, "# ")

@@ -9,10 +9,10 @@ import hmac
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -33,18 +33,26 @@ KEY_ROTATION = 12 * HOUR  # from one temporary key to the next; each is valid fo
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 DEMO_PROJECT_ID = "0123456789abcdef0123456789abcdef"
-DEMO_REGION = "eu-west-101"
+DEMO_REGION = "ap-southeast-3"
 DEMO_ACCESS_KEY = "SIMULATEDACCESSKEY01"
 DEMO_SECRET_KEY = "simulated-secret-key-of-no-account-at-all"  # noqa: S105 - valid for the simulator only
 DEMO_TOKEN = "simulated-token-that-never-ends"  # noqa: S105 - valid for the simulator only
 DEMO_USERNAME = "monitor"
 DEMO_DOMAIN = "demo-account"
 DEMO_PASSWORD = "simulated-password"  # noqa: S105 - valid for the simulator only
+DEMO_ID_TOKEN = "simulated-id-token"  # noqa: S105 - valid for the simulator only
+DEMO_POD_TOKEN = "simulated-service-account-token"  # noqa: S105 - valid for the simulator only
+DEMO_IDP_ID = "demo-idp"
+DEMO_PROVIDER_URN = "iam::0123456789:oidcProvider:demo"
+DEMO_AGENCY_URN = "iam::0123456789:agency:workspace-exporter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The account that may query the cloud: a permanent key, an IAM user and a token that never expires."""
+    """The account that may query the cloud: a permanent key, an IAM user and a token that never expires.
+
+    Its agency is granted to an ID token of its OIDC provider, and to a pod with its service account's token.
+    """
 
     project_id: str = DEMO_PROJECT_ID
     access_key: str = DEMO_ACCESS_KEY
@@ -53,20 +61,26 @@ class Account:
     username: str = DEMO_USERNAME
     domain: str = DEMO_DOMAIN
     password: str = field(default=DEMO_PASSWORD, repr=False)
+    id_token: str = field(default=DEMO_ID_TOKEN, repr=False)
+    idp_id: str = DEMO_IDP_ID
+    provider_urn: str = DEMO_PROVIDER_URN
+    agency_urn: str = DEMO_AGENCY_URN
+    pod_token: str = field(default=DEMO_POD_TOKEN, repr=False)
 
 
 class Tokens:
-    """The valid tokens and when each expires, in wall-clock seconds."""
+    """The valid tokens of a kind and when each expires, in wall-clock seconds."""
 
-    def __init__(self, seed: int, permanent: str) -> None:
+    def __init__(self, seed: int, permanent: str | None = None, kind: str = "token") -> None:
         self._seed = seed
-        self._expiry: dict[str, float] = {permanent: math.inf}
+        self._kind = kind
+        self._expiry: dict[str, float] = {permanent: math.inf} if permanent else {}
         self._issued = 0
 
     def issue(self, now: float) -> tuple[str, float]:
         """Return a new token and when it expires; earlier tokens stay valid."""
         self._issued += 1
-        token = f"MIIsimulated{stream(self._seed, 'token', self._issued).getrandbits(512):0128x}"
+        token = f"MIIsimulated{stream(self._seed, self._kind, self._issued).getrandbits(512):0128x}"
         self._expiry[token] = now + TOKEN_LIFETIME
         return token, self._expiry[token]
 
@@ -81,6 +95,21 @@ class Tokens:
     def revoke(self, token: str) -> None:
         """Revoke one token."""
         self._expiry.pop(token, None)
+
+
+class TemporaryKey(NamedTuple):
+    """A key that works only with its security token; `expires` is in wall-clock seconds."""
+
+    access: str
+    secret: str
+    security_token: str
+    expires: float
+
+
+def _temporary_key(expires: float, *key: str | int) -> TemporaryKey:
+    rng = stream(*key)
+    access, secret = f"SIMTMP{rng.getrandbits(56):014X}", f"{rng.getrandbits(160):040x}"
+    return TemporaryKey(access, secret, f"simulated-security-token-{rng.getrandbits(256):064x}", expires)
 
 
 def canonical_request(request: Request, signed_headers: list[str]) -> str:
@@ -123,6 +152,7 @@ class Identity:
         self._seed = seed
         self._failures: Counter[str] = Counter()  # failed signatures in a row, by access key
         self._locked_until: dict[str, float] = {}
+        self._issued: dict[str, TemporaryKey] = {}
 
     def create_token(self, request: Request, now: float) -> Response:
         """Return a new token; raise a 400 for a malformed body, a 401 for a wrong user, password or project."""
@@ -151,16 +181,16 @@ class Identity:
         }
         return json_response({"token": described}, HTTPStatus.CREATED, **{"X-Subject-Token": token})
 
-    def temporary_key(self, now: float) -> Mapping[str, str]:
-        """Return the newest temporary key as the metadata service formats it."""
+    def rotating_key(self, now: float) -> TemporaryKey:
+        """Return the newest key of the metadata service."""
         rotation = math.floor(now / KEY_ROTATION)
-        rng = stream(self._seed, "temporary", rotation)
-        return {
-            "access": f"SIMTMP{rng.getrandbits(56):014X}",
-            "secret": f"{rng.getrandbits(160):040x}",
-            "securitytoken": f"simulated-security-token-{rng.getrandbits(256):064x}",
-            "expires_at": utc((rotation + 2) * KEY_ROTATION, TIME),
-        }
+        return _temporary_key((rotation + 2) * KEY_ROTATION, self._seed, "temporary", rotation)
+
+    def issue_key(self, now: float, lifetime: float) -> TemporaryKey:
+        """Return a new temporary key; earlier ones stay valid until they expire."""
+        key = _temporary_key(now + lifetime, self._seed, "issued", len(self._issued))
+        self._issued[key.access] = key
+        return key
 
     def check(self, request: Request, now: float) -> None:
         """Accept a request with a valid token or signature, or raise a 401."""
@@ -191,9 +221,12 @@ class Identity:
         """Return the secret key of an access key; a temporary one requires its security token, too."""
         if access_key == self.account.access_key:
             return self.account.secret_key
-        for key in (self.temporary_key(now), self.temporary_key(now - KEY_ROTATION)):
-            if key["access"] == access_key:
-                if request.header("X-Security-Token") != key["securitytoken"]:
-                    raise unauthorized("Get secretKey failed")
-                return key["secret"]
-        raise unauthorized(f"ak {access_key} not exist")
+        rotating = (self.rotating_key(now), self.rotating_key(now - KEY_ROTATION))
+        key = self._issued.get(access_key) or next((key for key in rotating if key.access == access_key), None)
+        if key is None:
+            raise unauthorized(f"ak {access_key} not exist")
+        if request.header("X-Security-Token") != key.security_token:
+            raise unauthorized("Get secretKey failed")
+        if now >= key.expires:
+            raise unauthorized("the temporary access key has expired")
+        return key.secret

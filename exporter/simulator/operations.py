@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from msgspec import UNSET, to_builtins
 from msgspec.structs import replace
 
+from exporter.simulator.federation import Federation
 from exporter.simulator.identity import Identity
 from exporter.simulator.population import Population
 from exporter.simulator.schema import ApiError, GatewayError, Request, Response, UserDetail, json_response, session_time
@@ -40,6 +41,7 @@ class Context:
     query: Mapping[str, str]
     population: Population
     identity: Identity
+    federation: Federation
     now: float
 
     def required(self, name: str) -> str:
@@ -196,8 +198,16 @@ OPERATIONS = (
     Operation("ListUserDetail", "GET", "/v2/{project_id}/users/{user_id}", list_user_detail, "workspace:users:get"),
     Operation("KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens",
               lambda context: context.identity.create_token(context.request, context.now)),
+    Operation("AssumeAgencyWithOIDC", "POST", "/v5/agencies/assume-with-oidc",
+              lambda context: context.federation.assume_agency(context.request, context.now)),
+    Operation("CreateTokenWithIdToken", "POST", "/v3.0/OS-AUTH/id-token/tokens",
+              lambda context: context.federation.create_token(context.request, context.now)),
+    Operation("CreateTemporaryAccessKeyByToken", "POST", "/v3.0/OS-CREDENTIAL/securitytokens",
+              lambda context: context.federation.create_key(context.request, context.now)),
     Operation("SecurityKey", "GET", "/openstack/latest/securitykey",  # it has no official name
-              lambda context: json_response({"credential": context.identity.temporary_key(context.now)})),
+              lambda context: context.federation.key_of_ecs(context.now)),
+    Operation("AssumeAgencyForPodIdentity", "POST", "/v1/credentials",
+              lambda context: context.federation.key_of_pod(context.request, context.now)),
 )
 # fmt: on
 

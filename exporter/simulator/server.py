@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from exporter.simulator.federation import Federation
 from exporter.simulator.identity import Account, Identity, Tokens
 from exporter.simulator.operations import OPERATIONS, Context, Operation, find_operation
 from exporter.simulator.population import GeneratedPopulation, Population, all_sessions, all_users
@@ -182,7 +183,7 @@ class SimulatorOptions:
 
 
 class Simulator:
-    """A stand-in for Huawei Cloud Workspace, IAM and the ECS metadata service.
+    """A stand-in for Huawei Cloud Workspace, IAM, STS, the ECS metadata service and the agent of a CCE cluster.
 
     `clock` returns wall-clock seconds since the epoch. `population` replaces the generated one that the options
     describe. `calls` are the requests so far. A test can revoke `tokens`.
@@ -209,6 +210,7 @@ class Simulator:
         )
         self._clock = clock
         self._identity = Identity(options.account, self.tokens, options.seed)
+        self._federation = Federation(self._identity, options.seed)
         self._quota = Quota(options.quota)
         self._rng = stream(options.seed, "faults")
         self._requests = 0
@@ -236,7 +238,7 @@ class Simulator:
             fault = draw_fault(self.options.faults, name, self._rng)
             parameters = parse_qs(request.query, keep_blank_values=True)
             query = {parameter: ",".join(values) for parameter, values in parameters.items()}
-            context = Context(request, path, query, self.population, self._identity, now)
+            context = Context(request, path, query, self.population, self._identity, self._federation, now)
             response = (fault and fault.response(request_id)) or self._answer(operation, context)
         except ApiError as error:
             response = error.response(request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -84,8 +85,9 @@ ODD_NAMES = [
 @pytest.fixture(autouse=True)
 def _no_credentials_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the developer's own is used: neither keys nor proxies."""
-    for name in ("AK", "SK", "SECURITY_TOKEN", "PROJECT_ID", "CREDENTIALS_FILE"):
-        monkeypatch.delenv(f"HUAWEICLOUD_SDK_{name}", raising=False)
+    for name in os.environ:
+        if name.startswith(("HUAWEICLOUD_", "HC_CONTAINER_")):
+            monkeypatch.delenv(name)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -656,10 +658,12 @@ class TestHosts:
         ],
     )
     def test_hosts_of_regions(self, region: str, sessions: str) -> None:
-        """Sessions have a host of their own in five regions; users and IAM are the same everywhere."""
+        """Sessions have a host of their own in five regions, IAM and STS a domain of their own in Europe."""
+        domain = "myhuaweicloud.eu" if region == "eu-west-101" else "myhuaweicloud.com"
         assert connect.sessions_endpoint(region) == sessions
         assert connect.users_endpoint(region) == f"https://workspace.{region}.myhuaweicloud.com"
-        assert connect.iam_endpoint(region) == f"https://iam.{region}.myhuaweicloud.com"
+        assert connect.iam_endpoint(region) == f"https://iam.{region}.{domain}"
+        assert connect.sts_endpoint(region) == f"https://sts.{region}.{domain}"
 
     @pytest.mark.parametrize(
         ("endpoints", "expected"),
@@ -700,7 +704,7 @@ class TestHosts:
 
     @pytest.mark.parametrize(
         ("endpoints", "expected"),
-        [({}, "https://iam.eu-west-101.myhuaweicloud.com"), ({"iam": "https://i/"}, "https://i")],
+        [({}, "https://iam.eu-west-101.myhuaweicloud.eu"), ({"iam": "https://i/"}, "https://i")],
     )
     async def test_the_host_of_iam(
         self, monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str], expected: str

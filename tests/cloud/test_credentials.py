@@ -15,9 +15,10 @@ from support.virtual_time import EPOCH, run_virtually, wall_clock
 from exporter import config, logs
 from exporter.cloud.auth import AccessKey, Auth, Token
 from exporter.cloud.bodies import ErrorBody
+from exporter.cloud.chain import AgencyLink, IdTokenLink, KeysLink, OidcLink, PodIdentity
 from exporter.cloud.credentials import RENEW_AHEAD, RenewedCredentials, StaticCredentials, TemporaryCredentials
 from exporter.cloud.errors import CloudError, NoCredentials, Unreachable, refusal
-from exporter.cloud.sources import IamUser, Link, seconds
+from exporter.cloud.sources import IamUser, seconds
 from exporter.cloud.transport import Answer, Request
 from exporter.files import ChangingFile, secret
 from exporter.polling.gate import KeyGate
@@ -375,7 +376,23 @@ def test_secrets_are_shown_by_nothing() -> None:
         TemporaryCredentials(key, 0.0),
         StaticCredentials(lambda: Token("hush")),
         leasing(Lender()),
-        Link("environment", lambda: key, "p"),
+        KeysLink(source="environment", project_id="p", read=lambda: key),
+        OidcLink(
+            source="environment",
+            project_id="p",
+            fixed=True,
+            provider_urn="provider",
+            agency_urn="agency",
+            session_name="session",
+            duration=3600,
+            policy=None,
+            policy_ids=(),
+            id_token=lambda: "hush",
+        ),
+        IdTokenLink(source="environment", project_id="p", idp_id="idp", iam=None, id_token=lambda: "hush"),
+        AgencyLink(
+            project_id="p", pod=PodIdentity(endpoint="http://h", path="/", query="", token=lambda: "hush"), skipped=""
+        ),
         IamUser("https://h", "d", "u", lambda: "hush", "p"),
         request,
         Answer(201, {"X-Subject-Token": "hush"}, b'{"credential": {"secret": "hush"}}'),

@@ -173,7 +173,8 @@ class TestCredentials:
                 project(simulator, url, auth=iam(simulator), name="three"),
             )
         assert not diagnosis.healthy
-        assert "IAM rejects auth.username, auth.domain and auth.password (401, request_id " in diagnosis.only("FAIL")
+        names = "auth.username, auth.domain and auth.password"
+        assert f"{names}: IAM rejects the user (401, request_id " in diagnosis.only("FAIL")
         assert "A few wrong passwords lock the user" in diagnosis.only("FAIL")
         assert "rejected in project one" in diagnosis.text
         assert simulator.calls.total("KeystoneCreateUserTokenByPassword") == 1
@@ -198,13 +199,14 @@ class TestCredentials:
         assert "not requested, the endpoint has stopped answering" in diagnosis.text
         assert authenticated(simulator) == 1
 
-    async def test_a_broken_credentials_file_of_the_sdk_is_a_failure(self, tmp_path: Path) -> None:
+    async def test_a_broken_credentials_file_of_the_sdk_is_skipped(self, tmp_path: Path) -> None:
         """The content of the file is not shown."""
         file = tmp_path / ".huaweicloud" / "credentials"
         file.parent.mkdir()
         file.write_text(f"{HUSH}\n")
         diagnosis = await diagnosis_of(frozen(), {})
-        assert f"credentials     {file} is not an ini file" in diagnosis.only("FAIL")
+        assert f"credentials     the credentials file is skipped: {file} is not an ini file" in diagnosis.only("warn")
+        assert diagnosis.healthy
 
     @pytest.mark.parametrize("setting", ["token_file", "access_key_file"])
     async def test_a_missing_file_is_a_failure(self, tmp_path: Path, setting: str) -> None:

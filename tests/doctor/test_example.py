@@ -34,7 +34,9 @@ async def test_the_readme_s_example_is_word_for_word(tmp_path: Path, tool: Calla
         berlin = project(simulator, url, name="berlin", auth=auth)
         assert not await doctor.run(settings(berlin, poll={}, http={"ca_file": str(made)}), out, lambda: NOW)
     printed = (
-        out.getvalue().replace(url, "https://workspace.eu-west-101.myhuaweicloud.com").replace("127.0.0.1", "192.0.2.7")
+        out.getvalue()
+        .replace(url, "https://workspace.ap-southeast-3.myhuaweicloud.com")
+        .replace("127.0.0.1", "192.0.2.7")
     )
     printed = re.sub(r"valid until \S+", "valid until 2027-01-02", printed)
     (shown,) = re.findall(r"\$ [^\n]* doctor [^\n]*\n(.*?)```", README.read_text("utf-8"), re.DOTALL)

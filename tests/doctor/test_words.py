@@ -13,7 +13,8 @@ from aiohttp.client_reqrep import ConnectionKey
 from exporter.cloud.errors import Unauthorized
 from exporter.cloud.proxy import Proxy
 from exporter.doctor import endpoints
-from exporter.doctor.answers import AuthMethod, judge_clock, judge_credentials
+from exporter.doctor.answers import judge_clock
+from exporter.doctor.credentials import AuthMethod, judge_credentials
 from exporter.doctor.findings import NotQueried, Verdict, fail, summary
 from exporter.doctor.probe import Answered, Step, Unanswered, route_to
 

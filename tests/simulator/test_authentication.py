@@ -14,9 +14,14 @@ from yarl import URL
 
 from exporter.simulator import (
     DEMO_ACCESS_KEY,
+    DEMO_AGENCY_URN,
     DEMO_DOMAIN,
+    DEMO_ID_TOKEN,
+    DEMO_IDP_ID,
     DEMO_PASSWORD,
+    DEMO_POD_TOKEN,
     DEMO_PROJECT_ID,
+    DEMO_PROVIDER_URN,
     DEMO_SECRET_KEY,
     DEMO_TOKEN,
     DEMO_USERNAME,
@@ -215,6 +220,105 @@ def test_temporary_keys_rotate_before_they_expire(simulator: Simulator, clock: C
         assert 12 * 3600 < expires.timestamp() - clock.now <= 24 * 3600
         clock.now += 3600
     assert len(seen) == 5
+
+
+OIDC: dict[str, object] = {
+    "provider_urn": DEMO_PROVIDER_URN,
+    "agency_urn": DEMO_AGENCY_URN,
+    "agency_session_name": "test",
+    "id_token": DEMO_ID_TOKEN,
+    "duration_seconds": 900,
+}
+BY_ID_TOKEN = {"auth": {"id_token": {"id": DEMO_ID_TOKEN}}}
+
+
+def posted(path: str, body: object, **headers: str) -> Request:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request("POST", path, named, body if isinstance(body, bytes) else msgspec.json.encode(body))
+
+
+def by_token(token: str, **more: object) -> Request:
+    """Return a request for a temporary key for a token."""
+    identity = {"methods": ["token"], "token": {"id": token, **more}}
+    return posted("/v3.0/OS-CREDENTIAL/securitytokens", {"auth": {"identity": identity}})
+
+
+def keys_of(simulator: Simulator) -> list[tuple[str, str, str]]:
+    """Return a key of STS, of IAM and of a pod's agent, in their spellings; each is valid for 15 minutes or longer."""
+    unscoped = simulator.handle(posted("/v3.0/OS-AUTH/id-token/tokens", BY_ID_TOKEN, X_Idp_Id=DEMO_IDP_ID))
+    answers = [
+        simulator.handle(posted("/v5/agencies/assume-with-oidc", OIDC)),
+        simulator.handle(by_token(unscoped.headers["X-Subject-Token"], duration_seconds=900)),
+        simulator.handle(posted("/v1/credentials", b"{}", Authorization=DEMO_POD_TOKEN)),
+    ]
+    assert [answer.status for answer in answers] == [200, 201, 200]
+    found = []
+    for answer in answers:
+        body = msgspec.json.decode(answer.body)
+        values = iter((body.get("credentials") or body["credential"]).values())
+        found.append((next(values), next(values), next(values)))
+    return found
+
+
+def signed_with(access: str, secret: str, security_token: str, date: str) -> Request:
+    request = SdkRequest(
+        method="GET",
+        schema="http",
+        host="127.0.0.1",
+        resource_path=USERS,
+        query_params=[("limit", "1")],
+        header_params={"X-Sdk-Date": date, "X-Security-Token": security_token},
+        body="",
+    )
+    Signer(BasicCredentials(access, secret, DEMO_PROJECT_ID)).sign(request)
+    return Request("GET", f"{USERS}?limit=1", request.header_params)
+
+
+def test_issued_keys_are_accepted_until_they_expire(simulator: Simulator, clock: Clock) -> None:
+    """Each has its own security token."""
+    sts, iam, pod = keys = keys_of(simulator)
+    assert [simulator.handle(signed_with(*key, SIGNED_AT)).status for key in keys] == [200] * 3
+    assert message(simulator.handle(signed_with(*sts[:2], pod[2], SIGNED_AT))) == "Get secretKey failed"
+    clock.now += 899
+    later = "20270115T081500Z"
+    assert [simulator.handle(signed_with(*key, later)).status for key in keys] == [200] * 3
+    clock.now += 1
+    assert [message(simulator.handle(signed_with(*key, later))) for key in (sts, iam)] == [
+        "the temporary access key has expired"
+    ] * 2
+    assert simulator.handle(signed_with(*pod, later)).status == 200
+
+
+def test_an_unscoped_token_is_good_for_nothing_but_keys(simulator: Simulator) -> None:
+    answer = simulator.handle(posted("/v3.0/OS-AUTH/id-token/tokens", BY_ID_TOKEN, X_Idp_Id=DEMO_IDP_ID))
+    assert message(simulator.handle(with_token(answer.headers["X-Subject-Token"]))) == "decrypt token fail"
+    assert simulator.handle(by_token(DEMO_TOKEN)).status == 201
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (posted("/v5/agencies/assume-with-oidc", OIDC | {"id_token": "x"}), 400),
+        (posted("/v5/agencies/assume-with-oidc", OIDC | {"agency_urn": "x"}), 403),
+        (posted("/v5/agencies/assume-with-oidc", OIDC | {"provider_urn": "x"}), 403),
+        (posted("/v5/agencies/assume-with-oidc", OIDC | {"duration_seconds": 899}), 400),
+        (posted("/v5/agencies/assume-with-oidc", OIDC | {"duration_seconds": "3600"}), 400),
+        (posted("/v5/agencies/assume-with-oidc", {}), 400),
+        (posted("/v5/agencies/assume-with-oidc", b"[]"), 400),
+        (posted("/v3.0/OS-AUTH/id-token/tokens", BY_ID_TOKEN), 401),
+        (posted("/v3.0/OS-AUTH/id-token/tokens", {"auth": {"id_token": {"id": "x"}}}, X_Idp_Id=DEMO_IDP_ID), 401),
+        (posted("/v3.0/OS-AUTH/id-token/tokens", {"auth": {}}, X_Idp_Id=DEMO_IDP_ID), 400),
+        (by_token("x"), 401),
+        (by_token(DEMO_TOKEN, duration_seconds=86_401), 400),
+        (by_token(DEMO_TOKEN, duration_seconds="soon"), 400),
+        (posted("/v3.0/OS-CREDENTIAL/securitytokens", b""), 400),
+        (posted("/v1/credentials", b"{}"), 401),
+        (posted("/v1/credentials", b"{}", Authorization="x"), 401),
+        (posted("/v1/credentials", b"", Authorization=DEMO_POD_TOKEN), 401),
+    ],
+)
+def test_wrong_tokens_and_bodies_get_no_key(simulator: Simulator, request_: Request, status: int) -> None:
+    assert simulator.handle(request_).status == status
 
 
 async def test_the_server_verifies_the_raw_target(simulator: Simulator) -> None:

@@ -5,16 +5,32 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from huaweicloudsdkcore.auth.internal import MetadataAccessor
+from huaweicloudsdkcore.auth.provider import (
+    CredentialProviderChain,
+    EnvCredentialProvider,
+    MetadataCredentialProvider,
+    OidcStsCredentialProvider,
+    PodIdentityCredentialProvider,
+    ProfileCredentialProvider,
+)
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, ServerResponseException
-from huaweicloudsdkworkspace.v2 import ListUserDetailRequest, ListUsersRequest
+from huaweicloudsdkworkspace.v2 import ListUserDetailRequest, ListUsersRequest, WorkspaceClient
 from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, ListSessionsRequest
 from msgspec import UNSET
 
 from exporter.simulator import (
+    DEMO_AGENCY_URN,
+    DEMO_ID_TOKEN,
+    DEMO_IDP_ID,
+    DEMO_POD_TOKEN,
+    DEMO_PROJECT_ID,
+    DEMO_PROVIDER_URN,
     PERSONAL_MARKS,
     Request,
     SessionInfo,
@@ -344,3 +360,81 @@ async def test_personal_data_is_recognisable(clock: Callable[[], float], connect
         users = await asyncio.to_thread(sdk.users.list_users, ListUsersRequest())
     text = (sessions.raw_content + users.raw_content).decode()
     assert [mark for mark in PERSONAL_MARKS if mark not in text] == []
+
+
+PROVIDERS = {
+    "OIDC": OidcStsCredentialProvider,
+    "identity provider": EnvCredentialProvider,
+    "credentials file": ProfileCredentialProvider,
+    "metadata": MetadataCredentialProvider,
+    "pod identity": PodIdentityCredentialProvider,
+    "chain": CredentialProviderChain,
+}
+
+
+def set_up_link(provider: str, url: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configure one link of the SDK's chain for the simulator at a URL."""
+    (directory / "id-token").write_text(f"{DEMO_ID_TOKEN}\n")
+    (directory / "pod-token").write_text(f"{DEMO_POD_TOKEN}\n")
+    profile = f"[basic]\nidp_id = {DEMO_IDP_ID}\nid_token_file = {directory}/id-token\niam_endpoint = {url}\n"
+    (directory / "credentials").write_text(profile)
+    oidc = {
+        "HUAWEICLOUD_OIDC_PROVIDER_URN": DEMO_PROVIDER_URN,
+        "HUAWEICLOUD_OIDC_AGENCY_URN": DEMO_AGENCY_URN,
+        "HUAWEICLOUD_OIDC_TOKEN_FILE": str(directory / "id-token"),
+        "HUAWEICLOUD_SDK_STS_ENDPOINT": url,
+    }
+    variables = {
+        "OIDC": oidc,
+        "chain": oidc,
+        "identity provider": {
+            "HUAWEICLOUD_SDK_IDP_ID": DEMO_IDP_ID,
+            "HUAWEICLOUD_SDK_ID_TOKEN_FILE": str(directory / "id-token"),
+            "HUAWEICLOUD_SDK_IAM_ENDPOINT": url,
+        },
+        "credentials file": {"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(directory / "credentials")},
+        "pod identity": {
+            "HC_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/v1/credentials",
+            "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(directory / "pod-token"),
+        },
+    }
+    for name, value in variables.get(provider, {}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(MetadataAccessor, "_METADATA_ENDPOINT", url)
+
+
+@pytest.mark.parametrize(
+    ("provider", "operations"),
+    [
+        ("OIDC", ["AssumeAgencyWithOIDC"]),
+        ("chain", ["AssumeAgencyWithOIDC"]),
+        ("identity provider", ["CreateTokenWithIdToken", "CreateTemporaryAccessKeyByToken"]),
+        ("credentials file", ["CreateTokenWithIdToken", "CreateTemporaryAccessKeyByToken"]),
+        ("metadata", ["unknown", "SecurityKey"]),  # it has no tokens of its own
+        ("pod identity", ["AssumeAgencyForPodIdentity"]),
+    ],
+)
+async def test_every_provider_of_the_sdk_gets_keys_that_work(
+    clock: Callable[[], float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provider: str,
+    operations: list[str],
+) -> None:
+    """The SDK's own providers obtain temporary keys and sign with them. One set of keys serves several requests."""
+    simulator = Simulator(clock=clock)
+    async with simulator.serve() as url:
+        set_up_link(provider, url, tmp_path, monkeypatch)
+
+        def list_twice() -> int:
+            credentials = PROVIDERS[provider].get_basic().get_credentials()
+            credentials.project_id = DEMO_PROJECT_ID
+            client = WorkspaceClient.new_builder().with_credentials(credentials).with_endpoint(url).build()
+            try:
+                client.list_users(ListUsersRequest())
+                return int(client.list_users(ListUsersRequest()).total_count)
+            finally:
+                client.close()
+
+        assert await asyncio.to_thread(list_twice) == 50
+    assert [call.operation for call in simulator.calls.log] == [*operations, "ListUsers", "ListUsers"]
