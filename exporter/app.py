@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager
@@ -17,8 +16,9 @@ from exporter.runner import Exporter
 from exporter.setup import prepared
 from exporter.threads import in_a_thread
 from exporter.web.application import add_lifecycle, application
-from exporter.web.connections import Limits, listening_sockets
+from exporter.web.connections import Limits
 from exporter.web.server import CurrentWebFile, Server
+from exporter.web.sockets import Sockets, listening_sockets
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -56,7 +56,9 @@ class Reload:
             configure(settings.log)
             await self._exporter.reloaded(successful=True)
             users = sum(len(project.users) for project in settings.watched)
-            _logger.info("reloaded", projects=len(settings.watched), users=users, address=self._server.address)
+            _logger.info(
+                "reloaded", projects=len(settings.watched), users=users, address=", ".join(self._server.addresses)
+            )
 
     async def _reject(self, error: ConfigError) -> None:
         await self._exporter.reloaded(successful=False)
@@ -65,27 +67,27 @@ class Reload:
     async def _apply(self, settings: Settings) -> None:
         """Do first what may fail, then what cannot."""
         with ExitStack() as undo:
-            sockets = await self._new_sockets(settings.web)
-            for each in sockets:
-                undo.callback(each.close)
+            present = self._server.sockets
+            sockets = await self._sockets(settings.web, present)
+            for address in sockets.keys() - present.keys():
+                for each in sockets[address]:
+                    undo.callback(each.close)
             if self._exporter.stopping:
                 raise ConfigError([Mistake("exporter", "", "is stopping; nothing was reloaded")])
             web_file = self._web_file(settings.web)
             setup, plans = prepared(settings, self._now, self._exporter.setup)
             undo.pop_all()
         self._server.web_file = web_file
-        if sockets:
-            self._server.listen(sockets)
+        self._server.listen(sockets)
         await self._exporter.adopt(setup, plans)
 
-    async def _new_sockets(self, web: Web) -> list[socket.socket]:
-        """Return sockets for another address; none if it stays the same."""
-        if web.listen_address == self._exporter.setup.web.listen_address:
-            return []
+    @staticmethod
+    async def _sockets(web: Web, present: Sockets) -> Sockets:
         try:
-            return await listening_sockets(web)
+            return await listening_sockets(web, present)
         except OSError as error:
-            raise ConfigError([Mistake("configuration", "web.listen_address", str(error))]) from error
+            path = "web.systemd_socket" if web.systemd_socket else "web.listen_address"
+            raise ConfigError([Mistake("configuration", path, str(error))]) from error
 
     def _web_file(self, web: Web) -> CurrentWebFile:
         present = self._server.web_file
@@ -120,7 +122,8 @@ async def exporting(
         reload = Reload(exporter, server, load or (lambda: settings), now)
         async with server.running(_application(exporter, reload)):
             server.listen(await listening_sockets(settings.web))
-            _logger.info("listening", address=server.address)
+            for address in server.addresses:
+                _logger.info("listening", address=address)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(exporter.run())
                 try:

@@ -14,12 +14,13 @@ import structlog
 
 from exporter import __version__
 from exporter.app import exporting
+from exporter.arguments import PROGRAM, Parser, find_mistake
 from exporter.cloud.chain import PROJECT_VARIABLE, AgencyLink, find_link
 from exporter.cloud.connect import issuer_of, sdk_link
 from exporter.config import ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
 from exporter.demo import run as run_demo
 from exporter.doctor import run as run_doctor
-from exporter.logs import configure
+from exporter.logs import configure, keep_standard_files
 from exporter.simulator.command import add_arguments as add_simulator_flags
 from exporter.simulator.command import run as run_simulator
 
@@ -32,8 +33,13 @@ _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, and return the exit code."""
-    parser = _parser()
-    namespace = parser.parse_args(arguments)
+    keep_standard_files()
+    commands = parsers()
+    parser = commands[""]
+    given = sys.argv[1:] if arguments is None else arguments
+    if mistake := find_mistake(given, commands):
+        parser.error(mistake)
+    namespace = parser.parse_args(given)
     if namespace.command and namespace.check:
         parser.error(f"--config.check sends no requests and cannot be combined with {namespace.command}")
     try:
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
     except OSError as error:
-        sys.stderr.write(f"workspace-exporter: {error}\n")
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
     return 1
 
 
@@ -62,15 +68,16 @@ def _run(namespace: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="workspace-exporter",
+def parsers() -> dict[str, Parser]:
+    """Return the parsers of all commands by name, and that of the exporter itself under an empty name."""
+    parser = Parser(
+        prog=PROGRAM,
         description="Prometheus exporter for the sessions and users of Huawei Cloud Workspace.",
         epilog="Every flag can also be set in the configuration file or as an environment variable: "
-        "WORKSPACE_EXPORTER_POLL__INTERVAL is --poll.interval.",
+        "WORKSPACE_EXPORTER_POLL__INTERVAL is --poll.interval. Secrets have no flags, since `ps` shows flags to all.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"workspace-exporter {__version__}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.add_argument(
         "--config.check",
         dest="check",
@@ -100,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add_flags(doctor)
     add_flags(demo)
     add_simulator_flags(simulator)
-    return parser
+    return {"": parser, "doctor": doctor, "demo": demo, "simulate": simulator}
 
 
 def _load(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings:

@@ -3,22 +3,26 @@
 import http.client
 import ssl
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 ADDRESS = "http://127.0.0.1:10099"
 TIMEOUT = 3.0  # seconds
 
 
 def healthy(address: str = ADDRESS) -> bool:
-    """Return whether an exporter at the address is alive; one that requires a password or a certificate is."""
-    url = urlsplit(address)
+    """Return whether an exporter is alive at a URL or a listen address.
+
+    One that requires a password or a certificate is alive.
+    """
+    url = urlsplit(address if "://" in address else f"http://{address}")
+    host = unquote(url.hostname or "127.0.0.1")  # a link-local address ends with its interface: fe80::1%25eth0
     # Not urllib.request, which would use the proxy for the cloud.
-    connection = http.client.HTTPConnection(url.netloc, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(host, url.port or 80, timeout=TIMEOUT)
     if url.scheme == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False  # the certificate's name is for other clients, and no secret is sent
         context.verify_mode = ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(url.netloc, timeout=TIMEOUT, context=context)
+        connection = http.client.HTTPSConnection(host, url.port or 443, timeout=TIMEOUT, context=context)
     try:
         connection.request("GET", "/-/healthy")
         return connection.getresponse().status in {200, 401}

@@ -15,6 +15,7 @@ from prometheus_client.registry import CollectorRegistry
 from exporter import __version__
 from exporter.cloud.connect import Connection
 from exporter.config import User
+from exporter.logs import lines_dropped
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import render
 from exporter.setup import Plan, Setup
@@ -79,7 +80,8 @@ class Exporter:
             statuses.append(watch.status())
             yield
         try:
-            yield from self.exposition.publishing(render(statuses, self.setup.labelling, self._process))
+            process = replace(self._process, log_lines_dropped=lines_dropped())
+            yield from self.exposition.publishing(render(statuses, self.setup.labelling, process))
         finally:
             self.statuses = tuple(statuses)
 

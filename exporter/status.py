@@ -79,3 +79,4 @@ class ProcessStatus:
     python_version: str
     reload_successful: bool
     loaded_at: float  # wall time, in seconds since 1970, at which the configuration in effect was loaded
+    log_lines_dropped: int = 0  # because standard error was not read

@@ -17,6 +17,7 @@ import structlog
 from support.figures import Figures
 
 import exporter
+from exporter import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,12 +53,29 @@ def pytest_sessionstart() -> None:
         raise pytest.UsageError(f"in CI the installed wheel is tested, but this is {exporter.__file__}")
 
 
+class _AtOnce(logs.BackgroundHandler):
+    """Writes lines before the logging call returns, so that a test sees them."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self._rejected = self._failed = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)  # noqa: T201 - to the standard error that pytest captures
+
+    def flush(self) -> None:
+        pass
+
+
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Undo what a test configured of the process-wide logging."""
+def _logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Log without a thread, and undo what a test configured of the process-wide logging."""
+    handler = _AtOnce()
+    monkeypatch.setattr(logs, "standard_error", lambda: handler)
     root, ours = logging.getLogger(), logging.getLogger("exporter")
     handlers, levels = root.handlers[:], (root.level, ours.level)
     yield
+    logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(levels[0])

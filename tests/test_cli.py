@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,19 @@ import pytest
 from support.commands import said
 from support.diagnosis import answering
 from support.exporters import get, project, until
+from support.monitoring import free_port
 from support.promises import Promise
+from support.ways_to_run import free_address, serving
 
 import exporter
 from exporter.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 PIPE = asyncio.subprocess.PIPE
+EXPORTER = (sys.executable, "-P", "-m", "exporter")
 CONFIGURATION = """
 projects:
   - name: berlin
@@ -53,19 +57,22 @@ socket.getaddrinfo = getaddrinfo
 
 
 @asynccontextmanager
-async def command(*arguments: str, **environ: str) -> AsyncIterator[Process]:
-    """Run the exporter as a process, and end it in any case."""
+async def started(words: Sequence[str], environ: Mapping[str, str], stderr: int = PIPE) -> AsyncIterator[Process]:
+    """Run a command that finds the exporter, and end it in any case."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("WORKSPACE_", "HUAWEICLOUD_"))}
     clean["PYTHONPATH"] = str(Path(exporter.__file__).parents[1])  # the same exporter that is imported here
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "exporter", *arguments, stdout=PIPE, stderr=PIPE, env=clean | environ
-    )
+    process = await asyncio.create_subprocess_exec(*words, stdout=PIPE, stderr=stderr, env={**clean, **environ})
     try:
         yield process
     finally:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def command(*arguments: str, **environ: str) -> AbstractAsyncContextManager[Process]:
+    """Run the exporter as a process, and end it in any case."""
+    return started([*EXPORTER, *arguments], environ)
 
 
 async def outcome(*arguments: str, **environ: str) -> tuple[int | None, str, str]:
@@ -358,6 +365,134 @@ async def test_an_address_in_use_is_reported_without_a_traceback(configuration: 
     assert code == 1
     assert "Address already in use; choose another address with --web.listen-address" in errors
     assert "Traceback" not in errors
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """A pipe that is full, and that nobody reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, bytes(4096)):
+            pass
+    os.set_blocking(writing, True)
+    yield writing
+    os.close(writing)
+    os.close(reading)
+
+
+@pytest.mark.promise(Promise.SIGTERM)
+@pytest.mark.parametrize("log_format", ["logfmt", "json", "console"])
+async def test_it_serves_reloads_and_ends_while_nobody_reads_standard_error(
+    configuration: Path, full_pipe: int, log_format: str
+) -> None:
+    address = free_address()
+    flags = ("--web.listen-address", address, "--log.level", "debug", "--log.format", log_format)
+    async with started([*EXPORTER, "--config.file", str(configuration), *flags], {}, full_pipe) as process:
+        await serving(address)
+        for _ in range(3):
+            rewrite(configuration, CONFIGURATION + "shard: {index: one}\n")  # logs an error
+            process.send_signal(signal.SIGHUP)
+            await until(lambda text: "last_reload_successful 0.0" in text, f"http://{address}/metrics")
+            rewrite(configuration, CONFIGURATION)
+            process.send_signal(signal.SIGHUP)
+            await until(lambda text: "last_reload_successful 1.0" in text, f"http://{address}/metrics")
+        text = (await get(f"http://{address}/metrics"))[1]
+        assert "huaweicloud_workspace_exporter_log_lines_dropped_total 0.0" in text, "there is memory for them"
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            assert await process.wait() == 0
+
+
+async def test_lines_that_waited_for_their_reader_are_written_at_the_end(configuration: Path) -> None:
+    async with command("--config.file", str(configuration), "--log.level", "debug") as process:
+        found = await line_with(process.stderr, "event=listening address=(.*)")
+        await until(lambda text: text == "Ready.\n", f"{found[1]}/-/ready")
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    assert "event=stopped" in errors.decode().splitlines()[-1]
+
+
+@pytest.mark.parametrize("kind", ["closed pipe", "full disk", "no descriptor"])
+async def test_it_lives_without_a_usable_standard_error(configuration: Path, kind: str) -> None:
+    """EPIPE, ENOSPC, EBADF."""
+    address = free_address()
+    words = [*EXPORTER, "--config.file", str(configuration), "--web.listen-address", address]
+    with ExitStack() as stack:
+        match kind:
+            case "closed pipe":
+                reading, stderr = os.pipe()
+                os.close(reading)
+                stack.callback(os.close, stderr)
+            case "full disk":
+                stderr = os.open("/dev/full", os.O_WRONLY)
+                stack.callback(os.close, stderr)
+            case _:
+                words, stderr = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], PIPE
+        async with started(words, {}, stderr) as process:
+            await serving(address)
+            dropped = "huaweicloud_workspace_exporter_log_lines_dropped_total"
+            # Without a descriptor, the lines go to /dev/null.
+            expected = f"{dropped} 0.0" if kind == "no descriptor" else rf"{dropped} [1-9]"
+            await until(lambda text: re.search(expected, text) is not None, f"http://{address}/metrics")
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+
+
+async def test_several_addresses_are_served_and_a_reload_changes_them(configuration: Path) -> None:
+    first, second, third = f"127.0.0.1:{free_port()}", f"[::1]:{free_port()}", f"127.0.0.2:{free_port()}"
+
+    def listening(*addresses: str) -> None:
+        rewrite(configuration, CONFIGURATION.replace('"127.0.0.1:0"', json.dumps(addresses)))
+
+    listening(first, second)
+    async with command("--config.file", str(configuration)) as process:
+        for address in (first, second):
+            await line_with(process.stderr, f"event=listening address=http://{re.escape(address)}$")
+            assert (await get(f"http://{address}/-/healthy"))[0] == 200
+        listening(second, third)
+        process.send_signal(signal.SIGHUP)
+        await line_with(process.stderr, "event=reloaded .*")
+        for address in (second, third):
+            assert (await get(f"http://{address}/-/healthy"))[0] == 200
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await get(f"http://{first}/-/healthy")
+    async with command(
+        "--config.file", str(configuration), "--web.listen-address", first, "--web.listen-address", third
+    ) as process:
+        await line_with(process.stderr, f"event=listening address=http://{re.escape(third)}$")
+        assert (await get(f"http://{first}/-/healthy"))[0] == 200
+
+
+async def test_systemd_hands_over_its_sockets_and_a_reload_keeps_them(
+    configuration: Path, tool: Callable[[str], str]
+) -> None:
+    addresses = [f"127.0.0.1:{free_port()}", f"[::1]:{free_port()}"]
+    activate = [
+        tool("systemd-socket-activate"),
+        "--setenv=PYTHONPATH",
+        *(f"--listen={address}" for address in addresses),
+    ]
+    flags = ("--config.file", str(configuration), "--web.systemd-socket", "--web.enable-lifecycle")
+    async with started([*activate, *EXPORTER, *flags], {}) as process:
+        await line_with(process.stderr, "Listening on .* as 4")
+        healthy = [asyncio.create_task(get(f"http://{address}/-/healthy")) for address in addresses]
+        assert [answer[0] for answer in await asyncio.gather(*healthy)] == [200, 200]
+        rewrite(configuration, CONFIGURATION.replace("[anna]", "[anna, bert]"))
+        async with aiohttp.ClientSession() as session, session.post(f"http://{addresses[0]}/-/reload") as response:
+            assert response.status == 200
+        for address in addresses:
+            assert (await get(f"http://{address}/-/healthy"))[0] == 200
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+async def test_without_sockets_of_systemd_the_error_says_what_to_do(configuration: Path) -> None:
+    code, _, errors = await outcome("--config.file", str(configuration), "--web.systemd-socket")
+    assert code == 1
+    assert "Traceback" not in errors
+    assert "systemd passed no socket; start the exporter by a .socket unit, or turn web.systemd_socket off" in errors
+    assert (await outcome("--config.file", str(configuration), "--web.systemd-socket", "--config.check"))[0] == 0
 
 
 async def test_the_doctor_s_exit_code_is_0_only_if_everything_works(tmp_path: Path) -> None:

@@ -75,8 +75,11 @@ async def test_both_formats_say_the_same_and_promtool_finds_nothing_to_say(tool:
         await until(complete, f"{address}/metrics")
         _, text, headers = await get(f"{address}/metrics")
         _, openmetrics, openmetrics_headers = await get(f"{address}/metrics", Accept=OPENMETRICS)
-    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert openmetrics_headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+    assert (
+        openmetrics_headers["Content-Type"]
+        == "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+    )
     families = parse_openmetrics(openmetrics)  # type: ignore[no-untyped-call] # the library's lack
     assert {family.name for family in families} == {family.name for family in parse_text(text)}
     checked = await asyncio.to_thread(
@@ -250,5 +253,5 @@ async def test_the_page_tells_each_project_and_operation() -> None:
     assert page.count("Fresh answers for 5 of 5 users") == 2
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
-    assert 'href="/metrics"' in page
+    assert 'href="./metrics"' in page
     assert "aiohttp" not in headers["Server"]

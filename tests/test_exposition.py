@@ -42,6 +42,10 @@ def family(value: int, name: str = "a", kind: str = "gauge") -> Rendered:
         ("text/plain;q=0.8, application/openmetrics-text;q=0.9", OPENMETRICS),
         ("application/openmetrics-text", OPENMETRICS),
         ("APPLICATION/OpenMetrics-Text; Version=1.0.0", OPENMETRICS),
+        ('application/openmetrics-text; version="1.0.0"; escaping="allow-utf-8"', OPENMETRICS),
+        ("application/openmetrics-text;version=1.0.0;escaping=underscores", OPENMETRICS),
+        ("application/openmetrics-text;escaping=dots;q=0.5,text/plain;escaping=values;q=0.6", TEXT),
+        ("text/plain;version=0.0.4;escaping=underscores", TEXT),
         ("application/openmetrics-text;version=9", TEXT),
         ("application/openmetrics-text;q=0", TEXT),
         ("application/openmetrics-text;q=lots", TEXT),
@@ -50,6 +54,14 @@ def family(value: int, name: str = "a", kind: str = "gauge") -> Rendered:
 )
 def test_the_accept_header_chooses_the_format(accept: str, expected: Format) -> None:
     assert negotiated(accept) is expected
+
+
+def test_the_content_type_names_the_escaping_of_names() -> None:
+    """As client_golang does. No name of ours needs any."""
+    assert TEXT.content_type == "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+    assert (
+        OPENMETRICS.content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+    )
 
 
 def test_a_publish_replaces_all_formats_at_once() -> None:

@@ -60,6 +60,16 @@ async def test_status_200_or_401_means_healthy(status: str, expected: bool) -> N
         assert await asyncio.to_thread(health.healthy, address) is expected
 
 
+@pytest.mark.parametrize("listen", ["[::1]:0", ":0", "127.0.0.1:0"])
+async def test_a_listen_address_is_an_address_too(listen: str) -> None:
+    project = {"project_id": "p", "endpoints": {"sessions": NOBODY, "users": NOBODY}, "auth": {"token": "t"}}
+    values = {"projects": [{**project, "users": ["anna"]}], "web": {"listen_address": listen}}
+    async with exporting(config.build(config.Layer("test", values))) as running:
+        port = running.address.rpartition(":")[2]
+        assert await asyncio.to_thread(health.healthy, listen.removesuffix("0") + port)
+        assert await asyncio.to_thread(health.healthy, running.address)
+
+
 async def test_silence_and_invalid_http_mean_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT", 0.1)
     assert not health.healthy(NOBODY)

@@ -1,10 +1,16 @@
-"""The three formats of the log."""
+"""The log: its three formats, and that nobody waits for its reader."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
+import os
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -114,3 +120,111 @@ def test_what_fails_is_remembered_without_what_it_came_from() -> None:
     assert failure.error.__traceback__ is None
     assert failure.error.__cause__ is None
     assert error.__traceback__ is not None
+
+
+class Pipe:
+    """A pipe of one page with a handler that writes to it."""
+
+    def __init__(self, most: int = 1 << 20) -> None:
+        self.reading, self.writing = os.pipe()
+        fcntl.fcntl(self.writing, fcntl.F_SETPIPE_SZ, 4096)
+        self.handler = logs.BackgroundHandler(self.writing, most)
+
+    def log(self, text: str) -> None:
+        self.handler.handle(logging.LogRecord("exporter.test", logging.INFO, __file__, 1, text, (), None))
+
+    def lines(self, count: int) -> list[str]:
+        text = b""
+        while text.count(b"\n") < count:
+            text += os.read(self.reading, 1 << 16)
+        return text.decode().splitlines()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    for descriptor in (pipe.reading, pipe.writing):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def test_lines_wait_in_order_until_they_are_read(pipe: Pipe) -> None:
+    """They take more than fits the pipe, and no call waits."""
+    for number in range(2000):
+        pipe.log(f"line {number}")
+    assert pipe.lines(2000) == [f"line {number}" for number in range(2000)]
+    assert pipe.handler.dropped == 0
+
+
+def test_lines_that_exceed_the_memory_for_them_are_dropped_and_counted(pipe: Pipe) -> None:
+    pipe.handler._most = 100_000  # noqa: SLF001 - a smaller limit
+    for number in range(20_000):
+        pipe.log(f"line {number:05}")
+    kept = 20_000 - pipe.handler.dropped
+    assert 100_000 // len("line 00000\n") <= kept <= 110_000 // len("line 00000\n")
+    lines = pipe.lines(kept)
+    assert lines == sorted(lines)
+    pipe.handler.flush()
+    pipe.log("it goes on")
+    assert pipe.lines(1) == ["it goes on"]
+
+
+def test_flushing_gives_up_after_a_moment(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_LAST_MOMENT", 0.01)
+    pipe.log("x" * 10_000)
+    pipe.handler.flush()
+
+
+def test_flushing_waits_until_everything_is_written(pipe: Pipe) -> None:
+    pipe.log("x" * 1000)
+    pipe.handler.flush()
+    os.set_blocking(pipe.reading, False)
+    assert len(os.read(pipe.reading, 5000)) == 1001
+
+
+def test_a_pipe_that_is_non_blocking_loses_no_line(pipe: Pipe) -> None:
+    os.set_blocking(pipe.writing, False)
+    for number in range(2000):
+        pipe.log(f"line {number}")
+    assert pipe.lines(2000) == [f"line {number}" for number in range(2000)]
+
+
+def test_lines_without_a_reader_are_counted_and_later_ones_are_written(pipe: Pipe) -> None:
+    """EPIPE, EBADF and ENOSPC end neither the thread nor the process."""
+    os.close(pipe.reading)
+    pipe.log("to nobody")
+    pipe.handler.flush()
+    assert pipe.handler.dropped == 1
+    pipe.reading, again = os.pipe()
+    os.dup2(again, pipe.writing)
+    os.close(again)
+    pipe.log("to somebody")
+    assert pipe.lines(1) == ["to somebody"]
+
+
+def test_a_full_disk_is_survived() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        handler = logs.BackgroundHandler(full.fileno())
+        handler.handle(logging.LogRecord("exporter.test", logging.INFO, __file__, 1, "a", (), None))
+        handler.flush()
+    assert handler.dropped == 1
+
+
+def test_a_line_that_cannot_be_formatted_is_reported(pipe: Pipe) -> None:
+    pipe.handler.handle(logging.LogRecord("exporter.test", logging.INFO, __file__, 1, "%d", ("a",), None))
+    assert pipe.lines(1) == ["level=error event=log_line_broken logger=exporter.test"]
+
+
+def test_a_reload_changes_format_and_level_of_the_same_handler(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(logged(capsys, level="error")) == 1  # the library's
+    assert len(logged(capsys, level="info", format="json")) == 2
+    assert logging.getLogger().handlers == [logs.standard_error()]
+
+
+def test_warnings_of_python_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(config.Log())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("careful", RuntimeWarning, stacklevel=1)
+    assert "level=warning" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,9 +30,11 @@ from exporter.metrics.families import DESCRIPTIONS, render
 from exporter.metrics.labels import USERS_A_PART, Labelling
 from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.source import Source
-from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
+from exporter.status import DiscoveryStatus, OperationStatus, ProcessStatus, ProjectStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prometheus_client.core import Metric
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -103,7 +106,10 @@ def test_the_cloud_s_answers_become_the_expected_exposition(case: str) -> None:
         )
         for name in names
     )
-    told = exposition(status_of(fleet_with(*users)))
+    further: dict[str, Any] = {}
+    if case == "everything":
+        further = {"discovery": DiscoveryStatus(2, successful=True), "labels": {"site": "munich", "env": 'a"b'}}
+    told = exposition(status_of(fleet_with(*users), **further))
     assert told == (GOLDEN / case / "expected.prom").read_text()
 
 
@@ -338,6 +344,72 @@ def test_the_exporter_tells_which_it_is() -> None:
 def test_every_metric_has_a_help_text_that_is_a_sentence() -> None:
     assert all(description.help.endswith(".") for description in DESCRIPTIONS)
     assert len({description.name for description in DESCRIPTIONS}) == len(DESCRIPTIONS)
+
+
+def test_help_says_that_numbers_of_the_cloud_are_as_of_the_last_poll() -> None:
+    """Numbers of the process and of the polling are of this moment."""
+    moment = {d.name for d in DESCRIPTIONS if "as of the last poll" not in d.help}
+    assert {name for name in moment if not name.startswith(("api_", "poll_", "exporter_"))} == {
+        "up",
+        "credentials_expiry_timestamp_seconds",
+    }
+    assert {name for name in moment if name.startswith(("api_", "poll_", "exporter_"))} == {
+        d.name for d in DESCRIPTIONS if d.name.startswith(("api_", "poll_", "exporter_"))
+    }
+
+
+def test_a_project_s_labels_follow_project_on_every_series() -> None:
+    """In every family, also in histograms, counters and metrics of single users."""
+    sessions = (Session(id="1", session_state="InitFail", failed_code="1"),)
+    account = UserDetail(locked=False, user_expired=False, disabled=False, account_expires=int(NOW) * 1000)
+    fleet = fleet_with(("anna", (), account))
+    answered(fleet, fleet.members[0], sessions, at=2)
+    telemetry = Telemetry(Counter({(SESSIONS, "200"): 1}), clock_skew=1.0)
+    telemetry.answered(SESSIONS, 0.1)
+    cycles = Cycles(last=Cycle(1, NOW, answered=1), last_duration=1.0, last_success=NOW)
+    labelled = status_of(
+        fleet,
+        telemetry=telemetry,
+        credentials_expire_at=NOW,
+        discovery=DiscoveryStatus(1, successful=False),
+        operations={SESSIONS: OperationStatus(cycles, 60.0, 1, 1)},
+        labels={"site": 'a"\\b\n', "_x": "ü"},
+    )
+    text = exposition(labelled, status_of(Fleet([]), project="paris"))
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    of_berlin = [line for line in lines if 'project="berlin"' in line]
+    assert all('project="berlin",_x="ü",site="a\\"\\\\b\\n"' in line for line in of_berlin)
+    assert not any("site=" in line for line in lines if line not in of_berlin)
+    names = {line.partition("{")[0].removeprefix(PREFIX).removesuffix("_bucket") for line in of_berlin}
+    assert {d.name for d in DESCRIPTIONS if not d.name.startswith("exporter_")} <= names
+
+
+def test_promtool_accepts_projects_with_different_labels(tool: Callable[[str], str]) -> None:
+    telemetry = Telemetry(Counter({(SESSIONS, "200"): 1}))
+    telemetry.answered(SESSIONS, 0.1)
+    labels: list[dict[str, str]] = [{"site": "munich", "env": "a"}, {"site": "rome"}, {}]
+    fleets = [fleet_with(("anna", (Session(session_state="Active"),), UserDetail(locked=True))) for _ in labels]
+    projects = [
+        status_of(fleet, project=str(number), labels=each, telemetry=telemetry)
+        for number, (fleet, each) in enumerate(zip(fleets, labels, strict=True))
+    ]
+    text = exposition(*projects)
+    command = [tool("promtool"), "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("successful", [False, True])
+def test_discovery_is_reported_where_a_project_has_it(successful: bool) -> None:
+    text = exposition(status_of(Fleet([]), discovery=DiscoveryStatus(7, successful)))
+    assert samples(text, "users_discovered") == {(): 7}
+    assert samples(text, "users_discovery_successful") == {(): int(successful)}
+    text = exposition(status_of(Fleet([])))
+    assert samples(text, "users_discovered") == samples(text, "users_discovery_successful") == {}
+
+
+def test_dropped_log_lines_are_counted() -> None:
+    assert samples(exposition(), "exporter_log_lines_dropped_total") == {(): 0}
 
 
 odd_text = st.none() | st.text(max_size=200)

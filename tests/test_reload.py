@@ -281,7 +281,7 @@ async def test_paths_and_labels_change_with_a_reload() -> None:
         code, text, _ = await get(f"{exporter.address}/other")
         assert code == 200
         assert not any(name in text for name in names)
-        assert 'href="/other"' in (await get(f"{exporter.address}/"))[1]
+        assert 'href="./other"' in (await get(f"{exporter.address}/"))[1]
 
 
 async def test_a_wrong_key_goes_on_pausing_over_reloads_and_a_new_one_is_tried_at_once(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The configuration: one declaration of settings for flags, environment, YAML file and the README."""
 
-from exporter.config.catalog import add_flags, given_flags
+from exporter.config.catalog import add_flags, given_flags, without_flag
 from exporter.config.load import Layer, build, flag_layer, load
 from exporter.config.mistakes import ConfigError, Mistake
 from exporter.config.settings import Auth, Discover, Http, Log, Metrics, Poll, Project, Settings, User, Web
@@ -29,4 +29,5 @@ __all__ = [
     "load",
     "parse_duration",
     "users_of_file",
+    "without_flag",
 ]

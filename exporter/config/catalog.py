@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,9 +12,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.config.settings import Settings, User, WrittenUser
-from exporter.config.values import format_duration, is_duration
+from exporter.config.values import Proxy, Secret, format_duration, is_duration
 
+_YAML_LIST = re.compile(r"\s*(?:\[.*\]|- .*)\s*", re.DOTALL)
 PREFIX, DELIMITER = "WORKSPACE_EXPORTER_", "__"
+_ALIASES = {"web.config_file": ("--web.config.file",)}  # as Prometheus's exporters name it
 CONFIG_FILE = "config.file"  # the path of the only option that is not a setting: the file with the settings
 
 
@@ -26,8 +29,22 @@ class Setting:
 
     @property
     def is_list(self) -> bool:
-        """Whether it holds several values."""
-        return get_origin(self.field.annotation) is tuple
+        """Whether it is a list of sections."""
+        return get_origin(self.field.annotation) is tuple and model_of(self.field) is not None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it is one plain value or a list of them."""
+        return get_origin(self.field.annotation) is tuple and not self.is_list
+
+    def takes_yaml(self, text: str) -> bool:
+        """Return whether its text in a variable or flag is YAML, as lists are. One plain value is not."""
+        return self.is_list or (self.is_repeatable and bool(_YAML_LIST.fullmatch(text)))
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it is a secret, which has no flag: `ps` shows flags to everybody."""
+        return Secret in get_args(self.field.annotation)
 
     @property
     def meaning(self) -> str:
@@ -38,6 +55,8 @@ class Setting:
     def default(self) -> str:
         """Its default as one would write it; empty if there is none or it depends on others."""
         value = self.field.default
+        if isinstance(value, tuple):
+            return ", ".join(value)
         if isinstance(value, float):
             return format_duration(value) if is_duration(self.field) else f"{value:g}"
         if isinstance(value, bool):
@@ -86,17 +105,40 @@ def flag(path: str) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--config.file` and a flag for every setting with a single value."""
+    """Add `--config.file` and a flag for every setting with plain values, except for secrets."""
     add = partial(parser.add_argument, default=argparse.SUPPRESS)
     add(flag(CONFIG_FILE), dest=CONFIG_FILE, metavar="FILE", help="YAML file with settings.")
     for setting in settings_outside_lists().values():
-        if not setting.is_list:
+        if not (setting.is_list or setting.is_secret):
             text = f"{setting.meaning} (default: {setting.default})" if setting.default else setting.meaning
-            text = text.replace("`", "").replace("%", "%%")
             how: dict[str, Any] = {"metavar": _metavar(setting)}
-            if setting.field.annotation is bool:
+            if setting.is_repeatable:
+                text += " Repeat the flag for several."
+                how["action"] = "append"
+            elif setting.field.annotation is bool:
                 how = {"action": argparse.BooleanOptionalAction}  # rejects a metavar from Python 3.14 on
-            add(flag(setting.path), dest=setting.path, help=text, **how)
+            elif Proxy in get_args(setting.field.annotation):
+                text += " As a flag, without user and password."
+                how["type"] = partial(_without_password, setting)
+            text = text.replace("`", "").replace("%", "%%")
+            add(flag(setting.path), *_ALIASES.get(setting.path, ()), dest=setting.path, help=text, **how)
+
+
+def _without_password(setting: Setting, url: str) -> str:
+    if "@" in url:
+        places = f"the configuration file or in {variable(setting.path)}"
+        raise argparse.ArgumentTypeError(f"must not hold a user or password, which `ps` would show; set it in {places}")
+    return url
+
+
+def without_flag(name: str) -> str | None:
+    """Return why a setting has no flag and what to use instead, or None if that is not the flag of such a setting."""
+    setting = next((each for path, each in settings_outside_lists().items() if flag(path) == name), None)
+    if setting is None or not (setting.is_list or setting.is_secret):
+        return None
+    if setting.is_list:
+        return f"is not a flag; set it in the configuration file or in {variable(setting.path)}"
+    return f"is not a flag, since `ps` would show the secret; use {name}-file or {variable(setting.path)}"
 
 
 def given_flags(namespace: argparse.Namespace) -> dict[str, str]:

@@ -93,7 +93,7 @@ def _text_layer(source: str, spell: Callable[[str], str], texts: Mapping[str, st
             mistakes.append(Mistake(f"{source} {name}", "", reason))
         elif path != CONFIG_FILE:  # which `load` has read
             try:  # YAML includes JSON
-                values[variable(path).lower()] = parse_yaml(text) if settings[path].is_list else Text(text)
+                values[variable(path).lower()] = parse_yaml(text) if settings[path].takes_yaml(text) else Text(text)
             except ValueError as error:
                 mistakes.append(Mistake(f"{source} {name}", "", str(error)))
     nested = EnvSettingsSource(_Variables)

@@ -24,7 +24,7 @@ from exporter.config.values import (
     Endpoint,
     File,
     Line,
-    ListenAddress,
+    ListenAddresses,
     LogLevel,
     Number,
     ProjectId,
@@ -36,7 +36,6 @@ from exporter.config.values import (
     Whole,
     between,
     require,
-    split_address,
 )
 from exporter.files import Version
 
@@ -264,22 +263,17 @@ class Metrics(Section):
 class Web(Section):
     """The exporter's own HTTP server."""
 
-    listen_address: ListenAddress = Field(":10099", description="`[host]:port`; without a host: all interfaces.")
+    listen_address: ListenAddresses = Field(
+        (":10099",), description="`[host]:port`, or a list of them; without a host: all interfaces."
+    )
+    systemd_socket: Switch = Field(
+        False, description="Listen on the sockets that systemd passes (socket activation) instead of `listen_address`."
+    )
     telemetry_path: TelemetryPath = Field("/metrics", description="Path of the metrics.")
     config_file: File | None = Field(
         None, description="File for TLS, client certificates, basic auth and headers, as for Prometheus's exporters."
     )
     enable_lifecycle: Switch = Field(False, description="Enable POST /-/reload and POST /-/quit.")
-
-    @property
-    def host(self) -> str | None:
-        """The interface to listen on; None means all."""
-        return split_address(self.listen_address)[0]
-
-    @property
-    def port(self) -> int:
-        """The port to listen on; 0 means any that is free."""
-        return split_address(self.listen_address)[1]
 
 
 class Shard(Section):

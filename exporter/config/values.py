@@ -23,7 +23,9 @@ _COMPOUND = re.compile("".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in _MILLIS
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
 _EXACT_BELOW = 1e12  # seconds; floats above cannot represent every millisecond
 
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|(?P<name>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})"
+)
 _ADDRESS_EXPECTED = "must be [host]:port such as :10099, localhost:10099 or [::1]:10099, with a port up to 65535"
 _URL_EXPECTED = "must be an http:// or https:// URL with a host"
 _PROXY_EXPECTED = (
@@ -161,6 +163,22 @@ def ascii_host(host: str) -> str:
     return name.decode("ascii")
 
 
+def _check_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Raise ValueError for an address that is invalid, or covered by another one."""
+    seen: set[tuple[str | None, int]] = set()
+    for number, address in enumerate(addresses, start=1):
+        entry = f"entry {number} " if len(addresses) > 1 else ""
+        try:
+            host, port = split_address(address)
+        except ValueError as error:
+            raise ValueError(f"{entry}{error}") from None
+        host = host and (str(ipaddress.IPv6Address(host)) if ":" in host else host.lower())
+        if port and any(port == other and (host == covered or None in {host, covered}) for covered, other in seen):
+            raise ValueError(f"{entry}repeats an address; keep one of them (without a host, it is all interfaces)")
+        seen.add((host, port))
+    return addresses
+
+
 def _split_url(url: str) -> tuple[SplitResult, str]:
     """Return the parts of a URL, and its host and port as they are sent: in ASCII."""
     try:
@@ -221,7 +239,13 @@ Region = Annotated[str, matching(r"[a-z0-9-]+", "must be lowercase letters, digi
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Proxy = Annotated[SecretStr, AfterValidator(_proxy)]
 Secret = Annotated[SecretStr, AfterValidator(lambda secret: SecretStr(one_line(secret.get_secret_value())))]
-ListenAddress = Annotated[str, require(split_address, _ADDRESS_EXPECTED)]
+ListenAddresses = Annotated[
+    tuple[str, ...],
+    Field(strict=False),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    require(len, "needs at least one address"),
+    AfterValidator(_check_addresses),
+]
 # The page is at `/`, and the exporter's own paths begin with `/-/`; other characters would be a pattern to the router.
 _PATH_EXPECTED = "must begin with /, followed by letters, digits and ._~/- only; / and /-/… are reserved"
 TelemetryPath = Annotated[str, matching(r"/(?!-/)[A-Za-z0-9._~/-]+", _PATH_EXPECTED)]

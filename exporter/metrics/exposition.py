@@ -19,6 +19,7 @@ from exporter.metrics.labels import Kept, Samples, fold
 from exporter.status import ProjectStatus
 
 PREFIX = "huaweicloud_workspace_"
+PROJECT = "project"  # the label that all metrics of a project have
 
 S = TypeVar("S")
 
@@ -45,7 +46,7 @@ class Description:
     name: str
     kind: str
     help: str
-    labels: tuple[str, ...]  # without `project` and, in metrics of single users, with `user_name` first
+    labels: tuple[str, ...]  # without those of the project and, in metrics of single users, with `user_name` first
 
     @property
     def full_name(self) -> str:
@@ -74,13 +75,13 @@ class Family(Description, Generic[S]):
 
     samples: Callable[[S], Samples]
 
-    def lines(self, own: tuple[str, ...], found: Iterable[tuple[tuple[str, ...], Samples]]) -> Iterator[str]:
-        """Yield lines. ``own`` are the labels that tell subjects apart; their values come with each one's samples."""
-        write = line_writer(self.full_name, (*own, *self.labels))
-        for own_values, samples in found:
-            for values, value in samples.items():
-                if value is not None:
-                    yield write(*map(escaped, own_values), *map(escaped, values), number(value))
+    def lines(self, samples: Samples, project: str | None = None) -> Iterator[str]:
+        """Yield the lines of a project, given its `project_labels`, or those of the process."""
+        of_project = () if project is None else (project,)
+        write = line_writer(self.full_name, (*(PROJECT for _ in of_project), *self.labels))
+        for values, value in samples.items():
+            if value is not None:
+                yield write(*of_project, *map(escaped, values), number(value))
 
 
 class UserPart(NamedTuple):
@@ -89,7 +90,7 @@ class UserPart(NamedTuple):
     The lines of a user family follow from such a part alone, so they can be kept as long as it stays equal.
     """
 
-    project: str
+    project: str  # its `project_labels`
     kept: Kept
     users: Sequence[tuple[str, FreshUser]]
 
@@ -102,9 +103,8 @@ class UserFamily(Description):
 
     def lines(self, users: UserPart) -> str:
         """Return the lines of some users."""
-        write = line_writer(self.full_name, ("project", *self.labels))
+        write = line_writer(self.full_name, (PROJECT, *self.labels))
         kept = {i: users.kept[label] for i, label in enumerate(self.labels[1:]) if label in users.kept}
-        project = escaped(users.project)
         lines = []
         for label, user in users.users:
             samples = self.samples(user)
@@ -114,7 +114,7 @@ class UserFamily(Description):
                 samples = folded
             for values, value in samples.items():
                 if value is not None:
-                    lines.append(write(project, escaped(label), *map(escaped, values), number(value)))
+                    lines.append(write(users.project, escaped(label), *map(escaped, values), number(value)))
         return "".join(lines)
 
 
@@ -127,13 +127,14 @@ class Histogram(Description):
 
     def lines(self, projects: Iterable[ProjectStatus]) -> Iterator[str]:
         """Yield the lines of samples."""
-        labels = ("project", *self.labels)
+        labels = (PROJECT, *self.labels)
         bucket = line_writer(f"{self.full_name}_bucket", (*labels, "le"))
         count, total = (line_writer(f"{self.full_name}_{suffix}", labels) for suffix in ("count", "sum"))
         bounds = [*map(number, self.bounds), "+Inf"]
         for project in projects:
+            of_project = project_labels(project)
             for labels, each in self.distributions(project).items():
-                values = [escaped(value) for value in (project.project, *labels)]
+                values = [of_project, *map(escaped, labels)]
                 cumulated = list(accumulate(each.counts))
                 yield from (bucket(*values, bound, number(n)) for bound, n in zip(bounds, cumulated, strict=True))
                 yield count(*values, number(cumulated[-1]))
@@ -141,11 +142,21 @@ class Histogram(Description):
 
 
 def line_writer(name: str, labels: Sequence[str]) -> Callable[..., str]:
-    """Return a function that writes a sample from its escaped values of ``labels``, in that order, and its value."""
+    """Return a function that writes a sample from its escaped values of ``labels``, in that order, and its value.
+
+    The value of `PROJECT` is a project's `project_labels`.
+    """
     order = sorted(range(len(labels)), key=labels.__getitem__)  # as the library writes them
-    pairs = ",".join(f'{labels[position]}="{{{position}}}"' for position in order)
+    written = [f"{{{n}}}" if label == PROJECT else f'{label}="{{{n}}}"' for n, label in enumerate(labels)]
+    pairs = ",".join(map(written.__getitem__, order))
     block = f"{{{{{pairs}}}}}" if pairs else ""
     return f"{name}{block} {{{len(labels)}}}\n".format
+
+
+def project_labels(status: ProjectStatus) -> str:
+    """Return the labels of every series of a project as written: `project`, then those of its configuration."""
+    labels = ((PROJECT, status.project), *sorted(status.labels.items()))
+    return ",".join(f'{name}="{escaped(value)}"' for name, value in labels)
 
 
 def escaped(value: str) -> str:
@@ -174,12 +185,17 @@ class Format:
     """Renders the library's own metrics and the end of the page."""
 
 
+# As client_golang, name the scheme for characters in names. Ours need none, whatever the client would accept.
+_UNDERSCORES = "; escaping=underscores"
 TEXT = Format(
-    "text/plain", exposition.CONTENT_TYPE_PLAIN_0_0_4, lambda family: family.text_head, exposition.generate_latest
+    "text/plain",
+    exposition.CONTENT_TYPE_PLAIN_0_0_4 + _UNDERSCORES,
+    lambda family: family.text_head,
+    exposition.generate_latest,
 )
 OPENMETRICS = Format(
     "application/openmetrics-text",
-    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    openmetrics.exposition.CONTENT_TYPE_LATEST + _UNDERSCORES,
     lambda family: family.openmetrics_head,
     lambda metrics: openmetrics.exposition.generate_latest(metrics, version="1.0.0"),  # type: ignore[no-untyped-call] # the library has no types here
 )
@@ -190,7 +206,7 @@ def negotiated(accept: str) -> Format:
     best, best_quality = TEXT, 0.0
     for offer in accept.split(","):
         media_type, *parameters = (part.strip().lower() for part in offer.split(";"))
-        given = {name: value for name, _, value in (parameter.partition("=") for parameter in parameters)}
+        given = {name: value.strip('"') for name, _, value in (parameter.partition("=") for parameter in parameters)}
         quality = _quality(given.get("q", "1"))
         is_openmetrics = media_type == OPENMETRICS.media_type and given.get("version", "1.0.0") == "1.0.0"
         if quality > best_quality and (is_openmetrics or media_type in {TEXT.media_type, "text/*"}):

@@ -2,13 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from itertools import chain
+from typing import Any, TypeVar
 
 from exporter.cloud.telemetry import LATENCY_BUCKETS
 from exporter.fleet import DOCUMENTED_STATES, UNKNOWN, FreshUser
-from exporter.metrics.exposition import Description, Family, Histogram, Rendered, S, UserFamily, UserPart
+from exporter.metrics.exposition import (
+    Description,
+    Family,
+    Histogram,
+    Rendered,
+    S,
+    UserFamily,
+    UserPart,
+    project_labels,
+)
 from exporter.metrics.labels import Folding, Labelling, Samples, expiry_of, labelled
 from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
+
+F = TypeVar("F", bound=Description)
 
 
 def _by(values: Mapping[str, Any]) -> Mapping[tuple[str], Any]:
@@ -58,7 +71,7 @@ def _poll_gauge(name: str, text: str, value: Callable[[OperationStatus], float |
     return _gauge(name, text, lambda s: _by({name: value(each) for name, each in s.operations.items()}), "operation")
 
 
-FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
+_POLLED: tuple[Family[ProjectStatus] | UserFamily, ...] = (
     _gauge("sessions", "Sessions of the watched users.", _sessions, "session_state"),
     _gauge(
         "sessions_by_version",
@@ -91,6 +104,16 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         lambda user: {(): user.init_failures} if user.init_failures else {},
     ),
     _gauge("users", "Watched users.", lambda s: _of_users(s, s.configured)),
+    _gauge(
+        "users_discovered",
+        "Watched users that were discovered. Absent without `discover`.",
+        lambda s: {(): s.discovery.users if s.discovery else None},
+    ),
+    _gauge(
+        "users_discovery_successful",
+        "1 if the last listing for discovery was complete and plausible, else 0. Absent without `discover`.",
+        lambda s: {(): s.discovery.successful if s.discovery else None},
+    ),
     _gauge("users_locked", "Users with a locked account.", lambda s: _of_accounts(s, s.counts.locked)),
     _counter(
         "account_locks_total",
@@ -119,6 +142,18 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         lambda user: Counter([(each.session_state or UNKNOWN,) for each in user.listed]) if user.sessions else {},
         "session_state",
     ),
+    _counter(
+        "label_values_cut_total",
+        "Session texts shortened to the length limit of labels.",
+        lambda s: {(): s.telemetry.texts_cut},
+    ),
+    _gauge(
+        "clock_skew_seconds", "Cloud clock minus exporter clock, in seconds.", lambda s: {(): s.telemetry.clock_skew}
+    ),
+)
+"""Metrics with values from the cloud's answers."""
+
+_POLLING: tuple[Family[ProjectStatus], ...] = (
     _gauge("up", "1 if the cloud answers session queries for at least one user, else 0.", lambda s: {(): s.up}),
     _gauge(
         "poll_source_info",
@@ -151,26 +186,30 @@ FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (
         "operation",
         "code",
     ),
-    _counter(
-        "label_values_cut_total",
-        "Session texts shortened to the length limit of labels.",
-        lambda s: {(): s.telemetry.texts_cut},
-    ),
     _gauge(
         "credentials_expiry_timestamp_seconds",
         "When the current credentials expire. Absent if unknown.",
         lambda s: {(): s.credentials_expire_at},
     ),
-    _gauge(
-        "clock_skew_seconds", "Cloud clock minus exporter clock, in seconds.", lambda s: {(): s.telemetry.clock_skew}
-    ),
 )
+"""Metrics on how the polling goes."""
 
-FOLDED: Family[Folding] = _gauge(
-    "label_values_folded",
-    "Values of a label that exceed its limit and are combined into `other`.",
-    lambda folding: _by(folding.beyond),
-    "label",
+
+def _as_of_last_poll(family: F) -> F:
+    """Return the family with a help text that says how old its values may be."""
+    first, stop, more = family.help.partition(".")
+    return replace(family, help=f"{first}, as of the last poll{stop}{more}")
+
+
+FAMILIES: tuple[Family[ProjectStatus] | UserFamily, ...] = (*map(_as_of_last_poll, _POLLED), *_POLLING)
+
+FOLDED: Family[Folding] = _as_of_last_poll(
+    _gauge(
+        "label_values_folded",
+        "Values of a label that exceed its limit and are combined into `other`.",
+        lambda folding: _by(folding.beyond),
+        "label",
+    )
 )
 
 LATENCY = Histogram(
@@ -201,6 +240,11 @@ PROCESS_FAMILIES: tuple[Family[ProcessStatus], ...] = (
         "When the configuration in effect was loaded.",
         lambda process: {(): process.loaded_at},
     ),
+    _counter(
+        "exporter_log_lines_dropped_total",
+        "Log lines dropped because standard error was not read.",
+        lambda process: {(): process.log_lines_dropped},
+    ),
 )
 
 PROJECT_DESCRIPTIONS: tuple[Description, ...] = (*FAMILIES, FOLDED, LATENCY)
@@ -212,18 +256,18 @@ DESCRIPTIONS: tuple[Description, ...] = (*PROJECT_DESCRIPTIONS, *PROCESS_FAMILIE
 
 def render(projects: Sequence[ProjectStatus], labelling: Labelling, process: ProcessStatus) -> Iterator[Rendered]:
     """Yield all families in parts that take about a millisecond each. A part may be empty."""
-    foldings: list[tuple[tuple[str], Folding]] = []
+    foldings: list[tuple[str, Folding]] = []
     parts: list[UserPart] = []
     for status in projects:
-        folding = Folding(labelling.max_values)
+        folding, project = Folding(labelling.max_values), project_labels(status)
         for family in FAMILIES:
             if isinstance(family, Family):
                 for _ in folding.add(family.name, family.kind, family.labels, family.samples(status)):
                     yield Rendered()
         folding.samples[FOLDED.name] = FOLDED.samples(folding)
-        foldings.append(((status.project,), folding))
+        foldings.append((project, folding))
         for users in labelled(status, labelling):
-            parts.append(UserPart(status.project, folding.kept, users))
+            parts.append(UserPart(project, folding.kept, users))
             yield Rendered()
     for each in (*FAMILIES, FOLDED):
         if isinstance(each, UserFamily):
@@ -231,8 +275,8 @@ def render(projects: Sequence[ProjectStatus], labelling: Labelling, process: Pro
             for users_part in parts:
                 yield Rendered(lines=each.lines(users_part))
         else:
-            samples = ((project, folding.samples[each.name]) for project, folding in foldings)
-            yield from each.in_parts(each.lines(("project",), samples))
+            lines = (each.lines(folding.samples[each.name], project) for project, folding in foldings)
+            yield from each.in_parts(chain.from_iterable(lines))
     yield from LATENCY.in_parts(LATENCY.lines(projects))
     for own in PROCESS_FAMILIES:
-        yield from own.in_parts(own.lines((), [((), own.samples(process))]))
+        yield from own.in_parts(own.lines(own.samples(process)))

@@ -79,7 +79,10 @@ class _Handlers:
     one_rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        if request.path != self.settings().telemetry_path:
+        telemetry_path = self.settings().telemetry_path
+        if request.path != telemetry_path:
+            if telemetry_path in {f"{request.path}/", request.path.removesuffix("/")}:
+                raise web.HTTPPermanentRedirect(_relative(telemetry_path, request.path))
             raise web.HTTPNotFound
         wanted = negotiated(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         headers: dict[str, str] = {hdrs.CONTENT_TYPE: wanted.content_type, hdrs.VARY: "Accept, Accept-Encoding"}
@@ -180,6 +183,11 @@ async def _rendered(parts: Iterable[str]) -> tuple[bytes, ...]:
             await asyncio.sleep(0)
             turn = time.perf_counter()
     return tuple(pieces)
+
+
+def _relative(target: str, path: str) -> str:
+    """Return a link to a path from another one, which works below the prefix of a proxy, too."""
+    return f"{'../' * (path.count('/') - 1) or './'}{target.removeprefix('/')}"
 
 
 def _accepts_gzip(accept_encoding: str) -> bool:

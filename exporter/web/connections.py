@@ -1,25 +1,19 @@
-"""Listening sockets and open connections: how many, for how long, and which one makes room for a new one."""
+"""Open connections: how many, for how long, and which one makes room for a new one."""
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
-from exporter.config import Web
-from exporter.threads import in_a_thread
-
-_BACKLOG = 1024
 _SOCKET_BUFFER = 128 * 1024
 """Bytes in each direction of a connection. By default, the kernel holds several megabytes for a slow client."""
-_ABSENT = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # of IPv6 if it is switched off but names resolve
 _RETRY_PAUSE = 0.1  # seconds after a connection could not be accepted
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -172,42 +166,6 @@ class Connections:
             self._timers.pop(number).cancel()
 
 
-async def listening_sockets(settings: Web) -> list[socket.socket]:
-    """Open the sockets for the configured address, one per address family.
-
-    Raises:
-        OSError: none can be opened; the text says what to do.
-    """
-    opened: list[socket.socket] = []
-    try:
-        await _open(settings.host, settings.port, opened)
-    except OSError as error:
-        for each in opened:
-            each.close()
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        remedy = "choose another address with --web.listen-address"
-        if error.errno == errno.EADDRINUSE:  # e.g. a reload that changes from all interfaces to one of them
-            remedy += ", or restart the exporter where it is its own port"
-        raise OSError(f"cannot listen on {settings.listen_address}: {reason}; {remedy}") from error
-    return opened
-
-
-async def _open(host: str | None, port: int, opened: list[socket.socket]) -> None:
-    found = await in_a_thread(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
-    absent: OSError | None = None
-    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
-        try:
-            opened.append(socket.create_server(address, family=family, backlog=_BACKLOG))
-        except OSError as error:
-            if error.errno not in _ABSENT:
-                raise
-            absent = error
-        else:
-            opened[-1].setblocking(False)
-    if absent and not opened:
-        raise absent
-
-
 class Listener:
     """Accepts connections and gives each a protocol from the factory. ``tls`` returns the settings in effect."""
 
@@ -218,25 +176,25 @@ class Listener:
         self._factory = factory
         self._tls = tls
         self._limits = limits
-        self._accepting: list[asyncio.Task[None]] = []
+        self._accepting: dict[socket.socket, asyncio.Task[None]] = {}
         self._opening: set[asyncio.Task[None]] = set()
 
-    def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept connections from these sockets only, and close the previous sockets."""
-        for task in self._accepting:
-            task.cancel()
-        self.connections.outdate()
-        self._accepting = [asyncio.create_task(self._accept(each)) for each in sockets]
-        for task, each in zip(self._accepting, sockets, strict=True):
+    def listen(self, sockets: Collection[socket.socket]) -> None:
+        """Accept connections from these sockets only, and close the previous ones that are not among them."""
+        for each in self._accepting.keys() - set(sockets):
+            self._accepting.pop(each).cancel()
+            self.connections.outdate()
+        for each in set(sockets) - self._accepting.keys():
+            task = self._accepting[each] = asyncio.create_task(self._accept(each))
             # Close it only after the task has ended: the loop must not watch a closed socket.
             task.add_done_callback(partial(_close, each))
 
     async def stop(self) -> None:
         """Stop accepting connections. Open ones stay open."""
-        for task in self._accepting:
+        for task in self._accepting.values():
             task.cancel()
         self.connections.abort_unopened()
-        await asyncio.gather(*self._accepting, *self._opening, return_exceptions=True)
+        await asyncio.gather(*self._accepting.values(), *self._opening, return_exceptions=True)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -39,7 +39,7 @@ _SHORT = 10.0  # seconds below which tenths are shown
 
 
 def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> Iterator[str]:
-    """Yield the page in parts, one per project."""
+    """Yield the page in parts, one per project. Its links are relative, since a proxy may serve it below a prefix."""
     now = max((status.taken_at for status in statuses), default=0.0)
     headline = escape(_headline(statuses))
     yield f"""<!DOCTYPE html>
@@ -55,12 +55,12 @@ def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> Iterator[s
 <h1>Huawei Cloud Workspace exporter</h1>
 <p class="headline">{headline}</p>
 <nav aria-label="Links">
-<a href="{escape(telemetry_path)}">Metrics</a>
+<a href="./{escape(telemetry_path.removeprefix("/"))}">Metrics</a>
 <a href="#documentation">Documentation</a>
-<a href="/-/healthy">Health</a>
-<a href="/-/ready">Readiness</a>
+<a href="./-/healthy">Health</a>
+<a href="./-/ready">Readiness</a>
 </nav>
-<p>As of <time>{date_and_time(now)}</time>. <a href="/">Refresh</a></p>
+<p>As of <time>{date_and_time(now)}</time>. <a href="./">Refresh</a></p>
 </header>
 <main>
 """
@@ -94,7 +94,7 @@ def _headline(statuses: Sequence[ProjectStatus]) -> str:
 def _state(status: ProjectStatus) -> tuple[str, str]:
     if not status.up and (status.ready or status.paused):
         return _DOWN
-    if any(operation.failures for operation in status.operations.values()):
+    if any(operation.failures for operation in status.operations.values()) or _discovery_failed(status):
         return _TROUBLE
     return _FINE if status.ready else _WAITING
 
@@ -107,6 +107,7 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
     return f"""<section aria-labelledby="project-{number}" class="{style}">
 <h2 id="project-{number}">{escape(status.project)} <span class="state">{words}</span></h2>
 {_failures(status, now)}
+{_discovery_warning(status)}
 {_numbers(status)}
 <p>Sessions are {_SOURCES[status.source.name]}: {escape(status.source.reason)}.</p>
 <div class="operations">
@@ -129,11 +130,30 @@ def _failures(status: ProjectStatus, now: float) -> str:
     return f'<h3>Current API errors</h3>\n<ul class="troubles">\n{"".join(items)}</ul>' if items else ""
 
 
+def _discovery_failed(status: ProjectStatus) -> bool:
+    """Return whether the last listing was incomplete or implausible. Before the first cycle, none may have ended."""
+    return status.ready and status.discovery is not None and not status.discovery.successful
+
+
+def _discovery_warning(status: ProjectStatus) -> str:
+    if not _discovery_failed(status):
+        return ""
+    return (
+        "<h3>Discovery of users failed</h3>\n"
+        '<p class="warning">The last listing of users was incomplete, empty or less than half as long as before. '
+        "The exporter continues with the users that it knows.<br>What to do: fix the errors of ListUsers, if there "
+        "are any above. Otherwise check the filters in <code>discover</code>, and whether the users still exist; "
+        "<code>workspace-exporter doctor</code> shows how many users each entry matches.</p>"
+    )
+
+
 def _numbers(status: ProjectStatus) -> str:
     counts, states = status.counts, Counter[str]()
     for (state, _, _), count in counts.sessions.items():
         states[state if state in DOCUMENTED_STATES else "other states"] += count
     numbers = {"users": status.configured}
+    if status.discovery:
+        numbers["discovered users"] = status.discovery.users
     if status.sessions_known:
         numbers |= dict.fromkeys(DOCUMENTED_STATES, 0) | states
         numbers[f"{INIT_FAIL} since exporter start"] = status.init_failures.total

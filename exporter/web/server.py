@@ -5,9 +5,8 @@ import base64
 import hashlib
 import logging
 import secrets
-import socket
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from exporter.config.web_file import WebFile, WebFileError, read_web_file
 from exporter.files import FileVersions
 from exporter.threads import in_a_thread
 from exporter.web.connections import Limits, Listener
+from exporter.web.sockets import Sockets, url_of
 
 _NAME = "workspace-exporter"  # instead of the versions of aiohttp and Python
 _LONGEST_LINE = 8190  # bytes of the request line, and of each header
@@ -166,19 +166,23 @@ class Server:
         self._limits = limits
         self._passwords = Passwords()
         self._listener: Listener
-        self._bound = ("", 0)
+        self.sockets: Sockets = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The server's URLs."""
+        scheme = "https" if self.web_file.in_force.tls else "http"
+        return tuple(url_of(each, scheme) for opened in self.sockets.values() for each in opened)
 
     @property
     def address(self) -> str:
-        """The server's URL."""
-        host, port = self._bound
-        scheme = "https" if self.web_file.in_force.tls else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        """The first of the server's URLs."""
+        return self.addresses[0]
 
-    def listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve at these sockets and close the previous ones."""
-        self._bound = sockets[0].getsockname()[:2]
-        self._listener.listen(sockets)
+    def listen(self, sockets: Sockets) -> None:
+        """Serve at these sockets, and close the previous ones that are not among them."""
+        self.sockets = sockets
+        self._listener.listen([each for opened in sockets.values() for each in opened])
 
     @asynccontextmanager
     async def running(self, app: web.Application) -> AsyncIterator[None]:

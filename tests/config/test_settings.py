@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from exporter.config import ConfigError, Layer, Settings, User, build, parse_duration
 from exporter.config.catalog import all_settings
 from exporter.config.names import RESERVED_LABELS
+from exporter.config.values import split_address
 from exporter.metrics.families import DESCRIPTIONS
 
 PROJECT: dict[str, Any] = {"project_id": "p1", "region": "eu-west-101", "users": ["alice"]}
@@ -60,7 +61,8 @@ def test_defaults_are_those_of_the_interface() -> None:
             "max_label_values": 100,
         },
         "web": {
-            "listen_address": ":10099",
+            "listen_address": (":10099",),
+            "systemd_socket": False,
             "telemetry_path": "/metrics",
             "config_file": None,
             "enable_lifecycle": False,
@@ -199,11 +201,38 @@ def test_a_proxy_s_password_is_never_shown() -> None:
         ("[::1]:2", "::1", 2),
         ("localhost:0", "localhost", 0),
         ("0.0.0.0:10099", "0.0.0.0", 10099),  # noqa: S104 - nothing is bound
+        ("[fe80::1%eth0]:10099", "fe80::1%eth0", 10099),
     ],
 )
 def test_a_listen_address_has_host_and_port(address: str, host: str | None, port: int) -> None:
     web = settings(web={"listen_address": address}).web
-    assert (web.host, web.port) == (host, port)
+    assert web.listen_address == (address,)
+    assert split_address(address) == (host, port)
+
+
+def test_listen_addresses_may_be_a_list() -> None:
+    addresses = ["127.0.0.1:10099", "[::1]:10099", "127.0.0.1:0", "localhost:0", ":0"]
+    assert settings(web={"listen_address": addresses}).web.listen_address == tuple(addresses)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("addresses", "reason"),
+    [
+        ([], "needs at least one address"),
+        ([":1", ":1"], "entry 2 repeats an address"),
+        (["a:1", "A:1"], "entry 2 repeats an address"),
+        (["[::1]:1", "[0:0:0:0:0:0:0:1]:1"], "entry 2 repeats an address"),
+        (["127.0.0.1:1", "[::1]:2", ":1"], "entry 3 repeats an address"),
+        ([":1", "127.0.0.1:1"], "entry 2 repeats an address"),
+        ([":1", "localhost"], "entry 2 must be [host]:port"),
+        ([1], "must be text"),
+        (10099, "must be a list"),
+    ],
+)
+def test_a_list_of_addresses_with_a_mistake_is_rejected(addresses: object, reason: str) -> None:
+    [mistake] = rejections(web={"listen_address": addresses})
+    assert reason in mistake
 
 
 @pytest.mark.bad_input
@@ -236,7 +265,8 @@ def test_an_invalid_listen_address_is_rejected(address: str) -> None:
 @given(st.from_regex(r"[A-Za-z0-9._-]{0,70}", fullmatch=True))
 def test_the_socket_can_encode_every_accepted_host(host: str) -> None:
     with contextlib.suppress(ConfigError):
-        assert (settings(web={"listen_address": f"{host}:1"}).web.host or "").encode("idna") is not None
+        [address] = settings(web={"listen_address": f"{host}:1"}).web.listen_address
+        assert (split_address(address)[0] or "").encode("idna") is not None
 
 
 @pytest.mark.parametrize("path", ["/", "/-/ready", "metrics", "/a b", "/a?b", "/{x}", ""])
@@ -264,7 +294,7 @@ def test_the_telemetry_path_cannot_be_a_path_of_the_exporter(path: str) -> None:
         ("poll", None, "poll: must not be empty: give a value or leave it out"),
         ("poll", [], "poll: must be a mapping of settings"),
         ("projects", {}, "projects: must be a list"),
-        ("web", {"listen_address": [":1"]}, "web.listen_address: must be text"),
+        ("web", {"listen_address": {":1": ""}}, "web.listen_address: must be a list"),
         ("web", {"enable_lifecycle": "no"}, "web.enable_lifecycle: must be true or false"),
         ("http", {"ca_file": 1}, "http.ca_file: must be the path of a file"),
         ("log", {"level": "loud"}, "log.level: must be debug, info, warning or error"),

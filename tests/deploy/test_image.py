@@ -88,7 +88,7 @@ def test_it_runs_as_a_numbered_nobody_as_kubernetes_is_told() -> None:
 def test_its_health_check_asks_the_port_that_is_exposed_and_listened_at() -> None:
     assert instructions(FINAL, "EXPOSE") == [str(PORT)]
     assert f"http://127.0.0.1:{PORT}" == health.ADDRESS
-    assert config.Web().listen_address == f":{PORT}"
+    assert config.Web().listen_address == (f":{PORT}",)
     (check,) = instructions(FINAL, "HEALTHCHECK")
     assert argument_list(check) == ["python", "-m", health.__name__]
 

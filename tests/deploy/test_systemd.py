@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SYSTEMD = DEPLOY / "systemd"
 SINGLE, TEMPLATE = "workspace-exporter.service", "workspace-exporter@.service"
+SOCKET = "workspace-exporter.socket"
 TRY = "workspace-exporter-try"
 UNIT = (SYSTEMD / SINGLE).read_text()
 PROGRAM = "/opt/workspace-exporter/bin/workspace-exporter"
@@ -46,6 +47,15 @@ def verified(analyze: str, unit: str, text: str, directory: Path) -> str:
 @pytest.mark.parametrize("unit", [SINGLE, TEMPLATE])
 def test_systemd_has_nothing_to_say_about_the_units(unit: str, tool: Callable[[str], str], tmp_path: Path) -> None:
     assert verified(tool("systemd-analyze"), unit, (SYSTEMD / unit).read_text(), tmp_path) == ""
+
+
+def test_systemd_has_nothing_to_say_about_the_socket(tool: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / SINGLE).write_text(UNIT.replace(PROGRAM, shutil.which("true") or ""))
+    text = (SYSTEMD / SOCKET).read_text()
+    assert verified(tool("systemd-analyze"), SOCKET, text, tmp_path) == ""
+    assert "Unknown" in verified(
+        tool("systemd-analyze"), SOCKET, text.replace("ListenStream", "LitsenStream"), tmp_path
+    )
 
 
 @pytest.mark.parametrize(

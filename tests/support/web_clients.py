@@ -14,8 +14,9 @@ from prometheus_client.registry import CollectorRegistry
 from exporter import config
 from exporter.metrics.exposition import Description, Exposition
 from exporter.web.application import application
-from exporter.web.connections import Limits, listening_sockets
+from exporter.web.connections import Limits
 from exporter.web.server import CurrentWebFile, Server
+from exporter.web.sockets import listening_sockets
 
 if TYPE_CHECKING:
     import ssl
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def web_server(
+async def web_server(  # noqa: PLR0913 - a test gives one or two of them
     web_file: Path | None = None,
     limits: Limits | None = None,
     *,
     length: int = 0,
     exposition: Exposition | None = None,
     statuses: Sequence[ProjectStatus] = (),
+    telemetry_path: str = "/metrics",
 ) -> AsyncIterator[Server]:
     """A server of an exposition, or of metrics that are at least ``length`` bytes long."""
     exposition = exposition or padded(length)
-    settings = config.Web(listen_address="127.0.0.1:0", config_file=web_file)
+    settings = config.Web(listen_address=("127.0.0.1:0",), config_file=web_file, telemetry_path=telemetry_path)
     limits = limits or Limits()
     server = Server(CurrentWebFile(web_file), limits)
     async with server.running(application(lambda: settings, exposition, lambda: statuses, limits)):

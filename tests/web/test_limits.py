@@ -20,7 +20,8 @@ from support.web_files import certificate, write
 
 from exporter import config
 from exporter.metrics.exposition import TEXT
-from exporter.web.connections import Connections, Limits, Listener, listening_sockets
+from exporter.web.connections import Connections, Limits, Listener
+from exporter.web.sockets import listening_sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -346,7 +347,8 @@ async def test_a_queue_of_newcomers_leaves_everybody_else_a_turn(monkeypatch: py
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_accept", at_once)
     listener = Listener(asyncio.Protocol, lambda: None, Limits())
-    listener.listen(await listening_sockets(config.Web(listen_address="127.0.0.1:0")))
+    [sockets] = (await listening_sockets(config.Web(listen_address=("127.0.0.1:0",)))).values()
+    listener.listen(sockets)
     for _ in range(10):
         await asyncio.sleep(0)
     assert 0 < len(taken) < 20
@@ -380,44 +382,3 @@ async def test_who_is_stuck_in_a_handshake_cannot_keep_the_server_from_stopping(
             stuck = socket.create_connection((url.hostname, url.port))
             await until(lambda: len(opened(server)) == 1)
         stuck.close()
-
-
-async def test_a_host_that_is_unknown_is_told_with_a_remedy() -> None:
-    with pytest.raises(OSError, match=r"^cannot listen on no\.invalid:1: [A-Z].*; choose another address with --web"):
-        await listening_sockets(config.Web(listen_address="no.invalid:1"))
-
-
-async def test_an_address_within_that_of_another_socket_is_told_with_a_remedy() -> None:
-    """It may be our own socket: a reload cannot go over from all interfaces to one of them."""
-    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - what such a reload starts from
-        narrower = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(
-            OSError, match=r"in use; choose another .*, or restart the exporter where it is its own port$"
-        ):
-            await listening_sockets(config.Web(listen_address=narrower))
-
-
-async def test_without_a_host_all_interfaces_are_listened_on() -> None:
-    sockets = await listening_sockets(config.Web(listen_address=":0"))
-    for each in sockets:
-        each.close()
-    assert {each.family for each in sockets} >= {socket.AF_INET}
-
-
-async def test_a_family_that_this_machine_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where IPv6 is switched off; with none left, it is told."""
-    create = socket.create_server
-    lacking = {socket.AF_INET6}
-
-    def create_server(address: tuple[str, int], *, family: socket.AddressFamily, backlog: int) -> socket.socket:
-        if family in lacking:
-            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-        return create(address, family=family, backlog=backlog)
-
-    monkeypatch.setattr(socket, "create_server", create_server)
-    [one] = await listening_sockets(config.Web(listen_address=":0"))
-    assert one.family is socket.AF_INET
-    one.close()
-    lacking.add(socket.AF_INET)
-    with pytest.raises(OSError, match=r"^cannot listen on :0: Cannot assign requested address; choose another"):
-        await listening_sockets(config.Web(listen_address=":0"))

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urljoin
 
 import pytest
 from playwright.async_api import async_playwright
@@ -20,7 +21,7 @@ from exporter.fleet import Fleet
 from exporter.polling.cycles import Cycle, Cycles, Failure
 from exporter.polling.source import Source
 from exporter.simulator import Simulator, SimulatorOptions
-from exporter.status import OperationStatus, ProjectStatus
+from exporter.status import DiscoveryStatus, OperationStatus, ProjectStatus
 from exporter.web import page
 from exporter.web.page import ago, lasting
 
@@ -193,7 +194,57 @@ def test_its_structure_serves_a_screen_reader() -> None:
     assert all(later <= earlier + 1 for earlier, later in pairwise(outline.headings))
     assert {"main", "nav", "header", "footer"} <= outline.elements
     assert not {"script", "iframe", "img"} & outline.elements
-    assert set(outline.addresses) == {"/metrics", "#documentation", "/-/healthy", "/-/ready", "/"}
+    assert set(outline.addresses) == {"./metrics", "#documentation", "./-/healthy", "./-/ready", "./"}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/a/b.c/~d", "/metrics/"])
+def test_every_link_stays_below_the_prefix_of_a_proxy(path: str) -> None:
+    outline = Outline()
+    outline.feed("".join(page.render(path, [status()])))
+    prefix = "https://proxy.example/workspace"
+    reached = {urljoin(f"{prefix}/", address) for address in outline.addresses}
+    assert reached == {f"{prefix}{each}" for each in ("/", "/#documentation", "/-/healthy", "/-/ready", path)}
+
+
+def test_a_path_that_begins_with_two_slashes_is_no_link_to_another_host() -> None:
+    assert 'href=".//evil.example/x"' in "".join(page.render("//evil.example/x", [status()]))
+
+
+@pytest.mark.parametrize(
+    ("telemetry_path", "path"),
+    [("/metrics", "/metrics/"), ("/a/b", "/a/b/"), ("/metrics/", "/metrics")],
+)
+async def test_a_slash_more_or_less_redirects_to_the_metrics(telemetry_path: str, path: str) -> None:
+    async with web_server(telemetry_path=telemetry_path) as server:
+        answer = await ask(server, path)
+        assert answer.status == 308
+        prefix = "https://proxy.example/workspace"
+        assert urljoin(prefix + path, answer.headers["Location"]) == prefix + telemetry_path
+        assert (await ask(server, telemetry_path)).status == 200
+        assert (await ask(server, f"{telemetry_path.rstrip('/')}/more")).status == 404
+
+
+def test_discovered_users_are_counted() -> None:
+    assert "users 2" in text_of(html_of([status(discovery=DiscoveryStatus(1, successful=True))]))
+    assert "discovered users 1" in text_of(html_of([status(discovery=DiscoveryStatus(1, successful=True))]))
+    assert "discovered users" not in text_of(html_of([status()]))
+
+
+def test_a_failed_discovery_is_shown_with_its_fix() -> None:
+    html = html_of([status(discovery=DiscoveryStatus(1, successful=False))])
+    text = text_of(html)
+    assert "API errors in 1 of 1 project" in text
+    assert "Discovery of users failed" in text
+    assert "What to do: fix the errors of ListUsers" in text
+    outline = Outline()
+    outline.feed(html)
+    assert outline.open == []
+
+
+def test_a_discovery_that_has_not_ended_yet_is_no_failure() -> None:
+    operations = {SESSIONS: OperationStatus(Cycles(), 60.0, 2, 0)}
+    html = html_of([status(operations=operations, discovery=DiscoveryStatus(0, successful=False))])
+    assert "Discovery of users failed" not in html
 
 
 @pytest.mark.parametrize(

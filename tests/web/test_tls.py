@@ -12,8 +12,8 @@ from support.web_clients import ask, client, until, web_server
 from support.web_files import certificate, write
 
 from exporter import config
-from exporter.web.connections import listening_sockets
 from exporter.web.server import CurrentWebFile
+from exporter.web.sockets import listening_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,7 +221,7 @@ async def test_a_server_goes_over_to_other_settings(web_file: Path) -> None:
     async with web_server() as server, client(server) as before:
         assert (await before.ask()).status == 200
         old = port(server)
-        prepared = CurrentWebFile(web_file), await listening_sockets(config.Web(listen_address="127.0.0.1:0"))
+        prepared = CurrentWebFile(web_file), await listening_sockets(config.Web(listen_address=("127.0.0.1:0",)))
         server.web_file = prepared[0]
         server.listen(prepared[1])
         assert port(server) != old
@@ -236,7 +236,7 @@ async def test_who_came_by_a_former_address_gets_one_more_answer() -> None:
     async with web_server() as server, client(server) as before, client(server) as idle:
         assert "Connection" not in (await before.ask()).headers
         await until(lambda: len(server._listener.connections) == 2)  # noqa: SLF001 - both have been taken
-        server.listen(await listening_sockets(config.Web(listen_address="127.0.0.1:0")))
+        server.listen(await listening_sockets(config.Web(listen_address=("127.0.0.1:0",))))
         async with client(server) as after:
             for one in (before, idle):
                 answer = await one.ask()
