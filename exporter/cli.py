@@ -16,7 +16,9 @@ from exporter import __version__
 from exporter.app import exporting
 from exporter.arguments import PROGRAM, Parser, find_mistake
 from exporter.cloud.chain import PROJECT_VARIABLE, AgencyLink, find_link
-from exporter.cloud.connect import issuer_of, sdk_link
+from exporter.cloud.connect import ConnectionSpec, check_proxies
+from exporter.cloud.proxy import UnusableProxyError
+from exporter.cloud.transport import tls_context
 from exporter.config import ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
 from exporter.demo import run as run_demo
 from exporter.doctor import run as run_doctor
@@ -122,17 +124,20 @@ def _load(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings
 
 
 def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> Settings:
-    """Do the same. Raises ConfigError also for a half-configured chain that a project relies on."""
+    """Do the same. Raises ConfigError also for what a project relies on in the SDK's chain and the proxy variables."""
     settings = _load(flags, warn)
     mistakes, doubtful = [], set()
+    tls = tls_context(settings.http.ca_file)
     for project in settings.projects:
         try:
-            link = sdk_link(project)
-            issuer_of(project, link)
+            spec = ConnectionSpec.of(project, settings, tls)
+            check_proxies(spec)
+        except UnusableProxyError as error:
+            mistakes.append(Mistake("environment", "", str(error)))
         except ValueError as error:
             mistakes.append(Mistake(_CHAIN, "", str(error)))
         else:
-            doubtful |= {link.skipped} if isinstance(link, AgencyLink) and link.skipped else set()
+            doubtful |= {spec.link.skipped} if isinstance(spec.link, AgencyLink) and spec.link.skipped else set()
     if mistakes:
         raise ConfigError(mistakes)
     for skipped in doubtful:

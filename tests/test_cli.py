@@ -217,6 +217,15 @@ async def test_a_half_configured_link_of_the_sdk_s_chain_is_a_mistake_if_a_proje
         assert (await outcome("--config.file", str(configuration), "--config.check", **environ))[0] == 0
 
 
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_a_mistake(configuration: Path) -> None:
+    socks = {"HTTP_PROXY": "socks5://svc:hush@proxy:1", "HTTPS_PROXY": "socks5://svc:hush@proxy:1"}
+    for arguments in (["--config.check"], []):
+        code, _, errors = await outcome("--config.file", str(configuration), *arguments, **socks)
+        assert code == 1
+        assert "_PROXY names a SOCKS proxy, which is not supported" in errors
+        assert "hush" not in errors
+
+
 async def test_a_credentials_file_that_the_sdk_skips_is_a_warning(tmp_path: Path) -> None:
     """It is logged once, however many projects rely on the chain."""
     file, credentials = tmp_path / "workspace.yml", tmp_path / "credentials"

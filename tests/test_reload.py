@@ -148,6 +148,23 @@ async def test_where_the_users_stay_the_same_they_are_kept_as_they_were() -> Non
             assert watch.fleet.members is before
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"discover": [{"all": True}]}, {"exclude": ["svc-*"]}, {"poll": {"interval": 3600}}, {"labels": {"site": "munich"}}],
+    ids=lambda changed: next(iter(changed)),
+)
+async def test_a_change_that_the_connection_does_not_depend_on_keeps_it(changed: dict[str, object]) -> None:
+    simulator = frozen(users=3)
+    async with simulator.serve() as url:
+        wanted = project(simulator, url)
+        async with Configured(settings(wanted)).at_work() as exporter:
+            (watch,) = exporter.running.exporter.setup.watches
+            before = watch.connection
+            await exporter.reload(settings(wanted | changed))
+            assert exporter.running.exporter.setup.watches == (watch,)
+            assert watch.connection is before
+
+
 async def test_a_project_that_has_not_changed_is_not_disturbed() -> None:
     simulator = frozen(users=3)
     async with simulator.serve() as url:

@@ -112,7 +112,7 @@ def lockout_key(auth: Auth) -> object:
 class ConnectionSpec:
     """Everything a connection follows from. Equal specs mean that a connection can be kept."""
 
-    project: Project  # without its users
+    project: Project  # without all that the connection does not depend on
     http: Http
     timeout: float
     tls: ssl.SSLContext
@@ -124,7 +124,7 @@ class ConnectionSpec:
         """Return the spec of a project. Raises ValueError if the SDK's chain is half configured."""
         link = sdk_link(project)
         return cls(
-            project=project.without_users(),
+            project=project.of_connection(),
             http=settings.http,
             timeout=settings.poll_of(project).timeout,
             tls=tls,

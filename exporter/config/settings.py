@@ -224,6 +224,11 @@ class Project(Section):
         """Return a copy without everything that names users."""
         return self.with_file((), None).model_copy(update={"users": (), "users_file": None})
 
+    def of_connection(self) -> "Project":
+        """Return a copy with only what a connection to the cloud depends on."""
+        defaults = {"discover": (), "exclude": (), "poll": Poll(), "labels": {}}
+        return self.without_users().model_copy(update=defaults)
+
     def excludes(self, name: str, domain: str | None = None) -> bool:
         """Return whether an `exclude` pattern matches the name, with or without its domain, in any case."""
         if not self.exclude:

@@ -3,17 +3,16 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from operator import attrgetter
 from sys import intern
 
 from msgspec.structs import replace
 
-from exporter.cloud.models import ListedSession, Session, User, UserDetail
+from exporter.cloud.models import ListedSession, Session
 from exporter.config.names import login_parts
+from exporter.fleet.accounts import Accounts
 from exporter.fleet.counts import Counts, InitFailures
 from exporter.fleet.members import FreshUser, Member, Scan, SessionRecord, Watched, weight
-from exporter.fleet.names import best, domain_fit
-from exporter.fleet.roster import Roster, in_steps
+from exporter.fleet.roster import in_steps
 from exporter.fleet.sessions import (
     COUNTS_ALONE,
     NOT_COUNTED,
@@ -28,13 +27,8 @@ from exporter.fleet.sessions import (
     without,
 )
 
-# Seconds for which an account must stay unlocked before its next lock counts. A device that retries an old password
-# locks its user again each time the lock ends.
-RELOCK_PAUSE = 3600.0
-_ALWAYS = -math.inf  # one object for all members
 
-
-class Fleet(Roster):
+class Fleet(Accounts):
     """The watched users of one project.
 
     Methods that return an iterator do their work while they are iterated, a few milliseconds at a time. The fleet is
@@ -43,14 +37,11 @@ class Fleet(Roster):
 
     def __init__(self, users: Iterable[Watched] = ()) -> None:
         super().__init__()
-        self.init_failures = InitFailures()
-        self.account_locks = 0  # accounts that became locked. Like init_failures, it never falls when users leave.
-        self.ambiguous_users = 0  # users whose name several listed users have
+        self.init_failures = InitFailures()  # it never falls when users leave
         self.scanned_since: float | None = None
         """When the last complete scan began, or the first page arrived if there is none; None if that is stale."""
         self._by_session: dict[str, Member] = {}  # the member of each session record, by session id
-        self._oldest_asked = self._oldest_account = math.inf
-        """No answer is older; for sessions, nor is any scan that left a session OUTSIDE."""
+        self._oldest_asked = math.inf  # no answer is older, nor any scan that left a session OUTSIDE
         self._priority: dict[Member, None] = {}
         self._in_flight: dict[Member, None] = {}  # taken from the priority queue and not answered since
         for _ in self.update(users):
@@ -170,117 +161,6 @@ class Fleet(Roster):
             self._in_flight[member] = None
         return member
 
-    def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:
-        """Apply an answer about a user's account; None if the user is unknown."""
-        if member.removed:
-            return
-        self._note_account(member, at)
-        if account is not None:
-            self.account_locks += _newly_locked(member, account.locked, at)
-            now = replace(member.fresh, account=account, without_account=False, without_sessions=False)
-        elif self._has_known_twin(member):  # the cloud writes the name in another case: the sessions are the twin's
-            self._drop(member, {session.id for session in member.fresh.listed})
-            self._priority[member] = None
-            now = replace(member.fresh, account=None, without_account=True)
-        else:  # as long as scans list a session of the user, the user exists
-            listed = any(record.scan is Scan.LISTED for record in member.records)
-            now = replace(member.fresh, account=None, without_account=not listed)
-        if now != member.fresh:
-            self._know(member, now)
-
-    def _has_known_twin(self, member: Member) -> bool:
-        """Return whether the cloud knows a watched user with this name in another case."""
-        twins = [each for each in self._names.namesakes(member.user_name) if each.user_name != member.user_name]
-        return any(each.fresh.account and domain_fit(each.domain, member.domain) for each in twins)
-
-    def _note_account(self, member: Member, at: float) -> None:
-        self._counts.accounts += member.account_at is None
-        self._oldest_account = min(self._oldest_account, at)
-        member.account_at = at
-
-    def accounts_listed(self, users: Iterable[User], at: float, began: float) -> list[User]:
-        """Apply a page of the list of all users, which began at this time. It may contain users who are not watched.
-
-        Return the users whom only the whole list can tell from others. They are for :meth:`accounts_told_apart`.
-        """
-        self._last_page = at
-        unclear = []
-        for user in users:
-            if member := self._names.find_listed(user):
-                listed = member.account_at is not None and member.account_at >= began
-                if user.id in {None, member.id} or not (member.ambiguous or listed):
-                    self._listed(member, user)
-                    self.account_answered(member, user.detail, at)
-                else:
-                    unclear.append(user)
-        return unclear
-
-    def accounts_told_apart(self, unclear: Iterable[User], at: float) -> None:
-        """Apply users whom :meth:`accounts_listed` returned for a whole list: where several may be one watched user."""
-        for member, users in self._by_listed_member(unclear).items():
-            if not member.ambiguous:
-                users.append(User(member.id, member.query_name, domain=member.listed_domain))
-            told = self._tell_apart(member, users)
-            if told is None:
-                self._note_account(member, at)
-                self._know(member, replace(member.fresh, account=None, without_account=False))
-            elif told.id != member.id:
-                self._listed(member, told)
-                self.account_answered(member, told.detail, at)
-
-    def names_listed(self, members: Iterable[Member], users: Iterable[User], at: float) -> None:
-        """Apply all users with the names of these members, in any case: find the ids, and note who is unknown."""
-        by_member = self._by_listed_member(users)
-        for member in members:
-            listed = by_member.get(member)
-            if listed is None:
-                self.account_answered(member, None, at)
-            elif told := self._tell_apart(member, listed):
-                self._listed(member, told)
-            else:
-                self._note_account(member, at)
-
-    def _by_listed_member(self, users: Iterable[User]) -> dict[Member, list[User]]:
-        by_member: dict[Member, dict[str | None, User]] = {}
-        for user in users:
-            if member := self._names.find_listed(user):
-                by_member.setdefault(member, {})[user.id] = user
-        return {member: list(listed.values()) for member, listed in by_member.items()}
-
-    def _tell_apart(self, member: Member, users: Sequence[User]) -> User | None:
-        """Return the one of these listed users that a member is; None if that is unclear."""
-        domain = member.given_domain or member.seen_domain
-        told = best(users, member.user_name, domain, attrgetter("domain"))
-        self.ambiguous_users += (told is None) - member.ambiguous
-        member.ambiguous = told is None
-        if told is None:
-            self.found(member, None)
-            member.listed_name = member.listed_domain = None
-        return told
-
-    def _listed(self, member: Member, user: User) -> None:
-        """Note id, spelling and domain of a member in the list of all users."""
-        if user.id and user.id != member.id:
-            self.found(member, user.id)
-        if user.user_name:
-            member.listed_name = None if user.user_name == member.user_name else user.user_name
-        if member.listed_domain != user.domain:
-            member.listed_domain = intern(user.domain) if user.domain else None
-            self._name(member)
-
-    def accounts_not_listed(self, began: float, at: float) -> Iterator[None]:
-        """Apply the end of a complete list of all users that began at this time: the cloud does not know the others."""
-        for members in in_steps(self.members, weight):
-            for member in members:
-                if member.joined_after < began and (member.account_at is None or member.account_at < began):
-                    self.account_answered(member, None, at)
-            yield
-
-    def found(self, member: Member, user_id: str | None) -> None:
-        """Set the id that belongs to a user's name; None if it is no longer known. A configured id wins."""
-        if not member.removed:
-            self._know(member, replace(member.fresh, id=member.given_id or user_id))
-
     def expire(self, *, asked_since: float, accounts_since: float, scanned_since: float) -> Iterator[None]:
         """Remove everything the cloud reported before these times. Does nothing while all is newer."""
         scans = self.scanned_since is not None and self.scanned_since < scanned_since
@@ -312,7 +192,7 @@ class Fleet(Roster):
         return [member.fresh for member in self.members]
 
     def _expire(self, member: Member, asked_since: float, accounts_since: float, last_page: float | None) -> None:
-        asked, account = member.asked_at, member.account_at
+        asked = member.asked_at
         if asked is not None and asked < asked_since:
             member.asked_at = None
             self._counts.asked -= 1
@@ -324,15 +204,15 @@ class Fleet(Roster):
             gone = {session.id for session in member.fresh.listed} - by_scan | denied
             if gone or asked is not None:
                 self._drop(member, gone)
-        if account is not None and account < accounts_since:
-            member.account_at = None
-            self._counts.accounts -= 1
-            self._know(member, replace(member.fresh, account=None, without_account=False))
-        self._oldest_account = min(self._oldest_account, _or_never(member.account_at))
+        self._expire_account(member, accounts_since)
+
+    def _doubt_sessions(self, member: Member) -> None:
+        self._drop(member, {session.id for session in member.fresh.listed})
+        self._priority[member] = None
 
     def _forget(self, member: Member) -> None:
+        super()._forget(member)
         self._remember(member, ())
-        self.ambiguous_users -= member.ambiguous
         self._priority.pop(member, None)
         self._in_flight.pop(member, None)
 
@@ -363,17 +243,6 @@ class Fleet(Roster):
         for record in records:
             self._by_session.setdefault(record.session.id or "", member)
         member.records = records
-
-
-def _newly_locked(member: Member, locked: bool | None, at: float) -> bool:
-    """Note whether an account is locked, None if not reported. Return whether to count a new lock."""
-    since = member.unlocked_since
-    if locked:
-        member.unlocked_since = math.inf
-        return since is not None and since <= at - RELOCK_PAUSE
-    if locked is False and (since is None or since == math.inf):
-        member.unlocked_since = _ALWAYS if since is None else at
-    return False
 
 
 def _or_never(time: float | None) -> float:
