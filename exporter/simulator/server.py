@@ -17,9 +17,10 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from exporter.simulator.federation import Federation
+from exporter.simulator.generated import GeneratedPopulation
 from exporter.simulator.identity import Account, Identity, Tokens
 from exporter.simulator.operations import OPERATIONS, Context, Operation, find_operation
-from exporter.simulator.population import GeneratedPopulation, Population, all_sessions, all_users
+from exporter.simulator.population import Population, all_sessions, all_users
 from exporter.simulator.schema import (
     ApiError,
     GatewayError,

@@ -14,8 +14,9 @@ from exporter.simulator import (
     StaticPopulation,
     UserDetail,
 )
+from exporter.simulator.generated import GeneratedPopulation
 from exporter.simulator.operations import containing
-from exporter.simulator.population import GeneratedPopulation, all_sessions
+from exporter.simulator.population import all_sessions
 
 START = 1_800_000_000.0
 HOUR = 3600.0

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from exporter.simulator import Script, SessionInfo, Simulator, SimulatorOptions
-from exporter.simulator.population import GeneratedPopulation, all_sessions, all_users
+from exporter.simulator.generated import GeneratedPopulation
+from exporter.simulator.population import all_sessions, all_users
 from exporter.simulator.schema import OPEN_END, SUCCESS_CODE
 from exporter.simulator.sessions import Rollout
 
