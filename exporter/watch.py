@@ -80,28 +80,39 @@ class Watch:
 
     async def watch_users(self, configured: Sequence[User]) -> None:
         """Watch these configured users from now on, and those of discovery."""
-        entries = tuple(entry.filters for entry in self.spec.project.discover)
+        entries = tuple(dict.fromkeys(entry.filters for entry in self.spec.project.discover))
         self.poller.discover(entries, others=bool(configured))
-        self._configured = configured if entries else ()
-        await self._update_users(configured)
+        self._configured = configured
+        await self._update_users()
 
     async def _follow_discovery(self) -> None:
-        await self._update_users(self._configured)
-        self.follow_shares()
+        known = bool(self.fleet.members)
+        await self._update_users()
+        _logger.info("users_discovered", project=self.spec.project.name, users=self._discovered)
+        if known:  # the budget of some users more or less is not worth a line
+            self.poller.update_sources()
+        else:
+            self.follow_shares()
 
-    async def _update_users(self, configured: Sequence[User]) -> None:
+    async def _update_users(self) -> None:
+        discovered = 0
+
+        def users() -> Iterator[Watched]:
+            nonlocal discovered
+            found, excludes = self.poller.discovery.found, self.spec.project.excludes
+            for user, was_found in to_watch(self._configured, found, excludes):
+                discovered += was_found
+                yield user
+
         async with self._updating:
             members = self.fleet.members
-            self._discovered = 0
-            await run_steps(self.fleet.update(self._to_watch(configured)))
+            await run_steps(self.fleet.update(users()))
+            self._discovered = discovered
             changed = self.fleet.members is not members
+            if not self.poller.discovery.entries:
+                self._configured = ()
         if changed:
             self.poller.follow_users()
-
-    def _to_watch(self, configured: Sequence[User]) -> Iterator[Watched]:
-        for user, discovered in to_watch(configured, self.poller.discovery.found, self.spec.project.excludes):
-            self._discovered += discovered
-            yield user
 
     def follow_shares(self) -> None:
         """Choose the sources again, and log the request budget if it has changed: other projects may share it."""

@@ -66,6 +66,11 @@ def _account_flag(name: str, text: str, field: str) -> UserFamily:
     return _user_gauge(name, text, lambda user: {(): getattr(user.account, field)} if user.account else {})
 
 
+def _coverage(status: ProjectStatus, operation: OperationStatus) -> float:
+    """Return the share of the watched users that an operation covers; 0 before discovery knows who is watched."""
+    return operation.fresh / status.configured if status.configured else float(status.users_known)
+
+
 def _poll_gauge(name: str, text: str, value: Callable[[OperationStatus], float | None]) -> Family[ProjectStatus]:
     """Return the metric of a number of each operation."""
     return _gauge(name, text, lambda s: _by({name: value(each) for name, each in s.operations.items()}), "operation")
@@ -164,7 +169,7 @@ _POLLING: tuple[Family[ProjectStatus], ...] = (
     _gauge(
         "poll_coverage_ratio",
         "Share of the watched users with a fresh answer, 0 to 1.",
-        lambda s: _by({name: each.fresh / s.configured if s.configured else 1 for name, each in s.operations.items()}),
+        lambda s: _by({name: _coverage(s, each) for name, each in s.operations.items()}),
         "operation",
     ),
     _poll_gauge(
