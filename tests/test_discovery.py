@@ -26,6 +26,10 @@ def users(*names: str) -> tuple[User, ...]:
     return tuple(User(f"id-of-{name}", name) for name in names)
 
 
+def found(name: str, domain: str | None = None) -> Watched:
+    return Watched(name, None, domain, discovered=True)
+
+
 def listed(discovery: Discovery, *sizes: int) -> list[bool]:
     """Whether complete listings with so many users are believed, one after the other."""
     believed = []
@@ -90,28 +94,28 @@ def test_one_listing_is_read_for_each_entry_and_one_of_everybody_if_it_is_of_use
 
 
 @pytest.mark.parametrize(
-    ("configured", "found", "expected"),
+    ("configured", "listed", "expected"),
     [
-        ([], [User("1", "ann")], [(Watched("ann"), True)]),
+        ([], [User("1", "ann")], [(found("ann"), True)]),
         ([ConfiguredUser("ann")], [User("1", "ann")], [(Watched("ann"), True)]),
         ([ConfiguredUser("Ann")], [User("1", "ann", domain="a")], [(Watched("Ann"), True)]),
         (
             [ConfiguredUser("ann", "9")],
             [User("1", "ann"), User("9", "Anna")],
-            [(Watched("ann", "9"), True), (Watched("ann"), True)],
+            [(Watched("ann", "9"), True), (found("ann"), True)],
         ),
         (
             [ConfiguredUser("ann@a.example")],
             [User("1", "ann", domain="a.example"), User("2", "ann", domain="b.example")],
-            [(Watched("ann@a.example"), True), (Watched("ann", None, "b.example"), True)],
+            [(Watched("ann@a.example"), True), (found("ann", "b.example"), True)],
         ),
         (
             [ConfiguredUser("ann"), ConfiguredUser("bob")],
             [User("1", "ann", domain="a.example"), User("2", "ann", domain="b.example")],
             [
                 (Watched("bob"), False),
-                (Watched("ann", None, "a.example"), True),
-                (Watched("ann", None, "b.example"), True),
+                (found("ann", "a.example"), True),
+                (found("ann", "b.example"), True),
             ],
         ),
         (
@@ -122,9 +126,9 @@ def test_one_listing_is_read_for_each_entry_and_one_of_everybody_if_it_is_of_use
     ],
 )
 def test_configured_and_found_users_are_watched_once(
-    configured: list[ConfiguredUser], found: list[User], expected: list[tuple[Watched, bool]]
+    configured: list[ConfiguredUser], listed: list[User], expected: list[tuple[Watched, bool]]
 ) -> None:
-    assert list(to_watch(configured, found, lambda name, _domain: name.startswith("svc-"))) == expected
+    assert list(to_watch(configured, listed, lambda name, _domain: name.startswith("svc-"))) == expected
 
 
 def test_found_users_are_watched_with_sessions_and_accounts_and_need_no_request_each() -> None:
@@ -159,6 +163,8 @@ def test_joiners_are_watched_and_leavers_disappear_within_an_interval() -> None:
             await until(30)
             cloud.add("joiner", Session("of-joiner", "Active"), detail=UserDetail(locked=True))
             del cloud.sessions["user0000"], cloud.details["id-of-user0000"]
+            await until(200)
+            assert status(watch).counts.missing == 0, "nobody has configured the user who left"
             await until(30 + 300)
             names = {user.name for user in status(watch).users}
             assert ("joiner" in names, "user0000" in names, len(names)) == (True, False, 20)

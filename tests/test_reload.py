@@ -150,7 +150,12 @@ async def test_where_the_users_stay_the_same_they_are_kept_as_they_were() -> Non
 
 @pytest.mark.parametrize(
     "changed",
-    [{"discover": [{"all": True}]}, {"exclude": ["svc-*"]}, {"poll": {"interval": 3600}}, {"labels": {"site": "munich"}}],
+    [
+        {"discover": [{"all": True}]},
+        {"exclude": ["svc-*"]},
+        {"poll": {"interval": 3600}},
+        {"labels": {"site": "munich"}},
+    ],
     ids=lambda changed: next(iter(changed)),
 )
 async def test_a_change_that_the_connection_does_not_depend_on_keeps_it(changed: dict[str, object]) -> None:

@@ -19,7 +19,7 @@ class Counts:
     asked: int = 0  # users with a fresh answer to their own session query
     swept: int = 0  # users covered by a fresh complete scan
     accounts: int = 0  # users with a fresh answer about their account
-    missing: int = 0
+    missing: int = 0  # configured users unknown to the cloud
     locked: int = 0
     expired: int = 0
     disabled: int = 0
@@ -49,7 +49,7 @@ class Counts:
             self.sessions[_key(session)] += 1
 
     def _flags(self, user: FreshUser, times: int) -> None:
-        self.missing += times * user.missing
+        self.missing += times * (user.missing and not user.discovered)  # who was found and is gone, leaves soon
         if user.account:
             self.locked += times * bool(user.account.locked)
             self.expired += times * bool(user.account.user_expired)

@@ -31,6 +31,7 @@ class FreshUser(msgspec.Struct, frozen=True, gc=False):
     """Whether the user's own session query reported the user as unknown, and no answer has shown otherwise since."""
     without_account: bool = False  # the same for the account queries
     init_failures: int = 0  # distinct sessions of the user that entered InitFail
+    discovered: bool = False  # whether the user is watched only because discovery found the user
 
     @property
     def listed(self) -> tuple[Session, ...]:
@@ -92,6 +93,7 @@ class Watched(NamedTuple):
     name: str  # `name`, or `name@domain` as in a `login_user`
     id: str | None = None
     domain: str | None = None
+    discovered: bool = False  # whether the user is not configured but found
 
 
 class Member(msgspec.Struct, eq=False, gc=False):

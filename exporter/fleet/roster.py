@@ -56,13 +56,13 @@ class Roster:
                 user_name, domain = login_parts(user.name, user.domain)
                 member = self._known(user_name, domain, staying)
                 if member is None:
-                    fresh = FreshUser(user.name, user.id)
+                    fresh = FreshUser(user.name, user.id, discovered=user.discovered)
                     member = Member(user.name, user_name, user.id, domain, fresh, self._last_page)
                     self._joined[self._last_page] += 1
                     self._names.add(member)
                     self._name(member)
                     joined.append(member)
-                elif (user.name, user.id, domain) != (member.written, member.given_id, member.given_domain):
+                elif (user.name, user.id, domain, user.discovered) != _configured(member):
                     self._configure(member, user, domain)
                 staying[member] = None
             if joined:
@@ -100,7 +100,7 @@ class Roster:
     def _configure(self, member: Member, user: Watched, domain: str | None) -> None:
         """Set a user's written name, id and domain."""
         looked_up = user.id is None and member.given_id is None
-        now = replace(member.fresh, id=member.id if looked_up else user.id)
+        now = replace(member.fresh, id=member.id if looked_up else user.id, discovered=user.discovered)
         if now.id != member.id:  # another id is another account
             self._counts.accounts -= member.account_at is not None
             member.account_at = member.unlocked_since = None
@@ -141,6 +141,10 @@ class Roster:
     def _know(self, member: Member, now: FreshUser) -> None:
         self._counts.change(member.fresh, now)
         member.fresh = now
+
+
+def _configured(member: Member) -> tuple[str, str | None, str | None, bool]:
+    return member.written, member.given_id, member.given_domain, member.fresh.discovered
 
 
 def _popped(members: list[Member]) -> Iterator[Member]:

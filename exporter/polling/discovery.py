@@ -87,7 +87,7 @@ def to_watch(
             yield Watched(user.name, user.id, user.domain), meant is not None
     for each in found:
         if id(each) not in among_configured and each.user_name and not excluded(each.user_name, each.domain):
-            yield Watched(each.user_name, None, each.domain or None), True
+            yield Watched(each.user_name, None, each.domain or None, discovered=True), True
 
 
 def _found_by(
