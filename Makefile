@@ -18,7 +18,8 @@ test: tools wheel  ## run all tests on the built wheel
 	$(BIN)/python -P -m pytest $(ARGS)
 
 # Pure tests, tests in virtual time, and tests of the simulator and the cloud client: no other processes.
-FAST := tests/test_fleet*.py tests/test_metrics.py tests/test_exposition.py tests/test_polling.py tests/test_paging.py \
+FAST := tests/test_fleet*.py tests/test_identity.py tests/test_discovery.py tests/test_users_file.py \
+	tests/test_metrics.py tests/test_exposition.py tests/test_polling.py tests/test_paging.py \
 	tests/test_quota.py tests/test_retries.py tests/test_gate.py tests/test_pace.py tests/test_sharing.py tests/test_source.py \
 	tests/test_watch.py tests/test_logs.py tests/test_structure.py tests/config tests/cloud tests/simulator
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fake_cloud import FakeCloud, cloud_of, refused
+from support.promises import Promise
 from support.virtual_time import run_virtually, until
 from support.watches import by_state, polled, reload, status, watch_of
 
@@ -221,6 +222,7 @@ def partial(cloud: FakeCloud) -> None:
     cloud.list_users = cut  # type: ignore[method-assign] # a cloud that counts a user whom it does not list
 
 
+@pytest.mark.promise(Promise.DISCOVERED)
 @pytest.mark.parametrize("trouble", [failing, shrinking, emptying, partial])
 def test_a_listing_that_fails_or_is_partial_or_implausible_changes_nothing(
     trouble: Callable[[FakeCloud], None],

@@ -31,5 +31,6 @@ class Promise(Enum):
     LANES = "trouble with one operation never affects another operation's numbers"
     APART = "trouble with one project never affects another project's numbers, even with shared credentials"
     PACED = "every request that leaves the process is paced and counted"
+    DISCOVERED = "a failing, partial or suddenly empty discovery never empties the list of watched users"
     RELOAD = "a reload that fails for any reason changes nothing"
     SIGTERM = "SIGTERM stops the process within 5 seconds, with connections closed and exit code 0"
