@@ -237,8 +237,9 @@ def _fields(kind: type[msgspec.Struct], entry: msgspec.Struct) -> Iterator[objec
         except msgspec.ValidationError:
             if is_text and len(memoryview(raw)) <= _MAX_NAME and memoryview(raw)[0] in b"-0123456789":
                 value = bytes(raw).decode()
+                _report("field_read_as_text", kind.__name__, name)
             else:
-                _report_dropped(kind.__name__, name)
+                _report("field_dropped", kind.__name__, name)
         yield value
 
 
@@ -260,8 +261,8 @@ def _total(raw: msgspec.Raw) -> int | None:
 
 
 @lru_cache(maxsize=64)  # once for each field
-def _report_dropped(entry: str, field: str) -> None:
-    _logger.warning("field_dropped", entry=entry, field=field)
+def _report(event: str, entry: str, field: str) -> None:
+    _logger.warning(event, entry=entry, field=field, reason="the cloud sends a value of another type than documented")
 
 
 _session_list = _lenient(_SessionList, AppSession)

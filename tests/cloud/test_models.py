@@ -407,15 +407,16 @@ def test_a_user_s_name_is_never_shortened() -> None:
 
 
 @pytest.mark.bad_input
-def test_a_dropped_field_is_logged_once() -> None:
-    models._report_dropped.cache_clear()  # noqa: SLF001 - as in a new process
-    raw = body({"users": [{"id": []}, {"id": []}, {"locked": 7}]})
+def test_a_field_of_another_type_is_logged_once() -> None:
+    models._report.cache_clear()  # noqa: SLF001 - as in a new process
+    raw = body({"users": [{"id": []}, {"id": []}, {"locked": 7}, {"user_name": 7}]})
     with structlog.testing.capture_logs() as log:
         models.user_page(raw)
         models.user_page(raw)
     assert [(event["event"], event["entry"], event["field"]) for event in log] == [
         ("field_dropped", "User", "id"),
         ("field_dropped", "User", "locked"),
+        ("field_read_as_text", "User", "user_name"),
     ]
 
 
