@@ -67,15 +67,18 @@ async def test_what_lasts_makes_users_stale(row: Row) -> None:
     """Who is no longer fresh drops out of every count; with nobody left, what is not known is absent and never 0."""
     async with scene(stale_after=1, timeout=0.3) as stage:
         stage.begin(row)
-        now = await stage.until(lambda now: all(now[place].numbers == STALE[place] for place in PLACES))
+        coverage = {
+            place: {LIST_SESSION_BY_USER_NAME: pytest.approx(sessions), LIST_USER_DETAIL: pytest.approx(accounts)}
+            for place, (sessions, accounts) in COVERAGE.items()
+        }
+        now = await stage.until(
+            lambda now: all(
+                now[place].numbers == STALE[place] and now[place].coverage == coverage[place] for place in PLACES
+            )
+        )
         assert {place: now[place].up for place in PLACES} == {
             place: float(place not in ("sessions", "everything")) for place in PLACES
         }
-        for place, (sessions, accounts) in COVERAGE.items():
-            assert now[place].coverage == {
-                LIST_SESSION_BY_USER_NAME: pytest.approx(sessions),
-                LIST_USER_DETAIL: pytest.approx(accounts),
-            }
         await stage.recovered()
 
 
