@@ -55,7 +55,7 @@ class Reload:
                 raise rejected from error
             configure(settings.log)
             await self._exporter.reloaded(successful=True)
-            users = sum(len(project.users) for project in settings.watched)
+            users = sum(len(watch.fleet.members) for watch in self._exporter.setup.watches)
             _logger.info(
                 "reloaded", projects=len(settings.watched), users=users, address=", ".join(self._server.addresses)
             )

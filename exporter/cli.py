@@ -62,12 +62,23 @@ def _run(namespace: argparse.Namespace) -> int:
         case "demo":
             asyncio.run(_until_signalled(_without_reload(run_demo(flags))))
         case "doctor":
-            return 0 if asyncio.run(_until_signalled(run_doctor(_load(flags, _print_doubt)))) else 1
+            return _examine(_load(flags, _print_doubt))
         case _ if namespace.check:
             sys.stdout.write(f"{_summary(_load_checked(flags, _print_doubt))}\n")
         case _:
             asyncio.run(_until_signalled(_serve(partial(_load_checked, flags))))
     return 0
+
+
+def _examine(settings: Settings) -> int:
+    try:
+        return 0 if asyncio.run(_until_signalled(run_doctor(settings))) else 1
+    except* OSError as group:  # standard output is full or closed, as by `head`
+        error = group.exceptions[0]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not written at the exit
+    if isinstance(error, BrokenPipeError):
+        return 1
+    raise error
 
 
 def parsers() -> dict[str, Parser]:

@@ -80,7 +80,10 @@ class Exporter:
             statuses.append(watch.status())
             yield
         try:
-            process = replace(self._process, log_lines_dropped=lines_dropped())
+            successful = self._process.reload_successful and not any(
+                file.rejected for file in self.setup.users_files.values()
+            )
+            process = replace(self._process, reload_successful=successful, log_lines_dropped=lines_dropped())
             yield from self.exposition.publishing(render(statuses, self.setup.labelling, process))
         finally:
             self.statuses = tuple(statuses)

@@ -30,6 +30,7 @@ class UsersFile:
         self._seen = project.file_version  # at the last look
         self._unusable: tuple[Version | None, str] | None = None  # the version that could not be read, and why
         self._project = project.name
+        self.rejected = False  # whether the present file cannot be used, and an earlier one is in effect
 
     async def follow(
         self,
@@ -42,9 +43,11 @@ class UsersFile:
             try:
                 users = await in_a_thread(self.look)
                 if users is not None:
+                    self.rejected = False
                     await watch_users(users)
                     _logger.info("users_file_read", project=self._project, users=len(users))
             except ConfigError as error:
+                self.rejected = True
                 self._reject(error.mistakes)
             except Exception:
                 _logger.exception("users_file_failed", project=self._project)

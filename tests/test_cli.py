@@ -217,6 +217,16 @@ async def test_a_half_configured_link_of_the_sdk_s_chain_is_a_mistake_if_a_proje
         assert (await outcome("--config.file", str(configuration), "--config.check", **environ))[0] == 0
 
 
+async def test_the_doctor_ends_quietly_when_nobody_reads_on(configuration: Path) -> None:
+    async with command("--config.file", str(configuration), "doctor") as process:
+        assert process.stdout
+        assert process.stderr
+        await process.stdout.readline()
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined] # noqa: SLF001 - as `head` does
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 1
+
+
 async def test_a_proxy_of_the_environment_that_cannot_be_used_is_a_mistake(configuration: Path) -> None:
     socks = {"HTTP_PROXY": "socks5://svc:hush@proxy:1", "HTTPS_PROXY": "socks5://svc:hush@proxy:1"}
     for arguments in (["--config.check"], []):

@@ -104,7 +104,7 @@ def test_a_name_that_several_listed_users_have_has_no_account_until_its_domain_i
     for at in (1, 2):
         list_users(fleet, people, at=at)
         assert (ann.ambiguous, ann.id, ann.fresh.account, ann.fresh.missing) == (True, None, None, False)
-        assert fleet.counts().accounts == fleet.ambiguous_users == 1
+        assert (fleet.counts().accounts, fleet.ambiguous_users) == (0, 1), "coverage tells that it is unknown"
     fleet.sessions_answered(ann, ANN_A.listed(), at=3)
     list_users(fleet, people, at=4)
     assert (ann.ambiguous, ann.id, fleet.ambiguous_users) == (False, ANN_A.id, 0)

@@ -160,7 +160,8 @@ class Budget:
         found = sum(size for size in self._found(project) if isinstance(size, int))
         everyone = () in {entry.filters for entry in project.discover}
         users = found if everyone else self._configured[project.name] + found
-        entries = _counted(users, "user") + (f" ({found} found by discover)" if project.discover else "")
+        most = "at most " if len(project.discover) > 1 and not everyone else ""
+        entries = _counted(users, "user") + (f" ({most}{found} found by discover)" if project.discover else "")
         return Load(LIST_SESSION_BY_USER_NAME, users, entries, "poll.interval", self.poll(project).interval)
 
     def _loads(self, project: Project) -> dict[str, Load]:

@@ -62,7 +62,7 @@ def findings(
     if project.exclude:
         excluded, users = len(project.users) - len(configured(project)), len(project.users)
         patterns = f"exclude has {_counted(len(project.exclude), 'pattern')}"
-        applied = f", which match {excluded} of {_counted(users, 'configured user')}" if users else ""
+        applied = f", matching {excluded} of {_counted(users, 'configured user')}" if users else ""
         yield ok(WATCHED, patterns + applied)
     yield from names(named, page)
 
@@ -95,7 +95,8 @@ def nobody(project: Project, pages: Mapping[Filters, Page]) -> Finding:
 
 def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
     """Yield what is doubtful about the names of configured users, according to a page of ListUsers for these names."""
-    several, elsewhere, spelled = [], [], []
+    several, elsewhere, spelled, unknown = [], [], [], []
+    whole = isinstance(page, UserPage) and size(page) <= len(page.users)
     for number, user in users:
         found = [] if user.id else _alike(user, page)
         name, domain = login_parts(user.name, user.domain)
@@ -106,6 +107,11 @@ def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
             several.append(number)
         elif found and not any(account.user_name == name for account in found):
             spelled.append(number)
+        elif whole and not found and not user.id:
+            unknown.append(number)
+    if unknown:
+        text = f"{_exist(unknown, 'do')} not exist in the cloud"
+        yield warn(WATCHED, text, "correct the name, or remove it; they count in users_missing")
     if several:
         yield warn(WATCHED, f"{_exist(several)} in several domains", "set domain, or write name@domain")
     if elsewhere:
@@ -132,7 +138,7 @@ def account_of(user: User, page: Page, detail: object) -> object:
     if not isinstance(page, UserPage):
         return NotQueried("see permission")
     if _alike(user, page):
-        return NotQueried("because ListUsers does not find a single account with this name and domain")
+        return NotQueried("because several accounts have this name; set domain")
     return detail if size(page) <= len(page.users) else NotQueried("because ListUsers finds too many similar names")
 
 
@@ -146,10 +152,12 @@ def _users(page: Page) -> Sequence[Account]:
     return page.users if isinstance(page, UserPage) else ()
 
 
-def _exist(numbers: Sequence[int]) -> str:
+def _exist(numbers: Sequence[int], verb: str = "exist") -> str:
     shown = ", ".join(map(str, numbers[:_MOST_SHOWN]))
     more = f" and {len(numbers) - _MOST_SHOWN} more" if len(numbers) > _MOST_SHOWN else ""
-    return f"configured user {shown} exists" if len(numbers) == 1 else f"configured users {shown}{more} exist"
+    if len(numbers) == 1:
+        return f"configured user {shown} {'does' if verb == 'do' else 'exists'}"
+    return f"configured users {shown}{more} {verb}"
 
 
 def _counted(number: int, what: str) -> str:

@@ -81,8 +81,7 @@ class Accounts(Roster):
                 users.append(User(member.id, member.query_name, domain=member.listed_domain))
             told = self._tell_apart(member, users)
             if told is None:
-                self._note_account(member, at)
-                self._know(member, replace(member.fresh, account=None, without_account=False))
+                self._expire_account(member, math.inf)
             elif told.id != member.id:
                 self._listed(member, told)
                 self.account_answered(member, told.detail, at)
@@ -97,7 +96,7 @@ class Accounts(Roster):
             elif told := self._tell_apart(member, listed):
                 self._listed(member, told)
             else:
-                self._note_account(member, at)
+                self._expire_account(member, math.inf)
 
     def _by_listed_member(self, users: Iterable[User]) -> dict[Member, list[User]]:
         by_member: dict[Member, dict[str | None, User]] = {}
@@ -131,7 +130,8 @@ class Accounts(Roster):
         """Apply the end of a complete list of all users that began at this time: the cloud does not know the others."""
         for members in in_steps(self.members, weight):
             for member in members:
-                if member.joined_after < began and (member.account_at is None or member.account_at < began):
+                listed = member.ambiguous or (member.account_at is not None and member.account_at >= began)
+                if member.joined_after < began and not listed:
                     self.account_answered(member, None, at)
             yield
 

@@ -43,12 +43,12 @@ async def run_steps(steps: Iterable[None]) -> None:
 async def look_up_ids(context: PollContext, lane: Lane, deadline: float) -> tuple[int, CloudError | None]:
     """Find the ids of the users without one, and note those that the cloud does not know.
 
-    Return how many users are answered by that, because no single account has their name, and the first failure.
+    Return how many users are unknown to the cloud, and the first failure.
 
     Raises:
         Paused: a pause for rejected credentials is in effect.
     """
-    answered, failure = 0, None
+    unknown, failure = 0, None
     members = [member for member in context.fleet.members if member.id is None]
     for start in range(0, len(members), NAMES_PER_LOOKUP):
         part = members[start : start + NAMES_PER_LOOKUP]
@@ -58,8 +58,8 @@ async def look_up_ids(context: PollContext, lane: Lane, deadline: float) -> tupl
             failure = failure or error
             continue
         context.fleet.names_listed(part, users, monotonic())
-        answered += sum(member.id is None for member in part)
-    return answered, failure
+        unknown += sum(member.fresh.without_account for member in part)
+    return unknown, failure
 
 
 async def _find_users(names: Sequence[str], context: PollContext, lane: Lane, deadline: float) -> list[User]:

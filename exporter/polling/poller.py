@@ -144,6 +144,8 @@ class Poller:
         if any(member.account_at is None for member in members):
             self.accounts.wake()
             self.listing.wake()
+        if members and not self._context.fleet.counts().swept:  # what scans listed before belonged to nobody
+            self.scan.wake()
 
     async def run(self) -> None:
         """Poll until cancelled."""

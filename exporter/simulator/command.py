@@ -126,7 +126,8 @@ Send a request:
 
   curl -H 'X-Auth-Token: {account.token}' '{url}{target}'
 
-Without auth in the configuration, the exporter uses the SDK's credential chain. Try its links:
+Without auth in the configuration, the exporter uses the SDK's credential chain. To try its links, delete auth below,
+and use a new shell for each link, because the first one that is configured wins:
 
   export HUAWEICLOUD_SDK_IAM_ENDPOINT={url} HUAWEICLOUD_SDK_STS_ENDPOINT={url}
   export HUAWEICLOUD_SDK_PROJECT_ID={account.project_id}

@@ -349,9 +349,11 @@ class TestUsers:
         names = [f"{HUSH}-nobody", *simulator.population.names()]
         diagnosis = await diagnosis_of(simulator, users=names)
         assert diagnosis.healthy
-        assert "configured user 2 has " in diagnosis.only("warn")
-        assert "unknown to the cloud: the 1 before" in diagnosis.only("warn")
-        assert "names must be as in ListUsers" in diagnosis.only("warn")
+        name, one_user = diagnosis.lines("warn")
+        assert "configured user 1 does not exist in the cloud -> correct the name" in name
+        assert "configured user 2 has " in one_user
+        assert "unknown to the cloud: the 1 before" in one_user
+        assert "names must be as in ListUsers" in one_user
 
     async def test_three_unknown_ones_are_a_failure(self) -> None:
         """No further one is queried. Their 404 proves the permissions."""

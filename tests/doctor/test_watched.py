@@ -166,7 +166,7 @@ class TestDiscover:
 class TestExclude:
     async def test_the_patterns_are_counted(self) -> None:
         diagnosis = await diagnosis_of(frozen(), users=["user001", f"{HUSH}-1", f"{HUSH}-2"], exclude=[f"{HUSH}*", "x"])
-        assert "ok    users           exclude has 2 patterns, which match 2 of 3 configured users" in diagnosis.text
+        assert "ok    users           exclude has 2 patterns, matching 2 of 3 configured users" in diagnosis.text
         assert "ListSessionByUserName: 1 user every 1m" in diagnosis.text
 
     async def test_excluding_everybody_is_a_failure(self) -> None:
@@ -188,7 +188,7 @@ class TestNames:
             "warn"
         )
         diagnosis = await diagnosis_of(cloud, users=[f"{HUSH}-ann"])
-        assert "unknown, because ListUsers does not find a single account with this name and domain" in diagnosis.text
+        assert "unknown, because several accounts have this name; set domain" in diagnosis.text
         for user in ({"name": f"{HUSH}-ann", "domain": "b.example"}, f"{HUSH}-ann@b.example"):
             diagnosis = await diagnosis_of(cloud, users=[user])
             assert diagnosis.lines("warn") == []
