@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from exporter.cloud.connect import Connection, ConnectionSpec
-from exporter.config import Poll, Project, Settings, User
+from exporter.cloud.models import User
+from exporter.config import Poll, Project, Settings
+from exporter.config import User as ConfiguredUser
 from exporter.fleet import Fleet, Watched
 from exporter.polling.discovery import to_watch
 from exporter.polling.gate import Access
@@ -59,7 +61,7 @@ class Watch:
         self.fleet = Fleet()
         self.poller = Poller(self.fleet, connection.client, spec.poll, now, access, pace_of, self._follow_discovery)
         self.now = now
-        self._configured: Sequence[User] = ()  # kept only with discovery, since there may be many
+        self._configured: Sequence[ConfiguredUser] = ()  # kept only with discovery, since there may be many
         self._discovered = 0  # watched users whom discovery found
         self._updating = asyncio.Lock()
         self._logged_budget: dict[str, object] = {}
@@ -67,7 +69,7 @@ class Watch:
     async def apply(
         self,
         spec: WatchSpec,
-        users: Sequence[User],
+        users: Sequence[ConfiguredUser],
         connection: Connection,
         access: Access,
         pace_of: Callable[[str], Pace],
@@ -78,7 +80,7 @@ class Watch:
         self.poller.apply(connection.client, spec.poll, access, pace_of)
         await self.watch_users(users)
 
-    async def watch_users(self, configured: Sequence[User]) -> None:
+    async def watch_users(self, configured: Sequence[ConfiguredUser]) -> None:
         """Watch these configured users from now on, and those of discovery."""
         entries = tuple(dict.fromkeys(entry.filters for entry in self.spec.project.discover))
         self.poller.discover(entries, others=bool(configured))
@@ -99,7 +101,10 @@ class Watch:
 
         def users() -> Iterator[Watched]:
             nonlocal discovered
-            found, excludes = self.poller.discovery.found, self.spec.project.excludes
+            discovery, excludes = self.poller.discovery, self.spec.project.excludes
+            found: Sequence[User] = discovery.found or ()
+            if discovery.entries and discovery.found is None:  # nobody leaves before discovery knows who is there
+                found = [User(each.id, each.user_name, domain=each.given_domain) for each in self.fleet.members]
             for user, was_found in to_watch(self._configured, found, excludes):
                 discovered += was_found
                 yield user
@@ -170,7 +175,9 @@ class Watch:
             },
             source=poller.source,
             up=poller.up and counts.sessions_known,
-            discovery=DiscoveryStatus(self._discovered, poller.listing.works) if poller.discovery.entries else None,
+            discovery=DiscoveryStatus(self._discovered, poller.discovery.successful)
+            if poller.discovery.entries
+            else None,
             labels=self.spec.project.labels,
             ready=poller.ready,
             paused=poller.access.paused,

@@ -27,8 +27,8 @@ def users(*names: str) -> tuple[User, ...]:
     return tuple(User(f"id-of-{name}", name) for name in names)
 
 
-def found(name: str, domain: str | None = None) -> Watched:
-    return Watched(name, None, domain, discovered=True)
+def found(user_id: str, name: str, domain: str | None = None) -> Watched:
+    return Watched(name, user_id, domain, discovered=True)
 
 
 def listed(discovery: Discovery, *sizes: int) -> list[bool]:
@@ -70,10 +70,10 @@ def test_other_entries_are_judged_by_their_own_listings() -> None:
     discovery.apply(EVERYBODY, others=False)
     assert listed(discovery, 100) == [True]
     discovery.apply(SALES, others=False)
-    assert len(discovery.found) == 100, "nobody leaves before the next listing"
-    assert listed(discovery, 3) == [True]
+    assert len(discovery.found or ()) == 100, "nobody leaves before the next listing"
+    assert listed(discovery, 0, 3) == [False, True], "a mistyped filter finds nobody"
     discovery.apply((), others=False)
-    assert discovery.found == ()
+    assert discovery.found is None
 
 
 @pytest.mark.parametrize(
@@ -97,26 +97,26 @@ def test_one_listing_is_read_for_each_entry_and_one_of_everybody_if_it_is_of_use
 @pytest.mark.parametrize(
     ("configured", "listed", "expected"),
     [
-        ([], [User("1", "ann")], [(found("ann"), True)]),
+        ([], [User("1", "ann")], [(found("1", "ann"), True)]),
         ([ConfiguredUser("ann")], [User("1", "ann")], [(Watched("ann"), True)]),
         ([ConfiguredUser("Ann")], [User("1", "ann", domain="a")], [(Watched("Ann"), True)]),
         (
             [ConfiguredUser("ann", "9")],
             [User("1", "ann"), User("9", "Anna")],
-            [(Watched("ann", "9"), True), (found("ann"), True)],
+            [(Watched("ann", "9"), True), (found("1", "ann"), True)],
         ),
         (
             [ConfiguredUser("ann@a.example")],
             [User("1", "ann", domain="a.example"), User("2", "ann", domain="b.example")],
-            [(Watched("ann@a.example"), True), (found("ann", "b.example"), True)],
+            [(Watched("ann@a.example"), True), (found("2", "ann", "b.example"), True)],
         ),
         (
             [ConfiguredUser("ann"), ConfiguredUser("bob")],
             [User("1", "ann", domain="a.example"), User("2", "ann", domain="b.example")],
             [
                 (Watched("bob"), False),
-                (found("ann", "a.example"), True),
-                (found("ann", "b.example"), True),
+                (found("1", "ann", "a.example"), True),
+                (found("2", "ann", "b.example"), True),
             ],
         ),
         (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.fleets import run
 
 from exporter.cloud.models import ListedSession, Session, User
+from exporter.config.names import Fit, domain_fit
 from exporter.fleet import Fleet, Watched
-from exporter.fleet.names import Fit, domain_fit
 
 
 class Person(NamedTuple):
@@ -277,3 +277,40 @@ def test_both_sources_agree_about_users_with_domains_and_names_in_mixed_case(
     assert seen(polled) == seen(scanned) == seen(both)
     counted = [session for sessions in seen(both).values() for session in sessions]
     assert len(counted) == len(set(counted))
+
+
+def test_a_short_domain_means_the_one_of_the_user_s_own_sessions() -> None:
+    fleet = Fleet([Watched("ann", domain="LOCAL")])
+    fleet.sessions_answered(fleet.members[0], ANN_A.listed(), at=1)
+    scan(fleet, [ANN_A, ANN_B], at=2)
+    assert seen(fleet) == {"ann": {"of-a"}}
+
+
+def test_a_user_who_is_created_anew_in_another_domain_is_found() -> None:
+    fleet = Fleet([Watched("ann")])
+    (ann,) = fleet.members
+    fleet.names_listed([ann], [User(ANN_A.id, "ann", domain="a.example")], at=1)
+    fleet.sessions_answered(ann, ANN_A.listed(), at=1)
+    fleet.found(ann, None)
+    fleet.names_listed([ann], [User(ANN_B.id, "ann", domain="b.example")], at=2)
+    fleet.sessions_answered(ann, ANN_B.listed(), at=3)
+    assert (ann.id, ann.ambiguous, seen(fleet)) == (ANN_B.id, False, {"ann": {"of-b", "of-b-too"}})
+
+
+def test_of_namesakes_that_are_listed_without_domains_none_is_unknown_to_the_cloud() -> None:
+    found = [Watched("ann", "1", discovered=True), Watched("ann", "2", discovered=True)]
+    for users in ([Watched("ann@a.example"), Watched("ann@b.example")], found):
+        fleet = Fleet(users)
+        people = [User("1", "ann"), User("2", "ann")]
+        for at in (1, 2):
+            unclear = fleet.accounts_listed(people, at=at, began=at)
+            fleet.accounts_told_apart(unclear, at)
+            run(fleet.accounts_not_listed(began=at, at=at))
+            assert [user.missing for user in fleet.users()] == [False, False]
+
+
+def test_a_found_name_with_an_at_sign_is_no_whole_login() -> None:
+    fleet = Fleet([Watched("ann@corp.example", "1", discovered=True)])
+    assert fleet.members[0].query_name == "ann@corp.example"
+    fleet.scan_page([("ann@corp.example@a.example", Session("1", "Active"))], at=1)
+    assert seen(fleet) == {"ann@corp.example": {"1"}}

@@ -6,6 +6,7 @@ Every check raises ValueError with a reason that says what to do and never repea
 import re
 import unicodedata
 from collections.abc import Callable
+from enum import IntEnum
 from fnmatch import translate
 from functools import lru_cache
 from typing import Annotated
@@ -82,6 +83,29 @@ def login_parts(name: str, domain: str | None = None) -> tuple[str, str | None]:
     """Return name and domain of a user whose name may be a whole `login_user`, as in `name@domain`."""
     bare, _, own_domain = name.rpartition("@")
     return (bare, own_domain or None) if bare and not domain else (name, domain)
+
+
+class Fit(IntEnum):
+    """Whether two domains are the same."""
+
+    OTHER = 0
+    OPEN = 1  # one of them is unknown, or they cannot be compared
+    SAME = 2
+
+
+def domain_fit(one: str | None, other: str | None) -> Fit:
+    """Compare two domains: DNS names such as ``corp.example``, or the short names that Windows uses, such as ``CORP``.
+
+    A short name need not resemble the DNS name of its domain.
+    """
+    if not one or not other:
+        return Fit.OPEN
+    if one == other:
+        return Fit.SAME
+    short, long = sorted((folded(one), folded(other)), key=len)
+    if short == long or ("." not in short and long.startswith(f"{short}.")):
+        return Fit.SAME
+    return Fit.OPEN if "." in long and "." not in short else Fit.OTHER
 
 
 @lru_cache

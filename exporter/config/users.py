@@ -88,7 +88,8 @@ def _users_of_text(
     lines: list[int] = []
     users: list[User | None] = []
     for number, content in _lines(text):
-        user, wrong = _read_line(content) if lines or not _is_header(content) else (None, {(): _HEADER})
+        is_header = _is_header(content) if not lines else _is_whole_header(content)
+        user, wrong = (None, {(): _HEADER}) if is_header else _read_line(content)
         mistakes += [Mistake(f"{path}:{number}", dotted(loc), reason) for loc, reason in wrong.items()]
         lines.append(number)
         users.append(user)
@@ -135,6 +136,12 @@ def _is_header(line: str) -> bool:
     """Return whether a line names columns instead of a user."""
     first, *further = _titles(line)
     return first in _NAME_TITLES or not _FURTHER_TITLES.isdisjoint(further)
+
+
+def _is_whole_header(line: str) -> bool:
+    """Return whether a line names columns, wherever it is: of files that were joined, for example."""
+    first, *further = _titles(line)
+    return first in _NAME_TITLES and not _FURTHER_TITLES.isdisjoint(further)
 
 
 def repeated(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ Plain data with pure rules: no HTTP, no Prometheus, no clock. Callers pass times
 from exporter.fleet.counts import MOST_VALUES, Counts, InitFailures
 from exporter.fleet.fleet import Fleet
 from exporter.fleet.members import DOCUMENTED_STATES, INIT_FAIL, LIVE_STATES, OTHER, UNKNOWN, FreshUser, Member, Watched
-from exporter.fleet.names import best, domain_fit
+from exporter.fleet.names import best
 from exporter.fleet.roster import STEP, in_steps
 from exporter.fleet.sessions import REMEMBERED
 
@@ -26,6 +26,5 @@ __all__ = [
     "Member",
     "Watched",
     "best",
-    "domain_fit",
     "in_steps",
 ]

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from operator import attrgetter
 from sys import intern
 
 from msgspec.structs import replace
 
 from exporter.cloud.models import User, UserDetail
+from exporter.config.names import domain_fit
 from exporter.fleet.members import Member, Scan, weight
-from exporter.fleet.names import best, domain_fit
+from exporter.fleet.names import best
 from exporter.fleet.roster import Roster, in_steps
+from exporter.fleet.sessions import is_live
 
 # Seconds for which an account must stay unlocked before its next lock counts. A device that retries an old password
 # locks its user again each time the lock ends.
@@ -41,8 +44,9 @@ class Accounts(Roster):
         elif self._has_known_twin(member):  # the cloud writes the name in another case: the sessions are the twin's
             self._doubt_sessions(member)
             now = replace(member.fresh, account=None, without_account=True)
-        else:  # as long as scans list a session of the user, the user exists
+        else:  # as long as scans or the user's own query list a live session, the user exists
             listed = any(record.scan is Scan.LISTED for record in member.records)
+            listed = listed or any(map(is_live, member.fresh.listed))
             now = replace(member.fresh, account=None, without_account=not listed)
         if now != member.fresh:
             self._know(member, now)
@@ -65,19 +69,24 @@ class Accounts(Roster):
         self._last_page = at
         unclear = []
         for user in users:
-            if member := self._names.find_listed(user):
-                listed = member.account_at is not None and member.account_at >= began
-                if user.id in {None, member.id} or not (member.ambiguous or listed):
-                    self._listed(member, user)
-                    self.account_answered(member, user.detail, at)
-                else:
-                    unclear.append(user)
+            member = self._names.find_listed(user)
+            if member is None:
+                for several in self._names.like(user):  # one of them is listed, so none is unknown to the cloud
+                    self._set_ambiguous(several, ambiguous=several.id is None)
+                continue
+            listed = member.account_at is not None and member.account_at >= began
+            if user.id in {None, member.id} or not (member.ambiguous or listed):
+                self._set_ambiguous(member, ambiguous=False)
+                self._listed(member, user)
+                self.account_answered(member, user.detail, at)
+            else:
+                unclear.append(user)
         return unclear
 
     def accounts_told_apart(self, unclear: Iterable[User], at: float) -> None:
         """Apply users whom :meth:`accounts_listed` returned for a whole list: where several may be one watched user."""
         for member, users in self._by_listed_member(unclear).items():
-            if member.id:
+            if member.id and all(user.id != member.id for user in users):
                 users.append(User(member.id, member.query_name, domain=member.listed_domain))
             told = self._tell_apart(member, users)
             if told is None:
@@ -107,14 +116,17 @@ class Accounts(Roster):
 
     def _tell_apart(self, member: Member, users: Sequence[User]) -> User | None:
         """Return the one of these listed users that a member is; None if that is unclear."""
-        domain = member.given_domain or member.seen_domain
-        told = best(users, member.user_name, domain, attrgetter("domain"))
-        self.ambiguous_users += (told is None) - member.ambiguous
-        member.ambiguous = told is None
+        of_domain = partial(best, users, member.user_name, domain_of=attrgetter("domain"))
+        told = of_domain(member.given_domain) or of_domain(member.given_domain or member.seen_domain)
+        self._set_ambiguous(member, ambiguous=told is None)
         if told is None:
             self.found(member, None)
             member.listed_name = member.listed_domain = None
         return told
+
+    def _set_ambiguous(self, member: Member, *, ambiguous: bool) -> None:
+        self.ambiguous_users += ambiguous - member.ambiguous
+        member.ambiguous = ambiguous
 
     def _listed(self, member: Member, user: User) -> None:
         """Note id, spelling and domain of a member in the list of all users."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.cloud.models import Session, UserDetail
+from exporter.config.names import domain_fit
 
 INIT_FAIL = "InitFail"
 # The session states in the API reference.
@@ -126,6 +127,13 @@ class Member(msgspec.Struct, eq=False, gc=False):
     def domain(self) -> str | None:
         """The user's domain; None while it is unknown."""
         return self.given_domain or self.listed_domain or self.seen_domain
+
+    @property
+    def login_domain(self) -> str | None:
+        """The same as in a `login_user`, which may have a DNS name where the others have a short name."""
+        known = self.domain
+        short = known and "." not in known and domain_fit(known, self.seen_domain)
+        return self.seen_domain or known if short else known
 
     @property
     def id(self) -> str | None:

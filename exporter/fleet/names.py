@@ -5,38 +5,14 @@ case alone: directories ignore case, and people log in as they like.
 """
 
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from operator import attrgetter
 from typing import TypeVar
 
 from exporter.cloud.models import User
-from exporter.config.names import composed, folded, login_parts
+from exporter.config.names import Fit, composed, domain_fit, folded, login_parts
 from exporter.fleet.members import Member
 
 _T = TypeVar("_T", Member, User)
-
-
-class Fit(IntEnum):
-    """Whether two domains are the same."""
-
-    OTHER = 0
-    OPEN = 1  # one of them is unknown, or they cannot be compared
-    SAME = 2
-
-
-def domain_fit(one: str | None, other: str | None) -> Fit:
-    """Compare two domains: DNS names such as ``corp.example``, or the short names that Windows uses, such as ``CORP``.
-
-    A short name need not resemble the DNS name of its domain.
-    """
-    if not one or not other:
-        return Fit.OPEN
-    if one == other:
-        return Fit.SAME
-    short, long = sorted((folded(one), folded(other)), key=len)
-    if short == long or ("." not in short and long.startswith(f"{short}.")):
-        return Fit.SAME
-    return Fit.OPEN if "." in long and "." not in short else Fit.OTHER
 
 
 def best(entries: Sequence[_T], name: str, domain: str | None, domain_of: Callable[[_T], str | None]) -> _T | None:
@@ -63,7 +39,7 @@ class Names:
         name = folded(member.user_name)
         if self._first.setdefault(name, member) is not member and member not in self._further.get(name, ()):
             self._further.setdefault(name, []).append(member)
-        if member.given_id:
+        if member.given_id and not member.fresh.discovered:  # who is discovered has the name that is listed
             self._given_ids[member.given_id] = member
 
     def remove(self, member: Member) -> None:
@@ -90,12 +66,21 @@ class Names:
         name, domain = login_parts(login_user or "")
         namesakes = self.namesakes(name)
         known = [member for member in namesakes if not member.fresh.missing]  # the others cannot have logged in
-        return best(known or namesakes, name, domain, attrgetter("domain"))
+        return best(known or namesakes, name, domain, attrgetter("login_domain"))
 
     def find_listed(self, user: User) -> Member | None:
         """Return the member that an entry of ListUsers means: by id, else by name; None if no single one."""
         if user.id and (member := self._given_ids.get(user.id)) and member.given_id == user.id:
             return member
-        namesakes = [member for member in self.namesakes(user.user_name or "") if member.given_id is None]
-        known = [member for member in namesakes if user.id and member.id == user.id]
-        return known[0] if known else best(namesakes, user.user_name or "", user.domain, attrgetter("given_domain"))
+        namesakes = self.namesakes(user.user_name or "")
+        if user.id and (known := [member for member in namesakes if member.id == user.id]):
+            return known[0]
+        return best(self.like(user), user.user_name or "", user.domain, attrgetter("given_domain"))
+
+    def like(self, user: User) -> Sequence[Member]:
+        """Return the members that an entry of ListUsers may mean by its name and domain."""
+        return [
+            member
+            for member in self.namesakes(user.user_name or "")
+            if member.given_id is None and domain_fit(member.given_domain, user.domain)
+        ]

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from exporter.config.names import login_parts
+from exporter.config.names import Fit, domain_fit, login_parts
 from exporter.fleet.counts import Counts
 from exporter.fleet.members import FreshUser, Member, Watched, weight
-from exporter.fleet.names import Fit, Names, domain_fit
+from exporter.fleet.names import Names
 
 STEP = 1000  # work items in one step, for example users and their sessions. A step takes a few milliseconds.
 _Item = TypeVar("_Item")
@@ -53,8 +53,9 @@ class Roster:
         for part in in_steps(users, lambda _: 3):  # as much work as three sessions
             joined = []
             for user in part:
-                user_name, domain = login_parts(user.name, user.domain)
-                member = self._known(user_name, domain, staying)
+                discovered = (user.name, user.domain)  # a configured name may be a whole `login_user`
+                user_name, domain = discovered if user.discovered else login_parts(user.name, user.domain)
+                member = self._known(user_name, domain, user.id, staying)
                 if member is None:
                     fresh = FreshUser(user.name, user.id, discovered=user.discovered)
                     member = Member(user.name, user_name, user.id, domain, fresh, self._last_page)
@@ -87,13 +88,15 @@ class Roster:
     def _forget(self, member: Member) -> None:
         """Drop all references to a member who has been removed."""
 
-    def _known(self, user_name: str, domain: str | None, staying: Container[Member]) -> Member | None:
+    def _known(
+        self, user_name: str, domain: str | None, user_id: str | None, staying: Container[Member]
+    ) -> Member | None:
         """Return the member with exactly this name and a domain that fits, among those who may leave."""
-        found, best_fit = None, Fit.OTHER
+        found, best_fit = None, (Fit.OTHER, False)
         for member in self._names.namesakes(user_name):
             if member.user_name == user_name and member not in staying:
-                fit = domain_fit(member.domain, domain)
-                if fit > best_fit:
+                fit = domain_fit(member.domain, domain), user_id is not None and member.id == user_id
+                if fit[0] and fit > best_fit:
                     found, best_fit = member, fit
         return found
 

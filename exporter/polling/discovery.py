@@ -23,7 +23,8 @@ class Discovery:
 
     def __init__(self) -> None:
         self.entries: tuple[Filters, ...] = ()  # users whom one of these finds are watched
-        self.found: tuple[User, ...] = ()
+        self.found: tuple[User, ...] | None = None  # None before the first listing that was believed
+        self.successful = False  # whether the last listing was complete and plausible
         self._others = False  # whether users are watched besides
         self._believed = 0  # users in the last plausible listing by these entries
         self._suspicious = 0  # suspiciously short listings since then
@@ -31,10 +32,10 @@ class Discovery:
     def apply(self, entries: tuple[Filters, ...], *, others: bool) -> None:
         """Use these entries from now on. The users found so far stay until the next listing."""
         if entries != self.entries:
-            self._believed = self._suspicious = 0
+            self._believed, self._suspicious = min(self._believed, 1), 0  # other entries may find fewer, but not nobody
         self.entries, self._others = entries, others
         if not entries:
-            self.found = ()
+            self.found, self.successful, self._believed = None, False, 0
 
     @property
     def listings(self) -> tuple[Filters, ...]:
@@ -54,15 +55,15 @@ class Discovery:
         self._suspicious = self._suspicious + 1 if short else 0
         if empty or (short and self._suspicious < _ACCEPTED_AT):
             raise ImplausibleError(f"discovery finds {len(found)} users after {self._believed}")
-        self._believed, self._suspicious = len(found), 0
-        same = len(found) == len(self.found) and all(map(_same, found, self.found))
+        self._believed, self._suspicious, self.successful = len(found), 0, True
+        same = self.found is not None and len(found) == len(self.found) and all(map(_same, found, self.found))
         if not same:
             self.found = found
         return not same
 
 
 def _same(one: User, other: User) -> bool:
-    return one.user_name == other.user_name and one.domain == other.domain
+    return one.user_name == other.user_name and one.domain == other.domain and one.id == other.id
 
 
 def to_watch(
@@ -71,9 +72,10 @@ def to_watch(
     """Yield the users to watch, each with whether discovery found it: the configured ones, and others it found.
 
     A configured name without a domain means the only user found with it. If it is found in several domains, all these
-    users are watched instead.
+    users are watched instead. A user found without a domain is one of those configured with the name.
     """
     among_configured: set[int] = set()
+    unclear: set[str] = set()  # folded names of configured users who may be any of those found with the name
     by_name, by_id = _found_by(configured, found)
     for user in configured:
         if excluded(user.name, user.domain):
@@ -82,12 +84,16 @@ def to_watch(
         group = by_name.get(folded(name), ())
         meant = by_id.get(user.id) if user.id else best(group, name, domain, attrgetter("domain"))
         among_configured.add(id(meant))
+        if meant is None and not user.id:
+            unclear.add(folded(name))
         several = meant is None and not domain and len({each.domain for each in group if each.user_name == name}) > 1
         if user.id or not several:
             yield Watched(user.name, user.id, user.domain), meant is not None
     for each in found:
-        if id(each) not in among_configured and each.user_name and not excluded(each.user_name, each.domain):
-            yield Watched(each.user_name, None, each.domain or None, discovered=True), True
+        if id(each) in among_configured or not each.user_name or excluded(each.user_name, each.domain):
+            continue
+        if each.domain or folded(each.user_name) not in unclear:
+            yield Watched(each.user_name, each.id, each.domain or None, discovered=True), True
 
 
 def _found_by(

@@ -5,6 +5,8 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from exporter.cloud.client import PAGE_SIZE, SESSIONS_A_PAGE
 from exporter.cloud.errors import CloudError, InvalidResponse, Refused, Unreachable
 from exporter.cloud.models import User
@@ -198,6 +200,7 @@ class UserListing(Listing):
         super().__init__(context, lane, cycle_ended)
         self._users_found = users_found
         self._page_size = USERS_A_PAGE
+        self._listings: tuple[Filters, ...] = ()  # of the present cycle
         self._unclear: list[User] = []
 
     @property
@@ -206,19 +209,22 @@ class UserListing(Listing):
 
     async def _read(self, cycle: Cycle) -> None:
         discovery, began, pages = self.context.discovery, monotonic(), 0
-        self._unclear = []
+        self._listings, self._unclear = discovery.listings, []
         found: dict[str, User] = {}
-        for filters in discovery.listings:
-            into = found if filters in discovery.entries else {}
-            paging = await self._read_pages(cycle, partial(self._page, filters, into, began))
+        for filters in self._listings:
+            users: dict[str, User] = {}
+            paging = await self._read_pages(cycle, partial(self._page, filters, users, began))
             pages += paging.pages
-            if filters in discovery.entries and paging.missing:
+            if filters not in discovery.entries:
+                continue
+            if paging.missing:
                 raise TornError(f"{paging.missing} users that the cloud counts were not listed")
+            found |= _in_domain(users, dict(filters).get("domain"))
         self._pages = pages
         if discovery.entries and discovery.listed(tuple(found.values())):
             await self._users_found()
-            for users in in_steps(found.values()):
-                self._take(users, began)
+            for part in in_steps(found.values()):
+                self._take(part, began)
                 await asyncio.sleep(0)
         self.context.fleet.accounts_told_apart(self._unclear, monotonic())
         await run_steps(self.context.fleet.accounts_not_listed(began, monotonic()))
@@ -234,11 +240,22 @@ class UserListing(Listing):
                 raise
             self._page_size = PAGE_SIZE
             raise TornError("the cloud rejects such large pages") from error
+        if self._listings != self.context.discovery.listings:
+            raise TornError("other users are to be discovered")
         users = page.users or ()
         keys = _keys(users, offset)
         into |= zip(keys, users, strict=True)
         self._take(users, began)
         return keys, page.total_count
 
+    def _fail(self, cycle: Cycle, error: CloudError | None, entries: int) -> None:
+        super()._fail(cycle, error, entries)
+        self.context.discovery.successful = False
+
     def _take(self, users: Sequence[User], began: float) -> None:
         self._unclear += self.context.fleet.accounts_listed(users, monotonic(), began)
+
+
+def _in_domain(users: dict[str, User], domain: str | None) -> dict[str, User]:
+    """Return the users with the domain that they were listed by, if they name none themselves."""
+    return {key: user if user.domain or not domain else replace(user, domain=domain) for key, user in users.items()}

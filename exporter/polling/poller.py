@@ -127,7 +127,7 @@ class Poller:
     @property
     def up(self) -> bool:
         """Whether the cloud answers about any user's sessions. Where cycles take long, it must have done so lately."""
-        if self.discovery.entries and not self.listing.works and not self._context.fleet.members:
+        if self.discovery.entries and not self.discovery.successful and not self._context.fleet.members:
             return False
         if not self.scanning:
             return self.sessions.cycles.up
