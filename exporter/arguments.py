@@ -49,7 +49,7 @@ def find_mistake(arguments: Sequence[str], parsers: Mapping[str, Parser]) -> str
                 return f"{name} needs a value: {name}={action.metavar or 'VALUE'}"
             switch = ""
         elif action and equals:
-            return _no_value(name)
+            return _no_value(name, parsers[command])
         elif action:
             if name in _LAST:
                 return None
@@ -59,7 +59,7 @@ def find_mistake(arguments: Sequence[str], parsers: Mapping[str, Parser]) -> str
         elif _is_flag(word):
             return _unknown_flag(name, command, parsers)
         else:
-            return _no_value(switch) if switch else _unknown_word(word, command, parsers)
+            return _no_value(switch, parsers[command]) if switch else _unknown_word(word, command, parsers)
     return None
 
 
@@ -67,9 +67,9 @@ def _is_flag(word: str) -> bool:
     return word.startswith("-") and word != "-" and " " not in word and not _NEGATIVE.fullmatch(word)
 
 
-def _no_value(switch: str) -> str:
-    positive = switch.replace("--no-", "--", 1)
-    return f"{switch} takes no value: write {positive} or --no-{positive.removeprefix('--')}"
+def _no_value(switch: str, parser: Parser) -> str:
+    forms = [form for form in parser.flags[switch].option_strings if form.startswith("--")]
+    return f"{switch} takes no value: write {' or '.join(forms)}"
 
 
 def _unknown_flag(name: str, command: str, parsers: Mapping[str, Parser]) -> str:

@@ -17,7 +17,7 @@ from exporter.app import exporting
 from exporter.arguments import PROGRAM, Parser, find_mistake
 from exporter.cloud.chain import PROJECT_VARIABLE, AgencyLink, find_link
 from exporter.cloud.connect import ConnectionSpec, check_proxies
-from exporter.cloud.proxy import UnusableProxyError
+from exporter.cloud.proxy import UnusableProxyError, socks_variables
 from exporter.cloud.transport import tls_context
 from exporter.config import ConfigError, Log, Mistake, Project, Settings, add_flags, given_flags, load
 from exporter.demo import run as run_demo
@@ -151,6 +151,8 @@ def _load_checked(flags: Mapping[str, str], warn: Callable[[Mistake], None]) -> 
             doubtful |= {spec.link.skipped} if isinstance(spec.link, AgencyLink) and spec.link.skipped else set()
     if mistakes:
         raise ConfigError(mistakes)
+    for text in socks_variables():
+        warn(Mistake("environment", "", text))
     for skipped in doubtful:
         warn(Mistake(_CHAIN, "", f"the credentials file is skipped: {skipped}"))
     return settings

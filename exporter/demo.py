@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -62,6 +63,7 @@ async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
     cloud = Simulator(
         SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=_RATE_LIMIT, latency=latency)
     )
+    os.environ["no_proxy"] = "*"  # the simulated cloud is this process
     async with cloud.serve() as url:
         settings = demo_settings(url, flags)
         configure(settings.log)

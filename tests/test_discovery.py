@@ -283,3 +283,58 @@ def test_of_many_users_who_change_at_once_none_is_lost_and_the_loop_stays_free()
 
     run_virtually(main())
     assert len(cloud.times("ListUsers")) == 11 * 2, "as many requests as without discovery"
+
+
+def test_a_reload_while_a_listing_runs_starts_the_listing_anew() -> None:
+    cloud, names = cloud_of(30)
+    cloud.groups = dict.fromkeys(names[:3], "Sales")
+    cloud.slow["ListUsers"] = 3.0
+
+    async def main() -> None:
+        watch = watch_of(cloud)
+        await reload(watch, cloud, discover=[{"all": True}])
+        async with polled(watch):
+            await until(0.5)
+            await reload(watch, cloud, discover=[{"group": "Sales"}])
+            await until(10)
+            now = status(watch)
+            assert now.discovery
+            assert (now.counts.configured, now.discovery.successful) == (3, True)
+
+    run_virtually(main())
+
+
+def test_users_stay_until_discovery_knows_who_is_there() -> None:
+    cloud, names = cloud_of(20)
+
+    async def main() -> None:
+        watch = watch_of(cloud)
+        await reload(watch, cloud, *names[:5])
+        async with polled(watch):
+            await until(70)
+            failing(cloud)
+            await reload(watch, cloud, discover=[{"all": True}])
+            await until(200)
+            now = status(watch)
+            assert now.discovery
+            assert (now.counts.configured, now.discovery.successful, now.up) == (5, False, True)
+            assert by_state(now) == {"Active": 5}
+            cloud.fault = lambda _operation, _who: None
+            await until(500)
+            assert status(watch).counts.configured == 20
+
+    run_virtually(main())
+
+
+def test_users_that_are_found_by_a_domain_are_in_it() -> None:
+    cloud, _ = cloud_of(1)
+    cloud.groups = {"user0000": "a.example"}  # the fake cloud filters by one value
+
+    async def main() -> None:
+        watch = watch_of(cloud)
+        await reload(watch, cloud, discover=[{"domain": "a.example"}])
+        async with polled(watch):
+            await until(10)
+            assert [member.domain for member in watch.fleet.members] == ["a.example"]
+
+    run_virtually(main())

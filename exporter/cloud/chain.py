@@ -59,6 +59,7 @@ class IdTokenLink:
     project_id: str | None
     idp_id: str
     iam: str | None
+    token_path: str  # another file is another link
     id_token: Callable[[], str] = field(repr=False, compare=False)
 
 
@@ -145,6 +146,7 @@ def _environment(environ: Mapping[str, str]) -> KeysLink | IdTokenLink | None:
             project_id=_project_id(environ),
             idp_id=environ[idp],
             iam=None,
+            token_path=environ[file],
             id_token=token_file(file, environ[file]),
         )
     if environ.get(access) and environ.get(secret):
@@ -178,6 +180,7 @@ def _credentials_file(environ: Mapping[str, str]) -> KeysLink | IdTokenLink:
             project_id=project_id,
             idp_id=profile["idp_id"],
             iam=base_address(f"iam_endpoint in {path}", iam) if iam else None,
+            token_path=profile["id_token_file"],
             id_token=token_file(f"id_token_file in {path}", profile["id_token_file"]),
         )
     if all(map(profile.get, keys)):

@@ -15,6 +15,7 @@ from exporter.cloud.errors import CloudError, NoCredentials, Unauthorized
 RENEW_AHEAD = 40 * 60.0
 # Seconds between attempts to renew credentials that are still valid: IAM locks after a few wrong passwords.
 RETRY_AHEAD = 5 * 60.0
+_ASSUMED_LIFE = 3600.0  # seconds of credentials with an unknown end. Others live longer.
 _SHORTEST_USE = 30.0  # seconds; by a clock that is far ahead all credentials have expired already
 
 _logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -79,10 +80,10 @@ class StaticCredentials:
 
 @dataclass(frozen=True, slots=True)
 class TemporaryCredentials:
-    """Authentication that expires at ``expires_at``, in seconds since 1970."""
+    """Authentication that expires at ``expires_at``, in seconds since 1970; None if the cloud does not say when."""
 
     auth: Auth
-    expires_at: float
+    expires_at: float | None
 
 
 class RenewedCredentials:
@@ -106,6 +107,7 @@ class RenewedCredentials:
         self._lockout = lockout
         self._secret = secret
         self._present: TemporaryCredentials | None = None
+        self._ends_at = 0.0  # of the present ones, known or assumed
         # by two clocks: one stands still while the machine sleeps, the other may be set back
         self._renew_at = (0.0, 0.0)
         self._renewing = asyncio.Lock()
@@ -129,16 +131,16 @@ class RenewedCredentials:
         present = self._present
         if present is None:
             return await self.renewed(None)
-        being_renewed = self._renewing.locked() and self._now() < present.expires_at
+        being_renewed = self._renewing.locked() and self._now() < self._ends_at
         if being_renewed or not self._renewal_due():
             return present.auth
-        left = present.expires_at - self._now()
+        left = self._ends_at - self._now()
         if left > 0 and self._lockout.closed:
             return present.auth
         try:
             return await self.renewed(present.auth)
         except CloudError as error:
-            left = present.expires_at - self._now()
+            left = self._ends_at - self._now()
             if left <= 0:
                 raise
             if isinstance(error, Unauthorized):
@@ -166,7 +168,8 @@ class RenewedCredentials:
             self._failures += 1
             self._failure = error.bare()
             raise
-        life = obtained.expires_at - self._now()
+        life = _ASSUMED_LIFE if obtained.expires_at is None else obtained.expires_at - self._now()
+        self._ends_at = self._now() + life
         self._renew_in(max(life - RENEW_AHEAD, life / 2, _SHORTEST_USE))
         for operation in {operation for operation, _ in self._logged}:
             self._log.info("renewal_recovered", operation=operation)

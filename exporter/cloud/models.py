@@ -27,7 +27,7 @@ _MAX_OBJECTS = 20_000  # in one answer; one with more is not even decoded
 _MAX_NAME = 256  # characters; a longer name is dropped, because a part of it would be another name
 
 _NULL = msgspec.Raw(b"null")
-_TOTAL = re.compile(rb'-?\d{1,99}|"\d{1,99}"').fullmatch
+_TOTAL = re.compile(rb'(-?\d{1,99})(?:\.0+)?|"(\d{1,99})"').fullmatch
 
 Text = str | None
 Name = Annotated[str, msgspec.Meta(max_length=_MAX_NAME)] | None
@@ -253,11 +253,12 @@ def _readers(kind: type[msgspec.Struct]) -> list[tuple[str, Callable[[msgspec.Ra
 def _total(raw: msgspec.Raw) -> int | None:
     """Return the number of all entries, None if the cloud does not say. Without it, no listing is known to be whole."""
     text = bytes(raw)
-    if text == b"null":
-        return None
-    if not _TOTAL(text):
+    if match := _TOTAL(text):
+        return int(match[1] or match[2])
+    if text != b"null":
+        _report("field_unreadable", "page", "number of all entries")
         raise ErrorBody(None)
-    return int(text.strip(b'"'))
+    return None
 
 
 @lru_cache(maxsize=64)  # once for each field

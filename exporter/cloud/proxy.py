@@ -8,7 +8,7 @@ import ipaddress
 import os
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -88,6 +88,13 @@ def proxy_from_environment(endpoint: str, environ: Mapping[str, str] = os.enviro
         return Proxy.of(url if _SCHEME.match(url) else f"http://{url}")
     except ValueError as error:
         raise UnusableProxyError(f"{name} {error}") from None
+
+
+def socks_variables(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Yield a text about each variable that names a SOCKS proxy, whether an endpoint would be reached by it or not."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        if environ.get(name, "").strip().lower().startswith("socks"):
+            yield f"{name} names a SOCKS proxy, which is not supported and not used"
 
 
 def bypasses(no_proxy: str, host: str, port: int) -> bool:

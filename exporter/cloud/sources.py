@@ -1,13 +1,15 @@
 """Requests for tokens and temporary keys: to IAM, STS, the metadata service of an ECS and the agent of a CCE pod."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from exporter.cloud.auth import AccessKey, Token
-from exporter.cloud.bodies import Body, ErrorBody, decoder, present
+from exporter.cloud.bodies import Body, ErrorBody, decoder, error_code
 from exporter.cloud.chain import AgencyLink, IdTokenLink, OidcLink, PodIdentity
 from exporter.cloud.credentials import TemporaryCredentials
 from exporter.cloud.errors import CloudError, NoCredentials
@@ -17,6 +19,8 @@ IAM_OPERATION = "KeystoneCreateUserTokenByPassword"
 OIDC_OPERATION = "AssumeAgencyWithOIDC"
 ID_TOKEN_OPERATION = "CreateTokenWithIdToken"  # noqa: S105 - an operation's name
 TEMPORARY_KEY_OPERATION = "CreateTemporaryAccessKeyByToken"
+_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
 METADATA_OPERATION = "GetSecurityKey"
 POD_OPERATION = "AssumeAgencyForPodIdentity"
 
@@ -25,34 +29,15 @@ _TOKEN_HEADER = "X-Metadata-Token"  # noqa: S105 - a header's name
 _TOKEN_SECONDS = 60  # a token serves the one request that follows it
 
 
-class _Keys(Body, frozen=True):
-    """Temporary keys under all names in use; `credential` or `credentials` may contain them."""
+# The names in use for temporary keys; `credential` or `credentials` may contain them.
+_ACCESS = ("access", "accessKeyId", "access_key_id")
+_SECRET = ("secret", "secretAccessKey", "secret_access_key")
+_SECURITY_TOKEN = ("securitytoken", "securityToken", "security_token")
+_EXPIRY = ("expires_at", "expiration")
+_MILLISECONDS = 1e11  # from here on, a number is in milliseconds
 
-    credential: "_Keys | None" = None
-    credentials: "_Keys | None" = None
-    access: str | None = None
-    access_key_id: str | None = None
-    access_key_id_of_pod: str | None = msgspec.field(default=None, name="accessKeyId")
-    secret: str | None = None
-    secret_access_key: str | None = None
-    secret_access_key_of_pod: str | None = msgspec.field(default=None, name="secretAccessKey")
-    securitytoken: str | None = None
-    security_token: str | None = None
-    security_token_of_pod: str | None = msgspec.field(default=None, name="securityToken")
-    expires_at: str | None = None
-    expiration: str | None = None
-
-
-class _TokenFields(msgspec.Struct):
-    expires_at: str
-
-
-class _TokenAnswer(Body, frozen=True):
-    token: _TokenFields | None = None
-
-
-_decode_keys = decoder(_Keys)
-_decode_token = decoder(_TokenAnswer)
+_check_error_code = decoder(Body)
+_object = msgspec.json.Decoder(dict[str, object]).decode
 
 
 @dataclass(frozen=True)
@@ -195,22 +180,48 @@ def _subject_token(answer: Answer) -> str:
 
 
 def _scoped_token(answer: Answer) -> TemporaryCredentials:
-    token = _subject_token(answer)
-    expiry = present(_decode_token(answer.body).token, answer.body).expires_at
-    return TemporaryCredentials(Token(token), seconds(expiry))
+    token, fields = _subject_token(answer), _fields(answer)
+    described = fields.get("token")
+    if not isinstance(described, dict):
+        raise ErrorBody(error_code(answer.body))
+    return TemporaryCredentials(Token(token), _expiry(described))
 
 
 def _keys(answer: Answer) -> TemporaryCredentials:
-    body = _decode_keys(answer.body)
-    keys = body.credential or body.credentials or body
-    found = (
-        keys.access or keys.access_key_id_of_pod or keys.access_key_id,
-        keys.secret or keys.secret_access_key_of_pod or keys.secret_access_key,
-        keys.securitytoken or keys.security_token_of_pod or keys.security_token,
-        keys.expires_at or keys.expiration,
-    )
-    access, secret, token, expiry = (present(value or None, answer.body) for value in found)
-    return TemporaryCredentials(AccessKey(access, secret, token), seconds(expiry))
+    fields = _fields(answer)
+    places = [
+        place for place in (fields.get("credential"), fields.get("credentials"), fields) if isinstance(place, dict)
+    ]
+    keys = next((place for place in places if _text(place, _ACCESS)), fields)
+    access, secret, token = (_text(keys, names) for names in (_ACCESS, _SECRET, _SECURITY_TOKEN))
+    if not (access and secret and token):
+        raise ErrorBody(error_code(answer.body))
+    return TemporaryCredentials(AccessKey(access, secret, token), _expiry(keys))
+
+
+def _fields(answer: Answer) -> dict[str, object]:
+    """Return the fields of an answer. Raises one of UNDECODABLE if it is an error or no object."""
+    _check_error_code(answer.body)
+    return _object(answer.body)
+
+
+def _text(fields: Mapping[str, object], names: Iterable[str]) -> str | None:
+    texts = (fields.get(name) for name in names)
+    return next((text for text in texts if isinstance(text, str) and text), None)
+
+
+def _expiry(fields: Mapping[str, object]) -> float | None:
+    """Return when credentials expire, in seconds since 1970. None if that is not said in a known form."""
+    given = [value for name in _EXPIRY if (value := fields.get(name)) is not None]
+    for value in given:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+            return value / 1000 if value >= _MILLISECONDS else float(value)
+        if isinstance(value, str):
+            with suppress(ErrorBody):
+                return seconds(value)
+    if given:
+        _logger.warning("field_dropped", entry="credentials", field="expires_at", reason="it is no time")
+    return None
 
 
 def seconds(timestamp: str) -> float:

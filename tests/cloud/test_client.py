@@ -318,7 +318,7 @@ class TestWaysToAuthenticate:
         assert DEMO_PASSWORD not in line
 
     @pytest.mark.bad_input
-    @pytest.mark.parametrize("changes", [{"headers": {}}, {"body": b'{"token": {}}'}, {"body": b"<html></html>"}])
+    @pytest.mark.parametrize("changes", [{"headers": {}}, {"body": b"<html></html>"}])
     async def test_half_a_token(self, changes: dict[str, Any]) -> None:
         """IAM's answer is of use only with a token and its end; no call asks again for a while."""
         simulator = Simulator()

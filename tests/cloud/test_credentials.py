@@ -389,7 +389,9 @@ def test_secrets_are_shown_by_nothing() -> None:
             policy_ids=(),
             id_token=lambda: "hush",
         ),
-        IdTokenLink(source="environment", project_id="p", idp_id="idp", iam=None, id_token=lambda: "hush"),
+        IdTokenLink(
+            source="environment", project_id="p", idp_id="idp", iam=None, token_path="/t", id_token=lambda: "hush"
+        ),
         AgencyLink(
             project_id="p", pod=PodIdentity(endpoint="http://h", path="/", query="", token=lambda: "hush"), skipped=""
         ),

@@ -330,7 +330,6 @@ class TestAnswers:
             json.dumps({"credential": {"access": "a", "secret": "", "expires_at": "2099-01-02T03:04:05Z"}}).encode(),
             json.dumps({"credential": {"access": "a", "secret": "s"}}).encode(),
             json.dumps({"credential": {**SNAKE, "security_token": None}}).encode(),
-            json.dumps({"credential": {"access": "a", **KEYS, "expires_at": "soon"}}).encode(),
             json.dumps({"error_code": "CCE.1", "error_msg": "hush"}).encode(),
             b'{"credential":' * 5000,
         ],

@@ -31,8 +31,8 @@ def security_key(raw: bytes) -> TemporaryCredentials:
     return sources._keys(Answer(200, {}, raw))  # noqa: SLF001 - the whole decoding of the metadata service's answer
 
 
-def token_expiry(raw: bytes) -> str:
-    return bodies.present(sources._decode_token(raw).token, raw).expires_at  # noqa: SLF001 - that of IAM's answer
+def token_expiry(raw: bytes) -> float | None:
+    return sources._scoped_token(Answer(201, {"X-Subject-Token": "t"}, raw)).expires_at  # noqa: SLF001 - as above
 
 
 DECODERS: dict[str, Callable[[bytes], object]] = {
@@ -140,7 +140,28 @@ def test_temporary_keys() -> None:
 def test_the_end_of_a_token() -> None:
     """Of IAM's long answer only the token's end is read."""
     raw = body({"token": {"expires_at": "2026-01-01T00:00:00.000000Z", "roles": [{"name": "x"}], "user": {}}})
-    assert token_expiry(raw) == "2026-01-01T00:00:00.000000Z"
+    assert token_expiry(raw) == 1_767_225_600.0
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("fields", "end"),
+    [
+        ({"expires_at": 1_767_225_600}, 1_767_225_600.0),
+        ({"expiration": 1_767_225_600_000}, 1_767_225_600.0),
+        ({"expires_at": "soon"}, None),
+        ({"expires_at": ["2026-01-01T00:00:00Z"], "expiration": "2026-01-01T00:00:00Z"}, 1_767_225_600.0),
+        ({"expires_at": True}, None),
+        ({}, None),
+    ],
+)
+def test_the_end_of_credentials_in_another_form_costs_at_most_the_end(
+    fields: dict[str, Any], end: float | None
+) -> None:
+    key = AccessKey("A", "S", "T")
+    raw = {"access": "A", "secret": "S", "securitytoken": "T", **fields}
+    assert security_key(body({"credential": raw, "credentials": "none"})) == TemporaryCredentials(key, end)
+    assert token_expiry(body({"token": fields})) == end
 
 
 @pytest.mark.parametrize("session", [{}, dict.fromkeys(Session.__struct_fields__)], ids=["absent", "null"])
@@ -421,7 +442,7 @@ def test_a_field_of_another_type_is_logged_once() -> None:
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("missing", ["access", "secret", "securitytoken", "expires_at"])
+@pytest.mark.parametrize("missing", ["access", "secret", "securitytoken"])
 def test_half_a_key_is_none(missing: str) -> None:
     """Temporary keys are of use only whole."""
     whole = {"access": "A", "secret": "S", "securitytoken": "T", "expires_at": "E"}
