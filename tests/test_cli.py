@@ -217,6 +217,16 @@ async def test_a_half_configured_link_of_the_sdk_s_chain_is_a_mistake_if_a_proje
         assert (await outcome("--config.file", str(configuration), "--config.check", **environ))[0] == 0
 
 
+async def test_a_socks_proxy_that_no_endpoint_is_reached_by_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "workspace.yml"
+    file.write_text("projects: [{project_id: p, region: ap-southeast-3, users: [a], auth: {token: t}}]\n")
+    code, _, errors = await outcome("--config.file", str(file), "--config.check", HTTP_PROXY="socks5://u:hush@h:1")
+    assert (code, errors) == (
+        0,
+        "warning: environment: HTTP_PROXY names a SOCKS proxy, which is not supported and not used\n",
+    )
+
+
 async def test_the_doctor_ends_quietly_when_nobody_reads_on(configuration: Path) -> None:
     async with command("--config.file", str(configuration), "doctor") as process:
         assert process.stdout

@@ -339,6 +339,18 @@ def test_the_credentials_file_may_change(home: Path) -> None:
     assert link.read() == AccessKey("fourth-ak", "hush-4")
 
 
+def test_another_token_file_is_another_link(home: Path) -> None:
+    """A reload replaces the connection, which would otherwise read the former file."""
+    (home / "other").write_text("hush-other\n", "utf-8")
+    (home / ".huaweicloud").mkdir(exist_ok=True)
+    found = []
+    for name in ("token", "other"):
+        profile = f"[basic]\nidp_id = idp\nid_token_file = {home / name}\n"
+        (home / ".huaweicloud" / "credentials").write_text(profile, "utf-8")
+        found.append(find_link(os.environ))
+    assert found[0] != found[1]
+
+
 def test_a_link_is_equal_as_long_as_only_its_files_change(links: dict[str, dict[str, str]], home: Path) -> None:
     """Equal links keep their connection when the configuration is reloaded."""
     before = {name: find_link(environ) for name, environ in links.items()}
