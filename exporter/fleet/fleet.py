@@ -27,6 +27,8 @@ from exporter.fleet.sessions import (
     without,
 )
 
+_MOST_LOGINS = 16  # in the answer about one user, from whom a domain is learned. Real answers have one or two.
+
 
 class Fleet(Accounts):
     """The watched users of one project.
@@ -55,11 +57,13 @@ class Fleet(Accounts):
         """
         asked = [] if member.removed else self.namesakes(member)
         listed = list(sessions or ())
-        if len(asked) == 1:
-            self._learn_domain(member, listed)
+        logins = {login_user for login_user, _ in listed}
+        if len(asked) == 1 and len(logins) <= _MOST_LOGINS:
+            self._learn_domain(member, logins)
+        owners = {login_user: self._owner(login_user, asked) for login_user in logins}
         shares: dict[Member, list[Session]] = {each: [] for each in asked}
         for login_user, session in listed:
-            if (owner := self._owner(login_user, asked)) in shares:
+            if (owner := owners[login_user]) in shares:
                 shares[owner].append(session)
         for each, share in shares.items():
             self._answered(each, share, at, unknown=sessions is None)
@@ -79,17 +83,13 @@ class Fleet(Accounts):
     def _owner(self, login_user: str | None, asked: Sequence[Member]) -> Member | None:
         """Return whose session it is that a query for these members lists; None if it belongs to somebody else."""
         only = asked[0] if len(asked) == 1 else None
-        if not login_user:
-            return only
-        name, _ = login_parts(login_user)
-        if self._names.namesakes(name):
-            return self._names.find(login_user)
-        return only  # who logged in by another name than the query's
+        # who logged in by another name than the query's is the only one
+        return self._names.find(login_user, otherwise=only) if login_user else only
 
-    def _learn_domain(self, member: Member, sessions: Sequence[ListedSession]) -> None:
+    def _learn_domain(self, member: Member, logins: AbstractSet[str | None]) -> None:
         """Note the domain of a user's own sessions, if it is a single one."""
-        logins = {login_user for login_user, _ in sessions if self._names.find(login_user) is member}
-        domains = {login_parts(login_user)[1] for login_user in logins if login_user}
+        own = [login_user for login_user in logins if login_user and self._names.find(login_user) is member]
+        domains = {login_parts(login_user)[1] for login_user in own}
         if len(domains) == 1 and member.seen_domain is None and (domain := domains.pop()):
             member.seen_domain = intern(domain)
             self._name(member)
@@ -103,7 +103,9 @@ class Fleet(Accounts):
         """
         by_member: dict[Member, dict[str, Session]] = {}
         for login_user, session in found:
-            if session.id and (member := self._scanned(login_user, session.id)):
+            # a session of nobody's name belongs to whoever is known to have it
+            otherwise = self._by_session.get(session.id or "")
+            if session.id and (member := self._names.find(login_user, otherwise)):
                 by_member.setdefault(member, {})[session.id] = session
         for member, sessions in by_member.items():
             before = member.fresh.listed
@@ -118,11 +120,6 @@ class Fleet(Accounts):
             self.scanned_since = at
         self._last_page = at
         return sum(map(len, by_member.values()))
-
-    def _scanned(self, login_user: str | None, session_id: str) -> Member | None:
-        """Return the member of a session that a scan lists: by name, or as known if nobody is watched by this name."""
-        name, _ = login_parts(login_user or "")
-        return self._names.find(login_user) if self._names.namesakes(name) else self._by_session.get(session_id)
 
     def scan_ended(self, listed_ids: AbstractSet[str], began: float, oldest: float) -> Iterator[None]:
         """Apply the end of a complete scan that listed these sessions: the others that scans listed have ended.

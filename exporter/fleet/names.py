@@ -61,10 +61,12 @@ class Names:
             return ()
         return (first, *self._further[name]) if name in self._further else (first,)
 
-    def find(self, login_user: str | None) -> Member | None:
-        """Return the member that a ``login_user`` means, or None."""
+    def find(self, login_user: str | None, otherwise: Member | None = None) -> Member | None:
+        """Return the member that a ``login_user`` means, None for somebody else, ``otherwise`` for an unknown name."""
         name, domain = login_parts(login_user or "")
         namesakes = self.namesakes(name)
+        if not namesakes:
+            return otherwise
         known = [member for member in namesakes if not member.fresh.missing]  # the others cannot have logged in
         return best(known or namesakes, name, domain, attrgetter("login_domain"))
 
@@ -73,6 +75,8 @@ class Names:
         if user.id and (member := self._given_ids.get(user.id)) and member.given_id == user.id:
             return member
         namesakes = self.namesakes(user.user_name or "")
+        if not namesakes:
+            return None
         if user.id and (known := [member for member in namesakes if member.id == user.id]):
             return known[0]
         return best(self.like(user), user.user_name or "", user.domain, attrgetter("given_domain"))
