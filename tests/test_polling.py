@@ -259,7 +259,6 @@ def test_a_listing_of_ids_whose_pages_do_not_fit_together_makes_nobody_unknown()
 
 def test_an_account_that_got_another_id_is_found_again() -> None:
     cloud, names = cloud_of(1)
-    cloud.sessions = {names[0]: ()}  # a session would show that the user exists
 
     async def main() -> int:
         async with polling(cloud, names, user_interval=60.0) as polled:

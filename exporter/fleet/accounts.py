@@ -13,7 +13,6 @@ from exporter.config.names import domain_fit
 from exporter.fleet.members import Member, Scan, weight
 from exporter.fleet.names import best
 from exporter.fleet.roster import Roster, in_steps
-from exporter.fleet.sessions import is_live
 
 # Seconds for which an account must stay unlocked before its next lock counts. A device that retries an old password
 # locks its user again each time the lock ends.
@@ -44,9 +43,8 @@ class Accounts(Roster):
         elif self._has_known_twin(member):  # the cloud writes the name in another case: the sessions are the twin's
             self._doubt_sessions(member)
             now = replace(member.fresh, account=None, without_account=True)
-        else:  # as long as scans or the user's own query list a live session, the user exists
+        else:  # as long as scans list a session of the user, the user exists
             listed = any(record.scan is Scan.LISTED for record in member.records)
-            listed = listed or any(map(is_live, member.fresh.listed))
             now = replace(member.fresh, account=None, without_account=not listed)
         if now != member.fresh:
             self._know(member, now)
