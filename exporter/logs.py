@@ -100,7 +100,7 @@ def lines_dropped() -> int:
 
 
 def keep_standard_files() -> None:
-    """Open /dev/null in the place of closed standard files. A socket might get the number of standard error."""
+    """Open /dev/null instead of closed standard files. Otherwise a socket might get the number of standard error."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
     os.close(number)

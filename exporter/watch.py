@@ -62,7 +62,7 @@ class Watch:
         self.poller = Poller(self.fleet, connection.client, spec.poll, now, access, pace_of, self._follow_discovery)
         self.now = now
         self._configured: Sequence[ConfiguredUser] = ()  # kept only with discovery, since there may be many
-        self._discovered = 0  # watched users whom discovery found
+        self._discovered = 0  # watched users that discovery found
         self._updating = asyncio.Lock()
         self._logged_budget: dict[str, object] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,9 @@ from exporter.fleet import Watched
 from exporter.polling.discovery import Discovery, ImplausibleError, to_watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from exporter.watch import Watch
 
 EVERYBODY = ((),)
 SALES = ((("group_name", "Sales"),),)
@@ -132,14 +135,21 @@ def test_configured_and_found_users_are_watched_once(
     assert list(to_watch(configured, listed, lambda name, _domain: name.startswith("svc-"))) == expected
 
 
+@asynccontextmanager
+async def discovering(cloud: FakeCloud, *names: str, discover: Sequence[Mapping[str, object]]) -> AsyncIterator[Watch]:
+    """A project that watches these users, and those that discovery finds."""
+    watch = watch_of(cloud)
+    await reload(watch, cloud, *names, discover=discover)
+    async with polled(watch):
+        yield watch
+
+
 def test_found_users_are_watched_with_sessions_and_accounts_and_need_no_request_each() -> None:
     cloud, names = cloud_of(50)
     cloud.details["id-of-user0007"] = UserDetail(locked=True)
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"all": True}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(59)
             found = status(watch)
             assert (found.counts.configured, found.counts.accounts, found.counts.locked) == (50, 50, 1)
@@ -158,9 +168,7 @@ def test_joiners_are_watched_and_leavers_disappear_within_an_interval() -> None:
     cloud, _ = cloud_of(20)
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"all": True}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(30)
             cloud.add("joiner", Session("of-joiner", "Active"), detail=UserDetail(locked=True))
             del cloud.sessions["user0000"], cloud.details["id-of-user0000"]
@@ -180,9 +188,7 @@ def test_users_of_an_entry_are_watched_besides_the_configured_ones() -> None:
     cloud.groups = dict.fromkeys(names[:10], "Sales")
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, *names[8:12], discover=[{"group": "Sales"}])
-        async with polled(watch):
+        async with discovering(cloud, *names[8:12], discover=[{"group": "Sales"}]) as watch:
             await until(59)
             now = status(watch)
             assert {user.name for user in now.users} == set(names[:12])
@@ -219,7 +225,7 @@ def partial(cloud: FakeCloud) -> None:
         page = await whole(user_names, offset, limit, filters)
         return page._replace(users=[user for user in page.users if user.user_name != "user0007"])
 
-    cloud.list_users = cut  # type: ignore[method-assign] # a cloud that counts a user whom it does not list
+    cloud.list_users = cut  # type: ignore[method-assign] # a cloud that counts a user that it does not list
 
 
 @pytest.mark.promise(Promise.DISCOVERED)
@@ -230,9 +236,7 @@ def test_a_listing_that_fails_or_is_partial_or_implausible_changes_nothing(
     cloud, names = cloud_of(20)
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"all": True}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(30)
             trouble(cloud)
             await until(30 + 300)
@@ -251,9 +255,7 @@ def test_without_a_first_listing_nothing_is_known() -> None:
     failing(cloud)
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"all": True}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(100)
             now = status(watch)
             assert (now.up, now.sessions_known, now.accounts_known) == (False, False, False)
@@ -267,9 +269,7 @@ def test_of_many_users_who_change_at_once_none_is_lost_and_the_loop_stays_free()
     cloud, names = cloud_of(10_000)
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"all": True}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(120)
             assert status(watch).counts.configured == len(names)
             for name in names[:1000]:
@@ -291,9 +291,7 @@ def test_a_reload_while_a_listing_runs_starts_the_listing_anew() -> None:
     cloud.slow["ListUsers"] = 3.0
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"all": True}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(0.5)
             await reload(watch, cloud, discover=[{"group": "Sales"}])
             await until(10)
@@ -331,9 +329,7 @@ def test_users_that_are_found_by_a_domain_are_in_it() -> None:
     cloud.groups = {"user0000": "a.example"}  # the fake cloud filters by one value
 
     async def main() -> None:
-        watch = watch_of(cloud)
-        await reload(watch, cloud, discover=[{"domain": "a.example"}])
-        async with polled(watch):
+        async with discovering(cloud, discover=[{"domain": "a.example"}]) as watch:
             await until(10)
             assert [member.domain for member in watch.fleet.members] == ["a.example"]
 

@@ -239,10 +239,10 @@ def test_a_listing_of_ids_whose_pages_do_not_fit_together_makes_nobody_unknown()
     cloud, names = cloud_of(3)
 
     async def torn(
-        user_names: Sequence[str],  # noqa: ARG001 - any page
-        offset: int,  # noqa: ARG001
-        limit: int = 100,  # noqa: ARG001
-        filters: Sequence[tuple[str, str]] = (),  # noqa: ARG001
+        user_names: Sequence[str],  # noqa: ARG001 - any names
+        offset: int,  # noqa: ARG001 - any page
+        limit: int = 100,  # noqa: ARG001 - of any size
+        filters: Sequence[tuple[str, str]] = (),  # noqa: ARG001 - of anybody
     ) -> UserPage:
         return UserPage(users=[User("7", "max")], total_count=5)
 

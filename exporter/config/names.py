@@ -80,7 +80,7 @@ def folded(name: str) -> str:
 
 
 def login_parts(name: str, domain: str | None = None) -> tuple[str, str | None]:
-    """Return name and domain of a user whose name may be a whole `login_user`, as in `name@domain`."""
+    """Return name and domain of a user. The name may be a whole `login_user`, as in `name@domain`."""
     bare, _, own_domain = name.rpartition("@")
     return (bare, own_domain or None) if bare and not domain else (name, domain)
 

@@ -110,6 +110,11 @@ class User(msgspec.Struct, frozen=True, gc=False):
     id: str | None = None
     domain: str | None = None
 
+    @property
+    def login(self) -> tuple[str, str | None]:
+        """Name and domain, which may be written as one in the name."""
+        return login_parts(self.name, self.domain)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, _: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check a user as it is written, and keep only its fields."""
@@ -215,7 +220,7 @@ class Project(Section):
         return self._file_version
 
     def with_file(self, users: Sequence[User], version: Version | None) -> "Project":
-        """Return a copy with the users of a version of `users_file` in the place of those from another version."""
+        """Return a copy with the users of this version of `users_file` instead of those of another version."""
         copy = self.model_copy(update={"users": (*self.inline_users, *users)})
         copy._of_file, copy._file_version = len(users), version  # noqa: SLF001 - of this class
         return copy

@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.config.files import UnusableError, read_text
 from exporter.config.mistakes import ConfigError, Loc, Located, Mistake, Values, dotted, ignore, validate
-from exporter.config.names import folded, login_parts
+from exporter.config.names import folded
 from exporter.config.settings import User, WrittenUser
 from exporter.files import Version, version
 
@@ -20,7 +20,7 @@ _NAME_TITLES = {"name", "names", "username", "usernames", "users", "loginname", 
 _DOUBTFUL_TITLES = {"user", "login", "account", "accountname", "id", "userid", "email", "mail", "upn"}
 _FURTHER_TITLES = {"id", "ids", "userid", "uid", "objectsid", "name", "username", "domain", "group", "email", "用户id"}
 
-Entries = Sequence[User | None]  # a list of users, with None in the place of an entry that has a mistake
+Entries = Sequence[User | None]  # a list of users; None stands for an entry that has a mistake
 
 
 def read_user(written: Any) -> tuple[User | None, Mapping[Loc, str]]:  # noqa: ANN401 - whatever a file holds
@@ -159,7 +159,7 @@ def repeated(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int,
 
 
 def look_alikes(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[int, str]]:
-    """Yield position and reason of each user whose name differs from an earlier one only in case."""
+    """Yield position and reason of each user with a name that differs from an earlier one only in case."""
     firsts: dict[str, tuple[int, str]] = {}
     for position, user in enumerate(users):
         if user:
@@ -171,5 +171,5 @@ def look_alikes(users: Entries, where: Callable[[int], str]) -> Iterator[tuple[i
 
 def _login(user: User) -> str:
     """Return what a user has in common with no other: the name, with the domain if it is known."""
-    name, domain = login_parts(user.name, user.domain)
+    name, domain = user.login
     return f"{name}@{domain.casefold()}" if domain else name

@@ -92,7 +92,7 @@ def session_listing(page: object, project: Project, poll: Poll) -> Finding:
     """Return the same of all sessions; without `discover`, they must belong to configured users."""
     content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
     finding = listing(LIST_SESSIONS, page, content, poll)
-    names = {folded(login_parts(user.name, user.domain)[0]) for user in project.users}
+    names = {folded(user.login[0]) for user in project.users}
     found = [folded(login_parts(name or "")[0]) for name, _ in page.sessions] if isinstance(page, SessionPage) else []
     if not found or project.discover or not names.isdisjoint(found):
         return finding

@@ -19,7 +19,6 @@ from exporter.cloud.proxy import Proxy, UnusableProxyError
 from exporter.cloud.sources import POD_OPERATION
 from exporter.cloud.transport import tls_context
 from exporter.config import Project, Settings, User
-from exporter.config.names import login_parts
 from exporter.doctor import watched
 from exporter.doctor.answers import (
     CLOCK_TOLERANCE,
@@ -201,7 +200,7 @@ class Examination:
         sessions = await self._sessions()
         listed = list(pages.values())
         if configured or not pages:
-            names = [login_parts(user.name, user.domain)[0] for _, user in configured[:NAMES_PER_LOOKUP]]
+            names = [user.login[0] for _, user in configured[:NAMES_PER_LOOKUP]]
             listed.append(await self._send("users", lambda client: client.list_users(names, 0)))
         user_id = watched.id_of(self._user, listed[-1])
         detail = await self._send("users", lambda client: client.list_user_detail(user_id or _NOBODY.name))
@@ -259,7 +258,7 @@ class Examination:
             self._position += 1
 
     async def _query_sessions(self, client: Client) -> tuple[Session, ...]:
-        user_name, _ = login_parts(self._user.name, self._user.domain)
+        user_name, _ = self._user.login
         return watched.sessions_of(self._user, await client.list_session_by_user_name(user_name))
 
     async def _send(

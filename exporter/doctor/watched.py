@@ -56,7 +56,7 @@ def sample(project: Project, pages: Mapping[Filters, Page]) -> list[User]:
 def findings(
     project: Project, pages: Mapping[Filters, Page], named: Sequence[tuple[int, User]], page: Page
 ) -> Iterator[Finding]:
-    """Yield the findings about `discover`, `exclude` and the names of these users, whom the page is about."""
+    """Yield the findings about `discover`, `exclude` and the names of these users. The page lists these names."""
     for number, entry in enumerate(project.discover):
         yield _entry(f"discover[{number}]", entry, pages[entry.filters])
     if project.exclude:
@@ -99,7 +99,7 @@ def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
     whole = isinstance(page, UserPage) and size(page) <= len(page.users)
     for number, user in users:
         found = [] if user.id else _alike(user, page)
-        name, domain = login_parts(user.name, user.domain)
+        name, domain = user.login
         exact = [account for account in found if account.user_name == name] or found
         if domain and found and not any(domain_fit(account.domain, domain) for account in found):
             elsewhere.append(number)
@@ -123,13 +123,13 @@ def names(users: Sequence[tuple[int, User]], page: Page) -> Iterator[Finding]:
 
 def id_of(user: User, page: Page) -> str | None:
     """Return the id of a user: the configured one, or that of the only account that name and domain mean."""
-    meant = best(_alike(user, page), *login_parts(user.name, user.domain), attrgetter("domain"))
+    meant = best(_alike(user, page), *user.login, attrgetter("domain"))
     return user.id or (meant.id if meant else None)
 
 
 def sessions_of(user: User, listed: Sequence[ListedSession]) -> tuple[Session, ...]:
     """Return those sessions of a name that are in the user's domain."""
-    _, domain = login_parts(user.name, user.domain)
+    _, domain = user.login
     return tuple(session for name, session in listed if domain_fit(login_parts(name or "")[1], domain))
 
 
@@ -144,7 +144,7 @@ def account_of(user: User, page: Page, detail: object) -> object:
 
 def _alike(user: User, page: Page) -> list[Account]:
     """Return the accounts on a page with the user's name in any case."""
-    name = folded(login_parts(user.name, user.domain)[0])
+    name = folded(user.login[0])
     return [account for account in _users(page) if folded(account.user_name or "") == name]
 
 

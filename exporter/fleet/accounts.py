@@ -29,7 +29,7 @@ class Accounts(Roster):
     def __init__(self) -> None:
         super().__init__()
         self.account_locks = 0  # accounts that became locked. It never falls when users leave.
-        self.ambiguous_users = 0  # users whose name several listed users have
+        self.ambiguous_users = 0  # users with a name that several listed users have
         self._oldest_account = math.inf  # no answer is older
 
     def account_answered(self, member: Member, account: UserDetail | None, at: float) -> None:
@@ -62,7 +62,7 @@ class Accounts(Roster):
     def accounts_listed(self, users: Iterable[User], at: float, began: float) -> list[User]:
         """Apply a page of the list of all users, which began at this time. It may contain users who are not watched.
 
-        Return the users whom only the whole list can tell from others. They are for :meth:`accounts_told_apart`.
+        Return the users who can be told apart only with the whole list. They are for :meth:`accounts_told_apart`.
         """
         self._last_page = at
         unclear = []
@@ -72,8 +72,7 @@ class Accounts(Roster):
                 for several in self._names.like(user):  # one of them is listed, so none is unknown to the cloud
                     self._set_ambiguous(several, ambiguous=several.id is None)
                 continue
-            listed = member.account_at is not None and member.account_at >= began
-            if user.id in {None, member.id} or not (member.ambiguous or listed):
+            if user.id in {None, member.id} or not (member.ambiguous or _answered_since(member, began)):
                 self._set_ambiguous(member, ambiguous=False)
                 self._listed(member, user)
                 self.account_answered(member, user.detail, at)
@@ -82,13 +81,13 @@ class Accounts(Roster):
         return unclear
 
     def accounts_told_apart(self, unclear: Iterable[User], at: float) -> None:
-        """Apply users whom :meth:`accounts_listed` returned for a whole list: where several may be one watched user."""
+        """Apply what :meth:`accounts_listed` returned for a whole list: several users may be one watched user."""
         for member, users in self._by_listed_member(unclear).items():
             if member.id and all(user.id != member.id for user in users):
                 users.append(User(member.id, member.query_name, domain=member.listed_domain))
             told = self._tell_apart(member, users)
             if told is None:
-                self._expire_account(member, math.inf)
+                self._forget_account(member)
             elif told.id != member.id:
                 self._listed(member, told)
                 self.account_answered(member, told.detail, at)
@@ -103,7 +102,7 @@ class Accounts(Roster):
             elif told := self._tell_apart(member, listed):
                 self._listed(member, told)
             else:
-                self._expire_account(member, math.inf)
+                self._forget_account(member)
 
     def _by_listed_member(self, users: Iterable[User]) -> dict[Member, list[User]]:
         by_member: dict[Member, dict[str | None, User]] = {}
@@ -140,7 +139,7 @@ class Accounts(Roster):
         """Apply the end of a complete list of all users that began at this time: the cloud does not know the others."""
         for members in in_steps(self.members, weight):
             for member in members:
-                listed = member.ambiguous or (member.account_at is not None and member.account_at >= began)
+                listed = member.ambiguous or _answered_since(member, began)
                 if member.joined_after < began and not listed:
                     self.account_answered(member, None, at)
             yield
@@ -152,16 +151,24 @@ class Accounts(Roster):
 
     def _expire_account(self, member: Member, accounts_since: float) -> None:
         if member.account_at is not None and member.account_at < accounts_since:
-            member.account_at = None
-            self._counts.accounts -= 1
-            self._know(member, replace(member.fresh, account=None, without_account=False))
+            self._forget_account(member)
         self._oldest_account = min(self._oldest_account, math.inf if member.account_at is None else member.account_at)
+
+    def _forget_account(self, member: Member) -> None:
+        """Forget what is known about an account: the user is no longer covered."""
+        self._counts.accounts -= member.account_at is not None
+        member.account_at = None
+        self._know(member, replace(member.fresh, account=None, without_account=False))
 
     def _doubt_sessions(self, member: Member) -> None:
         """Forget the sessions of a user, which are probably somebody else's."""
 
     def _forget(self, member: Member) -> None:
         self.ambiguous_users -= member.ambiguous
+
+
+def _answered_since(member: Member, time: float) -> bool:
+    return member.account_at is not None and member.account_at >= time
 
 
 def _newly_locked(member: Member, locked: bool | None, at: float) -> bool:

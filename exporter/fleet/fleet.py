@@ -27,7 +27,7 @@ from exporter.fleet.sessions import (
     without,
 )
 
-_MOST_LOGINS = 16  # in the answer about one user, from whom a domain is learned. Real answers have one or two.
+_MOST_LOGINS = 16  # in an answer about one user, to learn the domain from. Real answers have one or two.
 
 
 class Fleet(Accounts):
@@ -81,7 +81,7 @@ class Fleet(Accounts):
         self._change(member, listed, (records, failed), unknown=unknown)
 
     def _owner(self, login_user: str | None, asked: Sequence[Member]) -> Member | None:
-        """Return whose session it is that a query for these members lists; None if it belongs to somebody else."""
+        """Return the owner of a session that a query for these members lists; None if that is somebody else."""
         only = asked[0] if len(asked) == 1 else None
         # who logged in by another name than the query's is the only one
         return self._names.find(login_user, otherwise=only) if login_user else only
@@ -109,9 +109,11 @@ class Fleet(Accounts):
                 by_member.setdefault(member, {})[session.id] = session
         for member, sessions in by_member.items():
             before = member.fresh.listed
-            denied = denials(member, sessions.values(), started_before)
-            known = {session.id for session in (*before, *denied)}
+            known = {session.id for session in before}
             new = [session for session_id, session in sessions.items() if session_id not in known]
+            if denied := denials(member, new, started_before):
+                others = {session.id for session in denied}
+                new = [session for session in new if session.id not in others]
             listed = with_known_objects(before, (*(sessions.get(s.id or "", s) for s in before), *new))
             on_page = [session for session in listed if session.id in sessions]
             records, failed = after_answer(member, on_page, at, own=False, covered=self._covered(member))

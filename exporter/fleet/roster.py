@@ -53,8 +53,10 @@ class Roster:
         for part in in_steps(users, lambda _: 3):  # as much work as three sessions
             joined = []
             for user in part:
-                discovered = (user.name, user.domain)  # a configured name may be a whole `login_user`
-                user_name, domain = discovered if user.discovered else login_parts(user.name, user.domain)
+                # Only a configured name may be a whole `login_user`.
+                user_name, domain = user.name, user.domain
+                if not user.discovered:
+                    user_name, domain = login_parts(user_name, domain)
                 member = self._known(user_name, domain, user.id, staying)
                 if member is None:
                     fresh = FreshUser(user.name, user.id, discovered=user.discovered)

@@ -9,7 +9,7 @@ others.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
@@ -79,21 +79,23 @@ def after_answer(member: Member, listed: Iterable[Session], at: float, *, own: b
     return (*records, *(_unlisted(known.values(), at) if own else known.values())), failed
 
 
-def denials(member: Member, listed: Iterable[Session], started_before: float) -> list[Session]:
-    """Return the sessions of a page of a scan that the user's own query denied, and so somebody else with the name has.
+def denials(member: Member, new: Sequence[Session], started_before: float) -> list[Session]:
+    """Return those sessions of a page of a scan that the user's own query denied. Somebody else with the name has them.
 
-    Without a record, these are sessions that started ``started_before`` (in seconds since 1970, of time 0) the query.
+    ``new`` are the sessions that do not count for the user yet. Without a record, those are denied that started
+    ``started_before`` (in seconds since 1970, of time 0) the query.
     """
+    if not new:
+        return []
     records = {record.session.id: record for record in member.records}
-    counted = {session.id for session in member.fresh.listed}
     oldest = -math.inf if member.asked_at is None or member.fresh.missing else member.asked_at + started_before
 
     def denied(session: Session) -> bool:
         if record := records.get(session.id):
             return record.scan in NOT_COUNTED
-        return session.id not in counted and session.started is not None and session.started < oldest
+        return session.started is not None and session.started < oldest
 
-    return [session for session in listed if denied(session)]
+    return [session for session in new if denied(session)]
 
 
 def with_denied(records: Iterable[SessionRecord], denied: Iterable[Session], at: float) -> tuple[SessionRecord, ...]:

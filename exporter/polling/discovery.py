@@ -5,7 +5,7 @@ from operator import attrgetter
 
 from exporter.cloud.models import User
 from exporter.config import User as ConfiguredUser
-from exporter.config.names import folded, login_parts
+from exporter.config.names import folded
 from exporter.fleet import Watched, best
 
 Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers. All have to match; none means all users.
@@ -22,7 +22,7 @@ class Discovery:
     """The users found by the last listing that was complete and plausible."""
 
     def __init__(self) -> None:
-        self.entries: tuple[Filters, ...] = ()  # users whom one of these finds are watched
+        self.entries: tuple[Filters, ...] = ()  # users that one of these finds are watched
         self.found: tuple[User, ...] | None = None  # None before the first listing that was believed
         self.successful = False  # whether the last listing was complete and plausible
         self._others = False  # whether users are watched besides
@@ -80,11 +80,12 @@ def to_watch(
     for user in configured:
         if excluded(user.name, user.domain):
             continue
-        name, domain = login_parts(user.name, user.domain)
+        name, domain = user.login
         group = by_name.get(folded(name), ())
         meant = by_id.get(user.id) if user.id else best(group, name, domain, attrgetter("domain"))
-        among_configured.add(id(meant))
-        if meant is None and not user.id:
+        if meant:
+            among_configured.add(id(meant))
+        elif not user.id:
             unclear.add(folded(name))
         several = meant is None and not domain and len({each.domain for each in group if each.user_name == name}) > 1
         if user.id or not several:
@@ -99,8 +100,8 @@ def to_watch(
 def _found_by(
     configured: Sequence[ConfiguredUser], found: Sequence[User]
 ) -> tuple[Mapping[str, list[User]], Mapping[str | None, User]]:
-    """Return those of the users found whom the configuration may mean: by folded name, and by id."""
-    names = {folded(login_parts(user.name, user.domain)[0]) for user in configured}
+    """Return those of the users found that the configuration may mean: by folded name, and by id."""
+    names = {folded(user.login[0]) for user in configured}
     ids = {user.id for user in configured if user.id}
     by_name: dict[str, list[User]] = {}
     by_id: dict[str | None, User] = {}

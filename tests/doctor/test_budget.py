@@ -165,7 +165,7 @@ SALES, NIGHT = (("group_name", "Sales"),), (("group_name", "Night"),)
 class TestDiscovery:
     @staticmethod
     def findings(listings: dict[Any, Total], users: int = 0, **changes: Any) -> list[str]:
-        """Return the budget of a project of which the listings of users have these sizes."""
+        """Return the budget of a project with listings of users of these sizes."""
         settings = settings_of(users, **{"discover": [{"group": "Sales"}]} | changes)
         budget = Budget(settings)
         budget.counted(settings.projects[0], listings)

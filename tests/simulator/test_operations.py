@@ -202,7 +202,7 @@ def test_another_name_is_unknown(directory: Simulator, name: str) -> None:
 
 
 def test_a_user_who_leaves_is_unknown_at_once() -> None:
-    """A user whom a test removes has neither account nor sessions, and is not listed."""
+    """A removed user has neither account nor sessions, and is not listed."""
     users = {"ann": UserDetail(id=ANN, user_name="ann")}
     simulator = Simulator(population=StaticPopulation(users, {"ann": [SessionInfo(id="1", start_time=START_TIME)]}))
     by_name = f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=ann"

@@ -139,7 +139,7 @@ async def test_list_users_matches_parts_of_names(clock: Callable[[], float], con
     ids=str,
 )
 async def test_list_users_filters(clock: Callable[[], float], connect_sdk: Connect, filters: dict[str, Any]) -> None:
-    """Each filter of the SDK, alone and combined, selects just the users to whom it applies."""
+    """Each filter of the SDK, alone and combined, selects just the users that match it."""
     simulator = Simulator(SimulatorOptions(users=100, namesakes=10), clock=clock)
     request = ListUsersRequest(**filters)
     async with simulator.serve() as url:

@@ -8,6 +8,8 @@ import ssl
 import subprocess
 from typing import TYPE_CHECKING
 
+from support.loopback import listening
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -31,14 +33,9 @@ def _run(*command: str) -> None:
 @contextlib.asynccontextmanager
 async def behind_tls(url: str, made: Path) -> AsyncIterator[str]:
     """The https address of a relay to a plain server; it has this certificate."""
-    context = serving(made)
     host, _, port = url.removeprefix("http://").partition(":")
-    tasks: set[asyncio.Task[None]] = set()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        tasks.add(task)
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
         try:
             await asyncio.gather(pass_on(reader, there_writer), pass_on(there_reader, writer))
@@ -46,14 +43,8 @@ async def behind_tls(url: str, made: Path) -> AsyncIterator[str]:
             for each in (writer, there_writer):
                 each.close()
 
-    server = await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context)
-    try:
-        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with listening(relay, serving(made)) as address:
+        yield f"https://{address}"
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

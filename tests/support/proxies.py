@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from support.certificates import pass_on
+from support.loopback import listening
 
 if TYPE_CHECKING:
     import ssl
@@ -33,23 +34,13 @@ class ConnectProxy:
     @contextlib.asynccontextmanager
     async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         """Serve on a free port while the context lasts; entered with host and port."""
-        tasks: set[asyncio.Task[None]] = set()
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
-            tasks.add(task)
             with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 await self._handle(reader, writer)
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-        try:
-            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with listening(handle, tls) as address:
+            yield address
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.heads.append(await reader.readuntil(b"\r\n\r\n"))

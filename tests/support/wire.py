@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from support.loopback import listening
 
 from exporter.cloud.errors import CloudError
 from exporter.cloud.proxy import Proxy
@@ -52,12 +53,8 @@ class Wire:
     @contextlib.asynccontextmanager
     async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         """Serve on a free port while the context lasts; entered with the base URL."""
-        tasks: set[asyncio.Task[None]] = set()
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
-            tasks.add(task)
             self.connections += 1
             try:
                 await self._converse(reader, writer)
@@ -66,14 +63,8 @@ class Wire:
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with listening(handle, tls) as address:
+            yield f"{'https' if tls else 'http'}://{address}"
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
