@@ -314,3 +314,10 @@ def test_a_found_name_with_an_at_sign_is_no_whole_login() -> None:
     assert fleet.members[0].query_name == "ann@corp.example"
     fleet.scan_page([("ann@corp.example@a.example", Session("1", "Active"))], at=1)
     assert seen(fleet) == {"ann@corp.example": {"1"}}
+
+
+def test_a_found_user_who_is_configured_with_an_id_is_listed_by_it_from_then_on() -> None:
+    fleet = Fleet([Watched("ann", "1", discovered=True)])
+    run(fleet.update([Watched("ann", "1")]))
+    assert fleet.accounts_listed([User("1", "renamed")], at=1, began=1) == []
+    assert fleet.members[0].account_at == 1

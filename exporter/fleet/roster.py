@@ -112,8 +112,8 @@ class Roster:
             now = replace(now, account=None, without_account=False)
         self._names.remove(member)
         member.written, member.given_domain, member.given_id = user.name, domain, user.id
-        self._names.add(member)
         self._know(member, now)
+        self._names.add(member)
         self._name(member)
 
     def _name(self, member: Member) -> None:
