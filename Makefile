@@ -14,8 +14,11 @@ help:  ## show this list
 demo: $(VENV)/run  ## run the exporter against a simulated cloud
 	$(BIN)/python -m exporter demo $(ARGS)
 
+# A process per core; one that has run out of tests takes over some of another's. Each also starts servers of its own.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+
 test: tools wheel  ## run all tests on the built wheel
-	$(BIN)/python -P -m pytest $(ARGS)
+	$(BIN)/python -P -m pytest $(PARALLEL) $(ARGS)
 
 # Pure tests, tests in virtual time, and tests of the simulator and the cloud client: no other processes.
 FAST := tests/test_fleet*.py tests/test_identity.py tests/test_discovery.py tests/test_users_file.py \
@@ -24,7 +27,7 @@ FAST := tests/test_fleet*.py tests/test_identity.py tests/test_discovery.py test
 	tests/test_watch.py tests/test_logs.py tests/test_structure.py tests/config tests/cloud tests/simulator
 
 test-fast: wheel  ## run the fast tests on the built wheel
-	$(BIN)/python -P -m pytest $(FAST) $(ARGS)
+	$(BIN)/python -P -m pytest $(PARALLEL) $(FAST) $(ARGS)
 
 check: lint test  ## check format, lint and types, and run all tests
 
@@ -40,8 +43,8 @@ format: $(VENV)/dev  ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-readme: $(VENV)/dev  ## write the generated tables of the README and the runbook
-	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md deploy/RUNBOOK.md
+readme: $(VENV)/dev  ## write the generated tables of the README, METRICS.md and the runbook
+	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md
 
 dashboards: $(VENV)/dev  ## write the Grafana dashboards as JSON
 	PYTHONPATH=grafana:. $(BIN)/python -m dashboards grafana

@@ -4,29 +4,31 @@ import asyncio
 import itertools
 import os
 import sys
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from exporter.app import exporting
 from exporter.config import Layer, Settings, build, flag_layer
-from exporter.fleet import DOCUMENTED_STATES
+from exporter.fleet import DOCUMENTED_STATES, UNKNOWN
 from exporter.logs import configure
 from exporter.runner import Exporter
 from exporter.simulator import DEMO_PROJECT_ID, DEMO_TOKEN, Latency, Script, Simulator, SimulatorOptions
+from exporter.simulator.generated import GeneratedPopulation
+from exporter.simulator.simulation import OfficeHours
 
 USERS = 60
 SPEED = 60.0  # simulated seconds per second
 _RATE_LIMIT = 1200  # requests per minute: all users in 3 seconds, compared with 20 in the real cloud
 
-_INCIDENT = Script(at=2 * 3600.0, duration=1800.0)  # two minutes after the start, for half a minute
-_EVENTS = {  # messages by the number of the line that they precede
-    120: "\n  -- sessions of one server group begin to fail: see InitFail --\n\n",
-    150: "\n  -- sessions start again; failed ones remain listed for a while --\n\n",
-}
+_INCIDENTS = Script(at=2 * 3600.0, duration=1800.0, days=sys.maxsize)
+"""Two minutes after the start, then once in every work day, which takes ten minutes; each for half a minute."""
+
 _INTRODUCTION = """
 The exporter watches {users} users of a simulated cloud at {cloud}, where a minute passes each second.
-Two minutes from now, the sessions of one server group will fail to start for half a minute.
+A work day takes ten minutes, nights and weekends only half a minute. Two minutes from now, and then every ten
+minutes, a server group loses its servers for half a minute, and sessions fail to start there.
 
   the numbers   {address}/metrics
   a page        {address}/
@@ -36,7 +38,9 @@ _LINE_INTERVAL = 1.0  # seconds between two lines on the terminal
 _LINES_PER_HEADER = 20
 _BAR_WIDTH = 8
 _CYCLE_WIDTH = _BAR_WIDTH + len(f" {USERS}/{USERS}")
-_HEADER = f"\n  {'cycle':{_CYCLE_WIDTH}} {' '.join(DOCUMENTED_STATES)} failures locked expired\n"
+_LOST = "\n  -- {group} has lost its servers: sessions fail to start there, see InitFail --\n\n"
+_BACK = "\n  -- {group} has its servers back; failed sessions remain listed for a while --\n\n"
+_HEADER = f"\n  {'cycle':{_CYCLE_WIDTH}} {' '.join(DOCUMENTED_STATES)} starts failures locked expired\n"
 
 
 def demo_settings(cloud: str, flags: Mapping[str, str]) -> Settings:
@@ -59,24 +63,30 @@ def demo_settings(cloud: str, flags: Mapping[str, str]) -> Settings:
 
 async def run(flags: Mapping[str, str], out: TextIO = sys.stdout) -> None:
     """Simulate, poll and serve until cancelled, with the numbers on the terminal. Raises ConfigError and OSError."""
-    latency = Latency(0.03, 0.02)
-    cloud = Simulator(
-        SimulatorOptions(users=USERS, speed=SPEED, incident=_INCIDENT, quota=_RATE_LIMIT, latency=latency)
-    )
+    population = GeneratedPopulation(1, USERS, OfficeHours(time.time(), SPEED), script=_INCIDENTS)
+    cloud = Simulator(SimulatorOptions(quota=_RATE_LIMIT, latency=Latency(0.03, 0.02)), population=population)
     os.environ["no_proxy"] = "*"  # the simulated cloud is this process
     async with cloud.serve() as url:
         settings = demo_settings(url, flags)
         configure(settings.log)
         async with exporting(settings) as running:
             out.write(_INTRODUCTION.format(users=USERS, cloud=url, address=running.address))
+            without: Sequence[str] = ()
             for line in itertools.count():
+                before, without = without, population.groups_without_servers(time.time())
                 header = "" if line % _LINES_PER_HEADER else _HEADER
                 try:
-                    out.write(_EVENTS.get(line, "") + header + _progress(running.exporter))
+                    out.write(_events(before, without) + header + _progress(running.exporter))
                     out.flush()
                 except BrokenPipeError:  # nobody reads any more
                     return
                 await asyncio.sleep(_LINE_INTERVAL)
+
+
+def _events(before: Sequence[str], after: Sequence[str]) -> str:
+    """Return what has happened to the server groups, by those without servers before and after it."""
+    lost = [_LOST.format(group=group) for group in after if group not in before]
+    return "".join([*lost, *(_BACK.format(group=group) for group in before if group not in after)])
 
 
 def _progress(exporter: Exporter) -> str:
@@ -84,11 +94,13 @@ def _progress(exporter: Exporter) -> str:
     (status,) = exporter.statuses
     (sessions, *_) = status.operations.values()
     states = Counter[str]()
-    for (state, _, _), count in status.counts.sessions.items():
+    for kind, count in status.counts.sessions.items():
+        state = kind.session_state or UNKNOWN
         states[state] += count
     numbers = [
         *((name, states[name] if status.sessions_known else "-") for name in DOCUMENTED_STATES),
-        ("failures", status.init_failures.total),
+        ("starts", status.attempts.starts.total),
+        ("failures", status.attempts.failures.total),
         ("locked", status.counts.locked if status.accounts_known else "-"),
         ("expired", status.counts.expired if status.accounts_known else "-"),
     ]

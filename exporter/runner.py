@@ -4,6 +4,7 @@ import asyncio
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib import resources
@@ -17,7 +18,7 @@ from exporter.cloud.connect import Connection
 from exporter.config import User
 from exporter.logs import lines_dropped
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.families import render
+from exporter.metrics.families import render, user_lines
 from exporter.setup import Plan, Setup
 from exporter.status import ProcessStatus, ProjectStatus
 from exporter.watch import Watch
@@ -38,6 +39,7 @@ class Exporter:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=own)
         self.exposition = Exposition(own)
+        self._user_lines = user_lines()
         self.statuses: tuple[ProjectStatus, ...] = ()  # as last published
         self.setup = setup
         self.stopping = False  # whether :meth:`run` has ended, after which no setup can be adopted
@@ -54,22 +56,23 @@ class Exporter:
         self._following: list[asyncio.Task[None]] = []  # users files
         self._leaving: set[Connection] = set()  # connections that are no longer used and not yet closed
         self._one_at_a_time = asyncio.Lock()
+        self._failures_found = asyncio.Event()
 
     async def publish(self) -> float:
         """Publish the present state, in steps with chances for other tasks.
 
-        Return the seconds that the steps took, without those of the other tasks.
+        Return the processor time in seconds that the steps took, without that of the other tasks.
         """
         async with self._one_at_a_time:
-            began = turn = time.perf_counter()
+            began = turn = time.thread_time()
             others = 0.0
             for _ in self._publishing():
-                paused = time.perf_counter()
+                paused = time.thread_time()
                 if paused - turn >= _TURN:
                     await asyncio.sleep(0)
-                    turn = time.perf_counter()
+                    turn = time.thread_time()
                     others += turn - paused
-            return time.perf_counter() - began - others
+            return time.thread_time() - began - others
 
     def _publishing(self) -> Iterator[None]:
         watches = self.setup.watches
@@ -84,7 +87,7 @@ class Exporter:
                 file.rejected for file in self.setup.users_files.values()
             )
             process = replace(self._process, reload_successful=successful, log_lines_dropped=lines_dropped())
-            yield from self.exposition.publishing(render(statuses, self.setup.labelling, process))
+            yield from self.exposition.publishing(render(statuses, self.setup.labelling, process, self._user_lines))
         finally:
             self.statuses = tuple(statuses)
 
@@ -97,6 +100,7 @@ class Exporter:
                 while True:
                     pause = await self._publish_timed()
                     await asyncio.sleep(pause)
+                    await self._rest(PUBLISH_INTERVAL - pause)
         finally:
             self.stopping = True
 
@@ -122,6 +126,7 @@ class Exporter:
                 await plan()
             self.setup = setup
             for watch in setup.watches:
+                watch.failures_found = self._failures_found.set
                 watch.follow_shares()
             if self._tasks:
                 self._poll_new_watches()
@@ -129,6 +134,13 @@ class Exporter:
                 for connection in connections - {watch.connection for watch in setup.watches}:
                     self._leaving.add(connection)
                     self._tasks.create_task(self._close_unused(connection))
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, or until a watch has found failures to publish."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._failures_found.wait()
+        self._failures_found.clear()
 
     async def reloaded(self, *, successful: bool) -> None:
         """Publish how a reload ended and what it changed."""
@@ -161,14 +173,17 @@ class Exporter:
         self._leaving.discard(connection)
 
     async def _publish_timed(self) -> float:
-        """Publish, and return the seconds until the next time. After a bug of ours nothing is published."""
+        """Publish, and return the seconds until the next time at the earliest.
+
+        After a bug of ours nothing is published.
+        """
         try:
             took = await self.publish()
         except Exception:
             _logger.exception("publish_failed", retry_in_seconds=_RETRY_PAUSE)
             self.exposition.publish(())  # what is not known is absent
             return _RETRY_PAUSE
-        return max(PUBLISH_INTERVAL, took / _PUBLISH_SHARE)
+        return took / _PUBLISH_SHARE
 
 
 def _revision() -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from exporter.cloud.bodies import ByteBudget
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS
+from exporter.cloud.client import USER_OPERATIONS
 from exporter.cloud.connect import check_proxies, connect, endpoints_of, lockout_key
 from exporter.cloud.transport import tls_context
 from exporter.config import ConfigError, Mistake, Project, Settings, User, Web
@@ -87,5 +87,4 @@ def _identity(spec: WatchSpec) -> tuple[str, str]:
 
 def _host(operation: str, project: Project) -> str:
     endpoints = endpoints_of(project)
-    sessions = operation in {LIST_SESSION_BY_USER_NAME, LIST_SESSIONS}
-    return urlsplit(endpoints.sessions if sessions else endpoints.users).netloc
+    return urlsplit(endpoints.users if operation in USER_OPERATIONS else endpoints.sessions).netloc

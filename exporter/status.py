@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.cloud.telemetry import Telemetry
-from exporter.fleet import Counts, FreshUser, InitFailures
+from exporter.fleet import Attempts, Counts, FreshUser, ServerCounts
 from exporter.polling.cycles import Cycles, Failure
 from exporter.polling.source import Source
 
@@ -15,9 +15,9 @@ class OperationStatus:
 
     cycles: Cycles
     interval: float  # seconds that a cycle takes: the configured interval, or longer if rate limit or cloud require it
-    requests: int  # requests that a cycle takes
-    fresh: int  # users with a fresh answer
-    failures: tuple[Failure, ...] = ()  # what fails at present
+    requests: float  # requests per minute at present
+    fresh: int | None  # users with a fresh answer; None if the operation is not about users
+    failures: Sequence[Failure] = ()  # what fails at present
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ProjectStatus:
     taken_at: float  # wall time in seconds since 1970
     counts: Counts
     users: Sequence[FreshUser]  # all watched users
-    init_failures: InitFailures
+    attempts: Attempts
     account_locks: int  # accounts that became locked
     operations: Mapping[str, OperationStatus]
     source: Source  # where sessions come from
@@ -47,6 +47,12 @@ class ProjectStatus:
     telemetry: Telemetry
     credentials_expire_at: float | None
     discovery: DiscoveryStatus | None = None  # None if no discovery is configured
+    ages: Mapping[tuple[str, str], int] = field(default_factory=dict)  # sessions by state and time in that state
+    servers: ServerCounts | None = None  # None if they are unknown, as without permission
+    group_names: Mapping[str, str] = field(default_factory=dict)  # names of server groups by id, as far as known
+    short_sessions_counted: bool = False  # whether sessions that begin and end between two polls are counted
+    unavailable: Sequence[Failure] = ()  # optional operations that are not permitted, or that the region lacks
+    failures_scan_incomplete: bool = False  # whether it did not list failures that users' own queries found
     labels: Mapping[str, str] = field(default_factory=dict)  # further labels of every series
 
     @property

@@ -18,7 +18,7 @@ from exporter.fleet import Fleet, Watched
 from exporter.polling.discovery import to_watch
 from exporter.polling.gate import Access
 from exporter.polling.listings import run_steps
-from exporter.polling.pace import Pace
+from exporter.polling.pace import Pace, monotonic
 from exporter.polling.poller import Poller
 from exporter.status import DiscoveryStatus, OperationStatus, ProjectStatus
 
@@ -59,7 +59,17 @@ class Watch:
         self.spec = spec
         self.connection = connection
         self.fleet = Fleet()
-        self.poller = Poller(self.fleet, connection.client, spec.poll, now, access, pace_of, self._follow_discovery)
+        self.failures_found: Callable[[], None] = lambda: None  # called when failures are to be published
+        self.poller = Poller(
+            self.fleet,
+            connection.client,
+            spec.poll,
+            now,
+            access,
+            pace_of,
+            self._follow_discovery,
+            self._follow_failures,
+        )
         self.now = now
         self._configured: Sequence[ConfiguredUser] = ()  # kept only with discovery, since there may be many
         self._discovered = 0  # watched users that discovery found
@@ -87,6 +97,9 @@ class Watch:
         self._configured = configured
         await self._update_users()
 
+    def _follow_failures(self) -> None:
+        self.failures_found()
+
     async def _follow_discovery(self) -> None:
         known = bool(self.fleet.members)
         await self._update_users()
@@ -111,7 +124,7 @@ class Watch:
 
         async with self._updating:
             members = self.fleet.members
-            await run_steps(self.fleet.update(users()))
+            await run_steps(self.fleet.update(users(), monotonic()))
             self._discovered = discovered
             changed = self.fleet.members is not members
             if not self.poller.discovery.entries:
@@ -161,15 +174,15 @@ class Watch:
             taken_at=self.now(),
             counts=counts,
             users=self.fleet.users(),
-            init_failures=self.fleet.init_failures.copy(),
+            attempts=poller.attempts(),
             account_locks=self.fleet.account_locks,
             operations={
                 name: OperationStatus(
                     deepcopy(loop.cycles),
                     loop.effective_interval,
-                    loop.requests,
+                    poller.requests_per_minute(name),
                     poller.fresh(name, counts),
-                    loop.lane.log.failures,
+                    poller.failures_of(name),
                 )
                 for name, loop in poller.operations.items()
             },
@@ -179,6 +192,12 @@ class Watch:
             if poller.discovery.entries
             else None,
             labels=self.spec.project.labels,
+            ages=counts.ages(poller.cloud_time),
+            servers=poller.known_servers.counts(),
+            group_names=poller.known_servers.names.copy(),
+            short_sessions_counted=poller.starts.works,
+            unavailable=poller.unavailable,
+            failures_scan_incomplete=poller.failures.incomplete,
             ready=poller.ready,
             paused=poller.access.paused,
             rate_limit=self.spec.poll.rate_limit,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
@@ -51,6 +53,18 @@ def pytest_sessionstart() -> None:
     """Refuse to test the sources in CI."""
     if IN_CI and "site-packages" not in exporter.__file__:
         raise pytest.UsageError(f"in CI the installed wheel is tested, but this is {exporter.__file__}")
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that is marked ``alone`` run while no other process of pytest-xdist runs one."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"pytest-{run}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        yield
 
 
 class _AtOnce(logs.BackgroundHandler):

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from benchmarks import calls, client, command, footprint, freshness, growth, scrape, start
+from benchmarks import calls, client, command, detection, footprint, freshness, growth, scrape, start, starts
 from benchmarks.crowd import Crowd, Failure, user_id, user_name
 from benchmarks.figures import Figure, table
 from benchmarks.interleaved import medians
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 TINY = Plan(
     users=(20,),
+    fleets=(20,),
     samples=(60,),
     rounds=1,
     calls=20,
     changes_for=120.0,
+    days=0.04,
+    detected_for=8.0,
     scrapes=4,
     turns=1,
     starts=1,
@@ -41,7 +44,7 @@ def whats(found: list[Figure]) -> set[str]:
 def test_calls_of_a_refresh_are_those_that_the_simulator_counts() -> None:
     """Users are asked for one by one, with a look-up of the ids; the SDK needs one call a user and operation."""
     found = {figure.what: figure.value for figure in calls.run(TINY, print)}
-    assert 41 <= found["per_user"] <= 43
+    assert 45 <= found["per_user"] <= 49, "with the scans and listings that belong to no user"
     assert found["one a user and operation / per_user"] == pytest.approx(40 / found["per_user"])
 
 
@@ -51,6 +54,21 @@ def test_freshness_is_at_most_an_interval_and_a_publish_with_few_users() -> None
     assert found["per_user: calls refused with 429"] == 0
     assert 0 < found["per_user: InitFail to /metrics, p50"] < found["per_user: InitFail to /metrics, max"] < 65
     assert "per_user: failures never seen" not in found
+
+
+def test_all_starts_are_counted() -> None:
+    """All starts and failures are counted, with faults and without."""
+    found = {figure.what: figure.value for figure in starts.run(TINY, print)}
+    assert {value for what, value in found.items() if what.endswith("counted")} == {100.0}
+    assert sum("true starts" in what for what in found) == len(starts.FAULTS)
+
+
+def test_detection_counts_requests_by_scan() -> None:
+    """Scans send their requests, and none is rejected."""
+    found = {figure.what: figure.value for figure in detection.run(TINY, print)}
+    assert found["requests rejected with 429"] == 0
+    assert found["per_user all: InitFail to /metrics: failures never seen"] == 0
+    assert found["ListSessions, failures"] > 0
 
 
 def test_the_client_is_compared_with_aiohttp_the_sdk_and_the_floor() -> None:
@@ -68,6 +86,7 @@ def test_scrapes_are_compared_with_prometheus_client_while_both_poll() -> None:
     assert min(lengths) > 0.3 * max(lengths)
     assert found["gzip, exporter: length"] < found["identity, exporter: length"]
     assert "gzip: p99 of first byte, exporter / prometheus_client" in found
+    assert found["publish, all users changed / nothing changed"] > 0
 
 
 def test_the_footprint_is_that_of_a_process_of_its_own() -> None:

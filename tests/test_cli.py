@@ -536,7 +536,7 @@ async def test_the_doctor_s_exit_code_is_0_only_if_everything_works(tmp_path: Pa
         refused = await outcome(*named, "doctor")
         mistaken = await outcome("doctor", *named, "--poll.interval", "soon")
     assert (sound[0], sound[2]) == (0, "")
-    assert sound[1].splitlines()[-1] == "summary: 8 ok, 1 warn, 0 FAIL, 0 skip"
+    assert sound[1].splitlines()[-1] == "summary: 14 ok, 1 warn, 0 FAIL, 0 skip"
     assert (refused[0], refused[2]) == (1, "")
     assert "FAIL  credentials" in refused[1]
     assert (mistaken[0], mistaken[1]) == (1, "")

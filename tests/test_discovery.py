@@ -170,7 +170,7 @@ def test_joiners_are_watched_and_leavers_disappear_within_an_interval() -> None:
     async def main() -> None:
         async with discovering(cloud, discover=[{"all": True}]) as watch:
             await until(30)
-            cloud.add("joiner", Session("of-joiner", "Active"), detail=UserDetail(locked=True))
+            cloud.add("joiner", Session.of("of-joiner", "Active"), detail=UserDetail(locked=True))
             del cloud.sessions["user0000"], cloud.details["id-of-user0000"]
             await until(200)
             assert status(watch).counts.missing == 0, "nobody has configured the user who left"
@@ -274,7 +274,7 @@ def test_of_many_users_who_change_at_once_none_is_lost_and_the_loop_stays_free()
             assert status(watch).counts.configured == len(names)
             for name in names[:1000]:
                 del cloud.sessions[name], cloud.details[f"id-of-{name}"]
-                cloud.add(f"new-{name}", Session(f"of-new-{name}", "Active"))
+                cloud.add(f"new-{name}", Session.of(f"of-new-{name}", "Active"))
             before = watch.fleet.members
             await until(120 + 300)
             kept = set(before) & set(watch.fleet.members)

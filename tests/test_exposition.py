@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import random
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.registry import CollectorRegistry
 
 from exporter.metrics.exposition import OPENMETRICS, TEXT, Description, Exposition, Format, Rendered, negotiated
+from exporter.metrics.segments import Deflater, Run, crc_factor, joined_crc, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +26,17 @@ PROMETHEUS_3 = (
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def run(*texts: str) -> Run:
+    """A run of these texts."""
+    steps = run_of(tuple(map(Deflater().segment, texts)))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: Run = end.value
+            return made
 
 
 def family(value: int, name: str = "a", kind: str = "gauge") -> Rendered:
@@ -109,3 +123,28 @@ def test_the_compressed_bytes_are_the_same_text() -> None:
     rendered = exposition.get(OPENMETRICS)
     assert gzip.decompress(b"".join(rendered.compressed_pieces)) == rendered.body
     assert rendered.body.endswith(b"a_total 5.0\n# EOF\n")
+
+
+@pytest.mark.parametrize("wanted", [TEXT, OPENMETRICS])
+def test_kept_lines_and_new_ones_are_one_gzip_member(wanted: Format) -> None:
+    """Browsers read only the first member. Lines that repeat earlier ones must not refer to them across segments."""
+    lines = [f'b{{user_name="user{number}"}} 1.0\n' for number in range(500)]
+    kept = run("".join(lines[:250]), "", "".join(lines))
+    exposition = Exposition(CollectorRegistry())
+    for value in (1, 2):
+        exposition.publish(
+            [family(value), Rendered(kept=kept), family(3, "c"), Rendered(kept=run()), Rendered(kept=kept)]
+        )
+        page = exposition.get(wanted)
+        decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        text = decompressor.decompress(b"".join(page.compressed_pieces))
+        assert (decompressor.eof, decompressor.unused_data) == (True, b"")
+        assert text == page.body
+        assert text.count(b"".join(line.encode() for line in lines)) == 2
+
+
+def test_checksums_of_joined_texts_are_those_of_the_whole() -> None:
+    dice = random.Random(1)  # noqa: S311 - not for secrets
+    for length in (0, 1, 2, 255, 256, 70_001):
+        first, second = dice.randbytes(100), dice.randbytes(length)
+        assert joined_crc(zlib.crc32(first), zlib.crc32(second), crc_factor(length)) == zlib.crc32(first + second)

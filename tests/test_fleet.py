@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fleets import answered, fleet_of, watching
+from msgspec.structs import replace
+from support.fleets import answered, by_version, fleet_of, scan_page, watching
 from support.promises import Promise
 
-from exporter.cloud.models import Session, UserDetail
+from exporter.cloud.models import ListedSession, Session, UserDetail
 from exporter.fleet import MOST_VALUES, STEP, Counts, Fleet
 
 
@@ -26,7 +27,7 @@ def fresh_counts(fleet: Fleet, *, asked_since: float = 0.0, accounts_since: floa
 
 
 def failed(session_id: str, code: str = "WKS.1", group: str | None = None) -> Session:
-    return Session(id=session_id, session_state="InitFail", failed_code=code, app_server_group_id=group)
+    return Session.of(id=session_id, session_state="InitFail", failed_code=code, app_server_group_id=group)
 
 
 Work = Callable[[Fleet], Iterator[None]]
@@ -36,9 +37,9 @@ Work = Callable[[Fleet], Iterator[None]]
 def test_a_user_counts_once_with_the_last_answer() -> None:
     fleet = fleet_of("a")
     (a,) = fleet.members
-    answered(fleet, a, (Session(id="1", session_state="Active"),), at=1)
-    answered(fleet, a, (Session(id="1", session_state="SignedOut"),), at=2)
-    assert fleet.counts().sessions == {("SignedOut", "unknown", "unknown"): 1}
+    answered(fleet, a, (Session.of(id="1", session_state="Active"),), at=1)
+    answered(fleet, a, (Session.of(id="1", session_state="SignedOut"),), at=2)
+    assert by_version(fleet.counts()) == {("SignedOut", "unknown", "unknown"): 1}
 
 
 def test_the_garbage_collector_tracks_no_more_objects_with_more_users() -> None:
@@ -47,7 +48,7 @@ def test_the_garbage_collector_tracks_no_more_objects_with_more_users() -> None:
     before = len(gc.get_objects())
     fleet = fleet_of(*(f"user{n}" for n in range(1000)))
     for member in fleet.members:
-        answered(fleet, member, (Session(member.user_name), failed(f"f-{member.user_name}")), at=1)
+        answered(fleet, member, (Session.of(member.user_name), failed(f"f-{member.user_name}")), at=1)
         fleet.account_answered(member, UserDetail(), at=1)
         fleet.found(member, member.user_name)
     users = fleet.users()
@@ -60,7 +61,7 @@ def test_a_repeated_answer_takes_no_further_memory() -> None:
     """A session stays the same object while nothing of it changes, and its id when something does."""
 
     def listed(state: str) -> tuple[Session, ...]:
-        return Session(b"id".decode(), state), Session(session_state="SignedOut")
+        return Session.of(b"id".decode(), state), Session.of(session_state="SignedOut")
 
     fleet = fleet_of("a")
     (a,) = fleet.members
@@ -69,9 +70,9 @@ def test_a_repeated_answer_takes_no_further_memory() -> None:
     answered(fleet, a, listed("Active"), at=2)
     assert a.fresh.listed is first
     answered(fleet, a, listed("Disconnected"), at=3)
-    assert a.fresh.listed == listed("Disconnected")
+    assert [session.session_state for session in a.fresh.listed] == ["Disconnected", "SignedOut"]
     assert a.fresh.listed[0].id is first[0].id
-    fleet.scan_page([("a", listed("Active")[0])], at=4)
+    scan_page(fleet, [("a", listed("Active")[0])], at=4)
     assert a.fresh.listed[0].session_state == "Active"
     assert a.fresh.listed[0].id is first[0].id
     assert a.records[0].session.id is first[0].id
@@ -81,9 +82,9 @@ def test_a_repeated_answer_takes_no_further_memory() -> None:
 def test_a_stale_user_drops_out_of_every_count() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
-    answered(fleet, a, (Session(session_state="Active"),), at=1)
+    answered(fleet, a, (Session.of(session_state="Active"),), at=1)
     fleet.account_answered(a, UserDetail(locked=True), at=1)
-    answered(fleet, b, (Session(session_state="Active"),), at=2)
+    answered(fleet, b, (Session.of(session_state="Active"),), at=2)
     fleet.account_answered(b, UserDetail(locked=True), at=2)
     counts = fresh_counts(fleet, asked_since=1.5, accounts_since=1.5)
     assert counts.sessions.total() == counts.locked == 1
@@ -106,7 +107,7 @@ def test_a_failure_of_before_the_first_look_does_not_count() -> None:
     fleet = fleet_of("a")
     answered(fleet, fleet.members[0], (failed("old"),), at=1)
     answered(fleet, fleet.members[0], (failed("old"),), at=2)
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() -> None:
@@ -115,9 +116,9 @@ def test_a_session_that_enters_init_fail_counts_once_by_code_and_server_group() 
     answered(fleet, a, (), at=1)
     for at in (2, 3, 4):
         answered(fleet, a, (failed("1", "WKS.5", "group"), failed("2", "WKS.5")), at=at)
-    assert fleet.init_failures.total == 2
-    assert fleet.init_failures.by_code == {"WKS.5": 2}
-    assert fleet.init_failures.by_server_group == {"group": 1, "unknown": 1}
+    assert fleet.attempts.failures.total == 2
+    assert fleet.attempts.failures.by_code == {"WKS.5": 2}
+    assert fleet.attempts.failures.by_server_group == {"group": 1, "unknown": 1}
 
 
 def test_each_user_s_failures_are_counted_and_survive_a_change_of_users() -> None:
@@ -131,7 +132,7 @@ def test_each_user_s_failures_are_counted_and_survive_a_change_of_users() -> Non
     assert [user.init_failures for user in fleet.users()] == [3, 1, 0]
     run(fleet.update(watching([("c", None), ("d", None), ("a", "id")])))
     assert [user.init_failures for user in fleet.users()] == [0, 0, 3]
-    assert fleet.init_failures.total == 4, "counters never fall when users leave"
+    assert fleet.attempts.failures.total == 4, "counters never fall when users leave"
 
 
 def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> None:
@@ -139,9 +140,9 @@ def test_a_session_that_leaves_init_fail_and_enters_it_again_counts_once() -> No
     (a,) = fleet.members
     answered(fleet, a, (), at=1)
     answered(fleet, a, (failed("1"),), at=2)
-    answered(fleet, a, (Session(id="1", session_state="AppcInit"),), at=3)
+    answered(fleet, a, (Session.of(id="1", session_state="AppcInit"),), at=3)
     answered(fleet, a, (failed("1"),), at=4)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
 
 
 def test_a_failed_session_that_is_not_listed_for_a_while_counts_once() -> None:
@@ -149,7 +150,7 @@ def test_a_failed_session_that_is_not_listed_for_a_while_counts_once() -> None:
     (a,) = fleet.members
     for at, sessions in enumerate([(), (failed("1"),), (), None, (failed("1"),)]):
         answered(fleet, a, sessions, at=at)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
 
 
 def test_a_failure_of_before_the_first_look_does_not_count_when_it_is_listed_again() -> None:
@@ -157,7 +158,7 @@ def test_a_failure_of_before_the_first_look_does_not_count_when_it_is_listed_aga
     (a,) = fleet.members
     for at, sessions in enumerate([(failed("1"),), None, (failed("1"),)]):
         answered(fleet, a, sessions, at=at)
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_failed_sessions_are_forgotten_an_hour_after_they_were_last_listed() -> None:
@@ -166,7 +167,7 @@ def test_failed_sessions_are_forgotten_an_hour_after_they_were_last_listed() -> 
     for minute in range(24 * 60):
         answered(fleet, a, (failed(str(minute)),), at=60 * minute)
     assert 1 <= len(a.records) <= 61
-    assert fleet.init_failures.total == 24 * 60 - 1
+    assert fleet.attempts.failures.total == 24 * 60 - 1
 
 
 def test_a_flood_of_error_codes_costs_bounded_memory_and_loses_no_failure() -> None:
@@ -175,10 +176,10 @@ def test_a_flood_of_error_codes_costs_bounded_memory_and_loses_no_failure() -> N
     answered(fleet, a, (), at=0)
     sessions = tuple(failed(str(n), f"WKS.{n}", f"group-{n}") for n in range(5000))
     answered(fleet, a, sessions, at=1)
-    for counts in (fleet.init_failures.by_code, fleet.init_failures.by_server_group):
+    for counts in (fleet.attempts.failures.by_code, fleet.attempts.failures.by_server_group):
         assert len(counts) == MOST_VALUES + 1
         assert counts["other"] == 5000 - MOST_VALUES
-        assert counts.total() == fleet.init_failures.total == 5000
+        assert counts.total() == fleet.attempts.failures.total == 5000
 
 
 def test_a_session_without_an_id_never_counts_as_a_new_failure() -> None:
@@ -186,14 +187,14 @@ def test_a_session_without_an_id_never_counts_as_a_new_failure() -> None:
     (a,) = fleet.members
     answered(fleet, a, (), at=1)
     for at in (2, 3):
-        answered(fleet, a, (Session(session_state="InitFail"),), at=at)
-    assert fleet.init_failures.total == 0, "it cannot be distinguished from the one before"
-    assert fleet.counts().sessions["InitFail", "unknown", "unknown"] == 1
+        answered(fleet, a, (Session.of(session_state="InitFail"),), at=at)
+    assert fleet.attempts.failures.total == 0, "it cannot be distinguished from the one before"
+    assert by_version(fleet.counts()) == {("InitFail", "unknown", "unknown"): 1}
 
 
 sessions = st.lists(
     st.builds(
-        Session,
+        Session.of,
         id=st.sampled_from("12345"),
         session_state=st.sampled_from(["Active", "InitFail", None]),
         client_version=st.sampled_from(["1", "2", None]),
@@ -213,8 +214,8 @@ def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[S
         last[index] = (at, found or [])
     fresh = [found for at, found in last.values() if at >= oldest]
     counts = fresh_counts(fleet, asked_since=oldest)
-    assert counts.sessions == Counter(
-        (s.session_state or "unknown", s.client_version or "unknown", "unknown") for found in fresh for s in found
+    assert by_version(counts) == Counter(
+        (s.session_state or "unknown", s.kind.client_version or "unknown", "unknown") for found in fresh for s in found
     )
     assert counts.asked == len(fresh)
 
@@ -224,11 +225,12 @@ def test_the_failures_equal_a_recount_from_scratch(answers: list[tuple[int, list
     """Distinct ids at InitFail by user, except those at InitFail at the first look."""
     fleet = fleet_of("a", "b", "c")
     looks: dict[int, list[set[str | None]]] = {}
-    for at, (index, found) in enumerate(answers):
-        answered(fleet, fleet.members[index], None if found is None else tuple(found), at=at)
+    for at, (index, listed) in enumerate(answers):
+        found = None if listed is None else [replace(session, id=f"{session.id} of {index}") for session in listed]
+        answered(fleet, fleet.members[index], found, at=at)
         looks.setdefault(index, []).append({s.id for s in found or [] if s.session_state == "InitFail"})
     expected = {i: len(set[str | None]().union(*later) - first) for i, (first, *later) in looks.items()}
-    assert fleet.init_failures.total == sum(expected.values())
+    assert fleet.attempts.failures.total == sum(expected.values())
     assert [user.init_failures for user in fleet.users()] == [expected.get(i, 0) for i in range(3)]
 
 
@@ -295,10 +297,10 @@ def filled(users: int) -> Fleet:
     """A fleet in which everything about every user is known."""
     fleet = Fleet(watching((f"user{number}", None) for number in range(users)))
     for member in fleet.members:
-        session = Session(f"of-{member.user_name}", "Active", started=1.0)
+        session = Session.of(f"of-{member.user_name}", "Active", started=1.0)
         answered(fleet, member, (session,), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
-        fleet.scan_page([(member.user_name, session)], at=1)
+        scan_page(fleet, [(member.user_name, session)], at=1)
     run(fleet.scan_ended({f"of-user{number}" for number in range(users)}, began=1, oldest=0))
     return fleet
 
@@ -315,7 +317,7 @@ def recounted(fleet: Fleet) -> Counts:
         accounts=sum(member.account_at is not None for member in members),
         missing=sum(user.missing for user in users),
         locked=sum(account.locked is True for account in accounts),
-        sessions=Counter((s.session_state or "", "unknown", "unknown") for user in users for s in user.listed),
+        sessions=Counter(s.kind for user in users for s in user.listed),
     )
 
 
@@ -368,13 +370,13 @@ def test_an_answer_that_arrives_between_two_steps_of_an_expiry_counts_and_expire
     steps = fleet.expire(asked_since=2, accounts_since=2, scanned_since=2)
     next(steps)
     for member in (fleet.members[0], fleet.members[-1]):
-        answered(fleet, member, (Session("1", "Disconnected"),), at=3)
+        answered(fleet, member, (Session.of("1", "Disconnected"),), at=3)
         fleet.account_answered(member, UserDetail(locked=True), at=3)
-        fleet.scan_page([(member.user_name, Session("2", "AppcInit"))], at=3)
+        scan_page(fleet, [(member.user_name, Session.of("2", "AppcInit"))], at=3)
     run(steps)
     counts = fleet.counts()
     assert (counts.asked, counts.accounts, counts.locked) == (2, 2, 2)
-    assert {state: n for (state, _, _), n in counts.sessions.items()} == {"Disconnected": 2, "AppcInit": 2}
+    assert {kind.session_state: n for kind, n in counts.sessions.items()} == {"Disconnected": 2, "AppcInit": 2}
     run(fleet.expire(asked_since=4, accounts_since=4, scanned_since=4))
     assert fleet.counts() == Counts(configured=2 * STEP)
 
@@ -393,7 +395,7 @@ def test_an_expiry_that_is_given_up_is_done_by_the_next_one() -> None:
 def test_users_who_stay_keep_their_member_and_data_and_the_order_is_the_given_one() -> None:
     fleet = fleet_of("a", "b", "c")
     a, b, c = fleet.members
-    answered(fleet, c, (Session("1", "Active"),), at=1)
+    answered(fleet, c, (Session.of("1", "Active"),), at=1)
     before = fleet.members
     run(fleet.update(watching([("d", None), ("c", None), ("a", None)])))
     assert [member.user_name for member in fleet.members] == ["d", "c", "a"]
@@ -401,7 +403,7 @@ def test_users_who_stay_keep_their_member_and_data_and_the_order_is_the_given_on
     assert (fleet.members[1], fleet.members[2]) == (c, a)
     assert (a.removed, b.removed, c.removed) == (False, True, False)
     assert fleet.counts().configured == 3
-    assert fleet.counts().sessions == {("Active", "unknown", "unknown"): 1}
+    assert by_version(fleet.counts()) == {("Active", "unknown", "unknown"): 1}
     same = fleet.members
     run(fleet.update(watching([("d", None), ("c", None), ("a", None)])))
     assert fleet.members is same
@@ -428,7 +430,7 @@ def test_names_that_differ_in_case_only_are_distinguished_in_the_middle_of_an_up
     fleet = Fleet(watching([("bob", None), *others, ("BOB", None)]))
     steps = fleet.update(watching([("bob", None), *others, ("BOB", None)]))
     next(steps)
-    fleet.scan_page([("BOB", Session("1", "Active")), ("bob", Session("2", "Active"))], at=1)
+    scan_page(fleet, [("BOB", Session.of("1", "Active")), ("bob", Session.of("2", "Active"))], at=1)
     run(steps)
     assert [[s.id for s in user.listed] for user in (fleet.users()[0], fleet.users()[-1])] == [["2"], ["1"]]
 
@@ -445,21 +447,21 @@ def test_answers_about_a_removed_user_are_ignored() -> None:
     fleet = fleet_of("a", "b")
     a, b = fleet.members
     answered(fleet, a, (), at=1)
-    answered(fleet, b, (Session("1", "Active"),), at=1)
-    fleet.scan_page([("b", Session("1", "Active"))], at=1)
+    answered(fleet, b, (Session.of("1", "Active"),), at=1)
+    scan_page(fleet, [("b", Session.of("1", "Active"))], at=1)
     run(fleet.update(watching([("a", None)])))
     answered(fleet, b, (failed("2"),), at=2)
     fleet.account_answered(b, UserDetail(locked=True), at=2)
     fleet.found(b, "id")
-    assert fleet.scan_page([("b", Session("1", "Active")), (None, Session("1", "Active"))], at=2) == 0
+    assert scan_page(fleet, [("b", Session.of("1", "Active")), (None, Session.of("1", "Active"))], at=2) == 0
     assert fleet.counts() == Counts(configured=1, asked=1)
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_nothing_refers_to_a_removed_user() -> None:
     fleet = fleet_of("a", "b")
     member = fleet.members[1]
-    fleet.scan_page([("b", Session("1", "Active", started=1.0))], at=1)
+    scan_page(fleet, [("b", Session.of("1", "Active", started=1.0))], at=1)
     run(fleet.scan_ended({"1"}, began=1, oldest=0))
     run(fleet.scan_ended(set(), began=2, oldest=0))
     assert fleet.take_priority() is member
@@ -470,12 +472,12 @@ def test_nothing_refers_to_a_removed_user() -> None:
 
 def test_a_user_who_comes_back_starts_without_data() -> None:
     fleet = fleet_of("a")
-    answered(fleet, fleet.members[0], (Session("1", "Active"),), at=1)
+    answered(fleet, fleet.members[0], (Session.of("1", "Active"),), at=1)
     run(fleet.update(watching([])))
     run(fleet.update(watching([("a", None)])))
     assert not fleet.users()[0].known
     answered(fleet, fleet.members[0], (failed("1"),), at=2)
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_an_update_with_equal_names_and_ids_keeps_no_second_copy_of_them() -> None:
@@ -493,7 +495,7 @@ def test_an_update_with_equal_names_and_ids_keeps_no_second_copy_of_them() -> No
 def test_a_user_with_another_id_keeps_the_sessions_and_loses_the_account() -> None:
     fleet = Fleet(watching([("a", "id-1"), ("b", None)]))
     for member in fleet.members:
-        answered(fleet, member, (Session(session_state="Active"),), at=1)
+        answered(fleet, member, (Session.of(session_state="Active"),), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
     fleet.found(fleet.members[1], "id-b")
     run(fleet.update(watching([("a", "id-2"), ("b", "id-b")])))
@@ -511,7 +513,7 @@ def test_a_failure_counted_before_a_change_of_users_does_not_count_again() -> No
     a, b = fleet.members
     answered(fleet, a, (failed("1"),), at=3)
     answered(fleet, b, (failed("1-b"),), at=3)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
 
 
 def test_a_user_who_joins_in_the_middle_of_a_listing_is_not_judged_by_it() -> None:
@@ -537,17 +539,21 @@ def test_an_account_answer_between_the_steps_of_a_listing_s_end_stands() -> None
 
 
 def test_the_time_of_a_state_is_that_of_the_first_answer_with_it_and_unknown_at_the_first_look() -> None:
+    """Where the cloud does not say it. In the cloud's time."""
     fleet = fleet_of("a")
     (a,) = fleet.members
 
-    def since() -> list[tuple[str, float | None]]:
-        return sorted((record.session.id or "", record.state_since) for record in a.records)
+    def changed() -> list[tuple[str, float | None]]:
+        return sorted((session.id or "", session.changed) for session in a.fresh.listed)
 
-    answered(fleet, a, (Session("1", "Active"),), at=1)
-    assert since() == [], "nothing to remember"
-    answered(fleet, a, (Session("1", "Active"), Session("2", "AppcInit")), at=2)
-    assert since() == [("2", 2)]
-    answered(fleet, a, (Session("1", "Disconnected"), Session("2", "AppcInit")), at=3)
-    assert since() == [("1", 3), ("2", 2)]
-    fleet.scan_page([("a", Session("2", "Active"))], at=4)
-    assert since() == [("1", 3), ("2", 4)]
+    def answer(*sessions: Session, at: float) -> None:
+        fleet.sessions_answered(a, [ListedSession(None, session) for session in sessions], at, clock=1000)
+
+    answer(Session.of("1", "Active"), at=1)
+    assert changed() == [("1", None)]
+    answer(Session.of("1", "Active"), Session.of("2", "AppcInit"), at=2)
+    assert changed() == [("1", None), ("2", 1002)]
+    answer(Session.of("1", "Disconnected"), Session.of("2", "AppcInit"), at=3)
+    assert changed() == [("1", 1003), ("2", 1002)]
+    scan_page(fleet, [("a", Session.of("2", "Active"))], at=4, clock=1000)
+    assert changed() == [("1", 1003), ("2", 1004)]

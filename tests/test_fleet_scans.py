@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fleets import answered, fleet_of, run, watching
+from support.fleets import answered, fleet_of, run, scan_page, watching
 from support.promises import Promise
 
 from exporter.cloud.models import Session, User, UserDetail
@@ -14,12 +14,12 @@ from exporter.fleet import REMEMBERED, STEP, Fleet, Member
 
 
 def session(session_id: str, state: str = "Active", started: float | None = 100.0) -> Session:
-    return Session(id=session_id, session_state=state, started=started)
+    return Session.of(id=session_id, session_state=state, started=started)
 
 
 def scan(fleet: Fleet, listed: dict[str, list[Session]], at: float, oldest: float = 0.0) -> None:
     """A complete scan with these sessions, by the names of their users."""
-    fleet.scan_page(((name, s) for name, sessions in listed.items() for s in sessions), at)
+    scan_page(fleet, ((name, s) for name, sessions in listed.items() for s in sessions), at)
     run(fleet.scan_ended({s.id or "" for sessions in listed.values() for s in sessions}, at, oldest))
 
 
@@ -30,7 +30,7 @@ def expire(fleet: Fleet, *, asked_since: float = 0.0, scanned_since: float = 0.0
 def states(fleet: Fleet, *, asked_since: float = 0.0, scanned_since: float = 0.0) -> dict[str, int]:
     expire(fleet, asked_since=asked_since, scanned_since=scanned_since)
     counts = fleet.counts()
-    return dict(sum((Counter({state: n}) for (state, _, _), n in counts.sessions.items()), Counter[str]()))
+    return dict(sum((Counter({kind.session_state or "": n}) for kind, n in counts.sessions.items()), Counter[str]()))
 
 
 def taken(fleet: Fleet) -> set[Member]:
@@ -42,7 +42,7 @@ def taken(fleet: Fleet) -> set[Member]:
 
 def test_a_session_on_a_page_counts_before_its_scan_ends() -> None:
     fleet = fleet_of("a")
-    fleet.scan_page([("a", session("1"))], at=1)
+    scan_page(fleet, [("a", session("1"))], at=1)
     assert states(fleet) == {"Active": 1}
 
 
@@ -68,7 +68,7 @@ def test_a_session_that_a_complete_scan_no_longer_lists_has_ended_and_its_user_i
 def test_a_partial_scan_ends_no_session() -> None:
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("1"), session("2")]}, at=1)
-    fleet.scan_page([("a", session("2", "Disconnected"))], at=2)
+    scan_page(fleet, [("a", session("2", "Disconnected"))], at=2)
     assert states(fleet) == {"Active": 1, "Disconnected": 1}
 
 
@@ -144,7 +144,7 @@ def test_a_signed_out_session_in_a_user_s_answer_stays_although_scans_do_not_lis
 
 def test_sessions_of_others_and_sessions_without_an_id_are_ignored() -> None:
     fleet = fleet_of("a")
-    fleet.scan_page([("b", session("1")), (None, session("2")), ("a", Session(session_state="Active"))], at=1)
+    scan_page(fleet, [("b", session("1")), (None, session("2")), ("a", Session.of(session_state="Active"))], at=1)
     assert states(fleet) == {}
 
 
@@ -157,7 +157,7 @@ def test_names_match_in_any_case_unless_two_users_differ_in_case_only() -> None:
 def test_a_known_session_listed_without_a_user_still_belongs_to_its_user() -> None:
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("1")]}, at=1)
-    fleet.scan_page([(None, session("1", "Disconnected"))], at=2)
+    scan_page(fleet, [(None, session("1", "Disconnected"))], at=2)
     assert states(fleet) == {"Disconnected": 1}
 
 
@@ -189,7 +189,7 @@ def test_a_failure_in_the_first_scan_does_not_count() -> None:
     for at in (1, 3):
         scan(fleet, {"a": [session("1", "InitFail")]}, at=at)
         answered(fleet, a, (session("1", "InitFail"),), at=at + 1)
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_a_failure_counts_once_whichever_source_lists_it_first() -> None:
@@ -200,7 +200,7 @@ def test_a_failure_counts_once_whichever_source_lists_it_first() -> None:
     answered(fleet, fleet.members[0], (session("asked", "InitFail"),), at=2)
     scan(fleet, {"a": [session("asked", "InitFail")], "b": [session("scanned", "InitFail")]}, at=3)
     answered(fleet, fleet.members[1], (session("scanned", "InitFail"),), at=4)
-    assert fleet.init_failures.total == 2
+    assert fleet.attempts.failures.total == 2
     assert [user.init_failures for user in fleet.users()] == [1, 1]
 
 
@@ -214,7 +214,7 @@ def test_a_failure_in_a_user_s_first_answer_counts_only_if_a_scan_lists_it() -> 
     scan(fleet, {"a": [session("new", "InitFail")]}, at=3)
     answered(fleet, a, (session("new", "InitFail"),), at=4)
     answered(fleet, b, (session("old", "InitFail"),), at=4)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
     assert [user.init_failures for user in fleet.users()] == [1, 0]
 
 
@@ -225,7 +225,7 @@ def test_a_failure_between_a_user_s_answer_and_the_first_scan_counts() -> None:
     answered(fleet, a, (), at=1)
     scan(fleet, {"a": [session("1", "InitFail")]}, at=2)
     answered(fleet, a, (session("1", "InitFail"),), at=3)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
 
 
 def test_a_failure_outside_the_window_does_not_count_when_a_stale_user_is_polled_again() -> None:
@@ -236,15 +236,15 @@ def test_a_failure_outside_the_window_does_not_count_when_a_stale_user_is_polled
     scan(fleet, {}, at=3)
     assert states(fleet, asked_since=10.0) == {}
     answered(fleet, a, (session("old", "InitFail"),), at=20)
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_a_failure_that_lasts_through_an_outage_does_not_count_again_whichever_page_comes_first() -> None:
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("failed", "InitFail"), session("other")]}, at=1)
-    fleet.scan_page([("a", session("other"))], at=1 + REMEMBERED + 1)
-    fleet.scan_page([("a", session("failed", "InitFail"))], at=1 + REMEMBERED + 2)
-    assert fleet.init_failures.total == 0
+    scan_page(fleet, [("a", session("other"))], at=1 + REMEMBERED + 1)
+    scan_page(fleet, [("a", session("failed", "InitFail"))], at=1 + REMEMBERED + 2)
+    assert fleet.attempts.failures.total == 0
 
 
 def test_a_new_user_is_not_covered_before_the_next_complete_scan() -> None:
@@ -256,7 +256,7 @@ def test_a_new_user_is_not_covered_before_the_next_complete_scan() -> None:
     scan(fleet, {"a": [], "b": [session("2", "InitFail")]}, at=2)
     assert fleet.counts().swept == 2
     assert states(fleet) == {"InitFail": 1}
-    assert fleet.init_failures.total == 0
+    assert fleet.attempts.failures.total == 0
 
 
 def test_a_list_of_all_users_sets_ids_and_flags_and_shows_who_is_missing() -> None:
@@ -312,7 +312,7 @@ def test_after_any_events_the_counts_equal_a_recount(
             case "answer":
                 answered(fleet, member, sessions or None, at=at)
             case "page":
-                fleet.scan_page([(member.user_name, s) for s in sessions], at=at)
+                scan_page(fleet, [(member.user_name, s) for s in sessions], at=at)
             case "scan":
                 scan(fleet, {member.user_name: list(sessions)}, at=at, oldest=200.0 * (index == 1))
             case "account":
@@ -338,7 +338,7 @@ def test_a_scan_that_lists_a_session_clears_missing_at_once() -> None:
         answered(fleet, member, None, at=1)
     run(fleet.accounts_not_listed(began=1, at=1))
     assert fleet.counts().missing == 2
-    fleet.scan_page([("a", session("1"))], at=2)
+    scan_page(fleet, [("a", session("1"))], at=2)
     assert [user.missing for user in fleet.users()] == [False, True]
     assert fleet.counts().missing == 1
     run(fleet.accounts_not_listed(began=3, at=3))
@@ -379,20 +379,20 @@ def test_a_user_whose_account_is_unknown_stays_missing_while_the_own_query_lists
 
 def test_a_user_who_joins_in_the_middle_of_a_scan_is_not_covered_by_it() -> None:
     fleet = fleet_of("a")
-    fleet.scan_page([("b", session("1", "InitFail"))], at=2)
+    scan_page(fleet, [("b", session("1", "InitFail"))], at=2)
     run(fleet.update(watching([("a", None), ("b", None)])))
     run(fleet.scan_ended({"1"}, began=1, oldest=0.0))
     assert (fleet.counts().configured, fleet.counts().swept) == (2, 1)
     scan(fleet, {"b": [session("1", "InitFail")]}, at=3)
     assert fleet.counts().swept == 2
-    assert fleet.init_failures.total == 0, "it may have failed before the first look"
+    assert fleet.attempts.failures.total == 0, "it may have failed before the first look"
 
 
 def test_a_session_listed_after_its_scan_passed_does_not_end_with_that_scan() -> None:
     """Another scan may list it, between the last page and the last step."""
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("old")]}, at=1)
-    fleet.scan_page([("a", session("new"))], at=3)
+    scan_page(fleet, [("a", session("new"))], at=3)
     run(fleet.scan_ended(set(), began=2, oldest=0.0))
     assert states(fleet) == {"Active": 1}
     assert a_session_id(fleet) == "new"
@@ -428,7 +428,7 @@ def test_an_expiry_of_other_answers_leaves_the_questions_to_scans_open() -> None
     assert fleet.counts().asked == 1
     scan(fleet, {"b": [session("2", "InitFail")]}, at=4)
     assert taken(fleet) == {b}
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
 
 
 def test_a_session_that_a_source_sees_fail_counts_even_at_the_first_look_of_the_other() -> None:
@@ -437,4 +437,4 @@ def test_a_session_that_a_source_sees_fail_counts_even_at_the_first_look_of_the_
     scan(fleet, {"a": [session("1")]}, at=1)
     answered(fleet, fleet.members[0], (session("1", "InitFail"),), at=2)
     scan(fleet, {}, at=3)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1

@@ -36,7 +36,7 @@ class Keyed:
     def _cloud(self, project: str) -> FakeCloud:
         cloud = FakeCloud(fault=lambda operation, _: self._judge(project, operation))
         for number in range(20):
-            cloud.add(f"user{number}", Session(id=str(number), session_state="Active"))
+            cloud.add(f"user{number}", Session.of(id=str(number), session_state="Active"))
         return cloud
 
     def _judge(self, project: str, operation: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fleets import run
+from support.fleets import run, scan_page
 
 from exporter.cloud.models import ListedSession, Session, User
 from exporter.config.names import Fit, domain_fit
@@ -27,7 +27,7 @@ class Person(NamedTuple):
 
     def listed(self) -> list[ListedSession]:
         login_user = f"{self.name}@{self.domain}" if self.domain else self.name
-        return [(login_user, Session(session, "Active", started=0.0)) for session in self.sessions]
+        return [ListedSession(login_user, Session.of(session, "Active", started=0.0)) for session in self.sessions]
 
 
 def list_users(fleet: Fleet, people: list[Person], at: float, *, domains: bool = True) -> None:
@@ -49,8 +49,8 @@ def poll(fleet: Fleet, people: list[Person], at: float) -> None:
 def scan(fleet: Fleet, people: list[Person], at: float) -> None:
     """A complete scan."""
     listed = [session for person in people for session in person.listed()]
-    fleet.scan_page(listed, at)
-    run(fleet.scan_ended({session.id or "" for _, session in listed}, began=at, oldest=-1.0))
+    scan_page(fleet, listed, at)
+    run(fleet.scan_ended({each.session.id or "" for each in listed}, began=at, oldest=-1.0))
 
 
 def seen(fleet: Fleet) -> dict[str, set[str]]:
@@ -93,8 +93,8 @@ def test_another_person_s_failure_is_not_counted() -> None:
     fleet = Fleet([Watched("ann")])
     fleet.sessions_answered(fleet.members[0], ANN_A.listed(), at=1)
     scan(fleet, [ANN_A], at=2)
-    fleet.scan_page([("ann@b.example", Session("x", "InitFail"))], at=3)
-    assert fleet.init_failures.total == 0
+    scan_page(fleet, [("ann@b.example", Session.of("x", "InitFail"))], at=3)
+    assert fleet.attempts.failures.total == 0
 
 
 def test_a_name_that_several_listed_users_have_has_no_account_until_its_domain_is_known() -> None:
@@ -142,10 +142,10 @@ def test_a_session_that_the_user_s_own_query_denies_does_not_come_back_with_a_sc
     """Without domains only the user's own query tells whose session it is. A second one settles it."""
     fleet = Fleet([Watched("ann")])
     ann = fleet.members[0]
-    both = [("ann", Session(name, "Active", started=1000.0)) for name in ("hers", "other")]
+    both = [ListedSession("ann", Session.of(name, "Active", started=1000.0)) for name in ("hers", "other")]
 
     def scan_both(at: float) -> None:
-        fleet.scan_page(both, at=at)
+        scan_page(fleet, both, at=at)
         run(fleet.scan_ended({"hers", "other"}, began=at, oldest=0.0))
 
     scan_both(at=1)
@@ -165,9 +165,12 @@ def test_a_session_that_the_user_s_own_query_denies_does_not_come_back_with_a_sc
 def test_a_session_older_than_the_user_s_own_answer_without_it_is_somebody_else_s() -> None:
     fleet = Fleet([Watched("ann")])
     fleet.sessions_answered(fleet.members[0], [], at=100)
-    old, new = Session("old", "Active", started=1000.0), Session("new", "Active", started=1200.0)
-    fleet.scan_page([("ann", old), ("ann", new)], at=200, started_before=1000.0)
-    assert seen(fleet) == {"ann": {"new"}}
+    listed = [
+        ListedSession("ann", Session.of(session_id, "Active", started=started), started, utc=utc)
+        for session_id, started, utc in [("old", 1000.0, True), ("no zone", 1000.0, False), ("new", 1200.0, True)]
+    ]
+    fleet.scan_page(listed, at=200, clock=1000.0)
+    assert seen(fleet) == {"ann": {"no zone", "new"}}
 
 
 def test_names_in_any_case_mean_the_only_user_and_else_the_exact_one() -> None:
@@ -178,7 +181,7 @@ def test_names_in_any_case_mean_the_only_user_and_else_the_exact_one() -> None:
         (["Straße", "Strasse"], ["straße", "Straße"], {"Straße": {"Straße"}, "Strasse": set()}),
     ):
         fleet = Fleet(map(Watched, configured))
-        fleet.scan_page([(login, Session(login, "Active")) for login in logins], at=1)
+        scan_page(fleet, [(login, Session.of(login, "Active")) for login in logins], at=1)
         assert seen(fleet) == expected
 
 
@@ -312,7 +315,7 @@ def test_of_namesakes_that_are_listed_without_domains_none_is_unknown_to_the_clo
 def test_a_found_name_with_an_at_sign_is_no_whole_login() -> None:
     fleet = Fleet([Watched("ann@corp.example", "1", discovered=True)])
     assert fleet.members[0].query_name == "ann@corp.example"
-    fleet.scan_page([("ann@corp.example@a.example", Session("1", "Active"))], at=1)
+    scan_page(fleet, [("ann@corp.example@a.example", Session.of("1", "Active"))], at=1)
     assert seen(fleet) == {"ann@corp.example": {"1"}}
 
 

@@ -60,7 +60,7 @@ def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
     cloud = FakeCloud()
     names = [f"user{number:03}" for number in range(users)]
     for name in names:
-        cloud.add(name, Session(id=name, session_state="Active"))
+        cloud.add(name, Session.of(id=name, session_state="Active"))
     return cloud, names
 
 
@@ -263,6 +263,7 @@ def test_an_account_that_got_another_id_is_found_again() -> None:
     async def main() -> int:
         async with polling(cloud, names, user_interval=60.0) as polled:
             await asyncio.sleep(10)
+            cloud.sessions[names[0]] = ()  # a live session would show that the user exists
             polled.fleet.found(polled.fleet.members[0], "the-id-before")
             await asyncio.sleep(60)
             missing = polled.counts().missing
@@ -437,16 +438,18 @@ def test_a_day_of_polling_counts_every_failed_log_in_once() -> None:
             name = names[minute % 20]
             if minute % 7 == 0 and minute > 2:
                 true_number += 1
-                cloud.sessions[name] = (Session(id=f"failed-{minute}", session_state="InitFail", failed_code="WKS.7"),)
+                cloud.sessions[name] = (
+                    Session.of(id=f"failed-{minute}", session_state="InitFail", failed_code="WKS.7"),
+                )
             else:
-                cloud.sessions[name] = (Session(id=f"fine-{minute}", session_state="Active"),)
+                cloud.sessions[name] = (Session.of(id=f"fine-{minute}", session_state="Active"),)
             await asyncio.sleep(60)
 
     async def main() -> int:
         async with polling(cloud, names) as polled:
             await live()
             await asyncio.sleep(60)
-            return polled.fleet.init_failures.total
+            return polled.fleet.attempts.failures.total
 
     assert run_virtually(main()) == true_number
     assert true_number > 200

@@ -22,9 +22,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def test_its_tables_are_those_of_the_code() -> None:
+@pytest.mark.parametrize("file", ["README.md", "METRICS.md"])
+def test_tables_are_those_of_the_code(file: str) -> None:
     """Run `make readme` if this fails."""
-    assert with_tables(README) == README
+    text = (ROOT / file).read_text("utf-8")
+    assert with_tables(text, file) == text
 
 
 def test_its_metrics_are_exactly_the_code_s() -> None:

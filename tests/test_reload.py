@@ -395,7 +395,7 @@ def test_reloads_neither_break_the_rate_limit_nor_keep_a_cycle_from_ending(every
     cloud = FakeCloud()
     names = [f"user{n:04}" for n in range(700)]
     for name in names:
-        cloud.add(name, Session(id=name, session_state="Active"))
+        cloud.add(name, Session.of(id=name, session_state="Active"))
 
     async def main() -> tuple[float, float | None]:
         watch = watch_of(cloud, *names[:100])
@@ -422,7 +422,7 @@ def test_a_cycle_longer_than_the_time_between_reloads_ends_and_reaches_newcomers
     cloud = FakeCloud()
     names = [f"user{n:04}" for n in range(1100)]
     for name in names:
-        cloud.add(name, Session(id=name, session_state="Active"))
+        cloud.add(name, Session.of(id=name, session_state="Active"))
 
     async def main() -> list[float | None]:
         seen = []
@@ -473,12 +473,12 @@ async def test_a_reload_that_meets_the_end_changes_nothing_and_leaves_nothing_op
 def test_an_answer_of_before_a_reload_is_not_counted_again_after_it() -> None:
     fleet = Fleet(watching([("a", None)]))
     (a,) = fleet.members
-    failed = Session(id="1", session_state="InitFail")
+    failed = Session.of(id="1", session_state="InitFail")
     answered(fleet, a, (), at=1)
     updated(fleet, ("a", "id"))
     for at in (2, 3):
         answered(fleet, a, (failed,), at=at)
-    assert fleet.init_failures.total == 1
+    assert fleet.attempts.failures.total == 1
 
 
 def updated(fleet: Fleet, *users: tuple[str, str | None]) -> Fleet:
@@ -490,7 +490,7 @@ def updated(fleet: Fleet, *users: tuple[str, str | None]) -> Fleet:
 def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_again() -> None:
     fleet = Fleet(watching([("a", "id-1"), ("b", None)]))
     for member in fleet.members:
-        answered(fleet, member, (Session(session_state="Active"),), at=1)
+        answered(fleet, member, (Session.of(session_state="Active"),), at=1)
         fleet.account_answered(member, UserDetail(locked=True), at=1)
     fleet.found(fleet.members[1], "id-b")
     later = updated(fleet, ("a", "id-2"), ("b", "id-b"))
@@ -502,15 +502,15 @@ def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_
 def test_a_failed_log_in_that_was_counted_before_a_reload_is_not_counted_again() -> None:
     fleet = Fleet(watching([("a", None)]))
     (a,) = fleet.members
-    failed = Session(id="1", session_state="InitFail")
+    failed = Session.of(id="1", session_state="InitFail")
     answered(fleet, a, (), at=1)
     answered(fleet, a, (failed,), at=2)
     later = updated(fleet, ("a", "id"), ("b", None))
     a, b = later.members
     answered(later, a, (failed,), at=3)
     answered(later, b, (replace_id(failed),), at=3)
-    assert later.init_failures.total == 1
+    assert later.attempts.failures.total == 1
 
 
 def replace_id(session: Session) -> Session:
-    return Session(id=f"{session.id}-b", session_state=session.session_state)
+    return Session.of(id=f"{session.id}-b", session_state=session.session_state)

@@ -41,7 +41,7 @@ def poll(cloud: FakeCloud, users: int, seconds: float, **settings: float) -> Pol
     """Poll for so long."""
     names = [f"user{number}" for number in range(users)]
     for name in names:
-        cloud.add(name, Session(id=name, session_state="Active"))
+        cloud.add(name, Session.of(id=name, session_state="Active"))
 
     async def main() -> Poller:
         poll = config.Poll.model_validate(settings)

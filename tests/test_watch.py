@@ -14,7 +14,7 @@ from exporter.cloud.models import Session
 
 def cloud_of_two() -> FakeCloud:
     cloud = FakeCloud()
-    cloud.add("anna", Session(id="1", session_state="Active"))
+    cloud.add("anna", Session.of(id="1", session_state="Active"))
     cloud.add("bert")
     return cloud
 

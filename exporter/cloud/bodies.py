@@ -24,7 +24,13 @@ BUDGET = 16 * MIB
 UNRESERVED = MIB  # bytes of an answer that need no share of the budget. Real answers stay below.
 SMALL = 16 * 1024  # bytes up to which any number of answers is read; of those up to UNRESERVED, 16 at once
 BUDGET_WAIT = 60.0  # seconds that an answer waits for its share at most
-_ANSWER_LIMITS = {"ListSessionByUserName": 2 * MIB, "ListSessions": 2 * MIB, "ListUsers": 4 * MIB}
+_ANSWER_LIMITS = {
+    "ListSessionByUserName": 2 * MIB,
+    "ListSessions": 2 * MIB,
+    "ListUsers": 4 * MIB,
+    "ListServers": 2 * MIB,
+    "ListServerGroups": 2 * MIB,
+}
 _READ_SIZE = 4 * 1024
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 
@@ -41,7 +47,8 @@ with suppress(OSError, AttributeError):  # other C libraries have no such call
 def answer_limit(operation: str) -> int:
     """Return the bytes that a successful answer of this operation may have.
 
-    A session has about 2 KB, and 10 KB with a long list of processes. A user has about 1 KB, and 1,000 fill a page.
+    A session has about 2 KB, and 10 KB with a long list of processes. A user has about 1 KB, and 1,000 fill a page. A
+    server or a group of servers has a few KB, with its product, addresses, metadata and tags.
     """
     return _ANSWER_LIMITS.get(operation, MIB)
 

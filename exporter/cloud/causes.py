@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from exporter.cloud.client import IAM_ACTIONS
+from exporter.cloud.client import IAM_ACTIONS, LIST_SERVER_GROUPS, LIST_SERVERS, LIST_SESSIONS
 from exporter.cloud.errors import (
     GATEWAY_CODES,
     PAGE,
@@ -98,9 +98,30 @@ _ISSUERS = {
     ),
 }
 
+_UNAVAILABLE = (403, 404)  # not permitted, or not in this region
+_OPTIONAL = {
+    LIST_SESSIONS: "sessions that begin and end between two polls are not counted, and failures show up to "
+    "one polling cycle later",
+    LIST_SERVERS: "no metric shows the servers of a group, their sessions and their capacity",
+    LIST_SERVER_GROUPS: "server groups without a server are unknown, and others may have no name",
+}
+"""What is missed without an operation that the exporter can do without."""
+
+
+def is_dispensable(error: CloudError) -> bool:
+    """Return whether the error only says that an optional operation is not available."""
+    return isinstance(error, Refused) and error.status in _UNAVAILABLE and error.operation in _OPTIONAL
+
 
 def explain(error: CloudError) -> Cause:
-    """Return the cause of an error."""
+    """Return the cause of an error, and what is missed without an optional operation."""
+    cause = _cause(error)
+    if is_dispensable(error):
+        return Cause(f"{cause.what}; without it, {_OPTIONAL[error.operation]}", cause.remedy)
+    return cause
+
+
+def _cause(error: CloudError) -> Cause:
     seen = f"({facts(error)})"
     match error:
         case Refused() if error.status in _REFUSALS and error.error_code and error.operation in _ISSUERS:

@@ -1,72 +1,99 @@
-"""The fields that the exporter uses of the cloud's answers, and their decoding.
+"""The fields that the exporter uses of the cloud's answers.
 
 Any field may be absent, null or of another type. Fields that are not named here are skipped unread, above all
-personal data. Decoding stays below 50 ms for any body within its limit, because nothing is built from what is skipped.
+personal data.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from sys import intern
-from typing import Annotated, Generic, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 import msgspec
-import structlog
 
-from exporter.cloud.bodies import Body, ErrorBody, check_empty, decoder, present
-
-_logger: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+from exporter.cloud.decoding import Name, Text
 
 MAX_CHARACTERS = 128  # kept of each text of a session. Real ones have a quarter of that.
-MAX_SESSIONS = 1_000
-"""In one answer. A user has a few, and a page of ListSessions at most 100. An answer with more is invalid."""
+_MAX_COUNT = 1_000_000_000  # of sessions on a server. A larger number is unknown.
 
-MAX_USERS = 2_000  # in one answer. The exporter requests at most 1,000. An answer with more is invalid.
-_MAX_OBJECTS = 20_000  # in one answer; one with more is not even decoded
-_MAX_NAME = 256  # characters; a longer name is dropped, because a part of it would be another name
-
-_NULL = msgspec.Raw(b"null")
-_TOTAL = re.compile(rb'(-?\d{1,99})(?:\.0+)?|"(\d{1,99})"').fullmatch
-
-Text = str | None
-Name = Annotated[str, msgspec.Meta(max_length=_MAX_NAME)] | None
+Digits = int | Annotated[str, msgspec.Meta(max_length=20)] | None  # reading longer texts as numbers takes too long
+Time = Annotated[str, msgspec.Meta(max_length=64)] | None  # no Text: a number would be ambiguous
 
 
-class _SessionTexts(msgspec.Struct, frozen=True, gc=False):
-    """The texts of a session (AppSession in the reference of ListSessionByUserName)."""
+class SessionKind(msgspec.Struct, frozen=True, gc=False):
+    """The texts by which sessions are counted (AppSession in the reference). Sessions with equal texts share them."""
 
-    id: Text = None
     session_state: Text = None
     client_version: Text = None
     agent_version: Text = None
     failed_code: Text = None
     app_server_group_id: Text = None
+    session_type: Text = None
+    client_type: Text = None
 
 
-_TEXTS = len(_SessionTexts.__struct_fields__)
+_KIND_TEXTS = len(SessionKind.__struct_fields__)
 
 
-class Session(_SessionTexts, frozen=True, gc=False):
+class Session(msgspec.Struct, frozen=True, gc=False):
     """A session as the exporter keeps it."""
 
+    id: Text
+    kind: SessionKind
     started: float | None = None
-    """Seconds since 1970, rounded down to the minute. The time carries no zone and is read as UTC.
+    """Start in seconds since 1970, rounded down to the minute; read as UTC where the cloud names no zone.
 
     None if it cannot be read.
     """
+    changed: float | None = None  # when the state last changed, in seconds since 1970, UTC; None if unknown
 
-
-class AppSession(_SessionTexts, frozen=True, gc=False):
-    """A session of ListSessionByUserName or ListSessions."""
-
-    start_time: Annotated[str, msgspec.Meta(max_length=64)] | None = None  # no Text: a number would be ambiguous
-    login_user: Name = None  # `name@domain`; personal, and not kept
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917 - the fields of a session
+        cls,
+        id: Text = None,  # noqa: A002 - the cloud's name of the field
+        session_state: Text = None,
+        client_version: Text = None,
+        agent_version: Text = None,
+        failed_code: Text = None,
+        app_server_group_id: Text = None,
+        started: float | None = None,
+        session_type: Text = None,
+        client_type: Text = None,
+        changed: float | None = None,
+    ) -> "Session":
+        """Return a session with these texts."""
+        texts = (session_state, client_version, agent_version, failed_code, app_server_group_id)
+        return cls(id, _shared_kind(*texts, session_type, client_type), started, changed)
 
     @property
-    def started(self) -> float | None:
-        """The start as in Session."""
-        return _minute(self.start_time or "")
+    def session_state(self) -> Text:
+        """The state, as the cloud names it."""
+        return self.kind.session_state
+
+
+class AppSession(SessionKind, frozen=True, gc=False):
+    """A session of ListSessionByUserName or ListSessions."""
+
+    id: Text = None
+    start_time: Time = None
+    last_update_status_time: Time = None
+    login_user: Name = None  # `name@domain`; personal, and not kept
+    app_server_group_name: Name = None  # only in ListSessions
+
+    def listed(self) -> tuple["ListedSession", int]:
+        """Return the session with bounded texts, and how many of these were cut. Equal texts share their memory."""
+        texts = [self.id, *msgspec.structs.astuple(self)[:_KIND_TEXTS]]
+        if cut := sum(1 for text in texts if text and len(text) > MAX_CHARACTERS):
+            texts = [text and text[:MAX_CHARACTERS] for text in texts]
+        session_id, *others = texts
+        started, started_utc = _moment(self.start_time or "")
+        changed, changed_utc = _moment(self.last_update_status_time or "")
+        utc = changed_utc if started is None else started_utc
+        if changed_utc != utc:  # no difference to the start can be known
+            changed = None
+        minute = None if started is None else _minute(started)
+        session = Session(session_id, _shared_kind(*others), minute, changed if utc else None)
+        return ListedSession(self.login_user, session, started, changed, utc, self.app_server_group_name), cut
 
 
 class UserDetail(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +104,9 @@ class UserDetail(msgspec.Struct, frozen=True, gc=False):
     disabled: bool | None = None
     account_expires: int | None = None
     """End of the account's validity in milliseconds since 1970, UTC; 0 if it never ends."""
+    next_login_change_password: bool | None = None
+    password_never_expired: bool | None = None
+    total_desktops: int | None = None
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
@@ -87,8 +117,11 @@ class User(msgspec.Struct, frozen=True, gc=False):
     locked: bool | None = None
     account_expired: bool | None = None
     disabled: bool | None = None
-    account_expires: str | int | None = None
+    account_expires: Digits = None
     domain: Name = None
+    next_login_change_password: bool | None = None
+    password_never_expired: bool | None = None
+    total_desktops: int | None = None
 
     @property
     def detail(self) -> UserDetail:
@@ -97,23 +130,58 @@ class User(msgspec.Struct, frozen=True, gc=False):
             expires = None if self.account_expires is None else int(self.account_expires)
         except ValueError:
             expires = None
-        return _shared_detail(self.locked, self.account_expired, self.disabled, expires)
+        return shared_detail(
+            self.locked,
+            self.account_expired,
+            self.disabled,
+            expires,
+            self.next_login_change_password,
+            self.password_never_expired,
+            self.total_desktops,
+        )
 
 
-_shared_detail = lru_cache(maxsize=1024)(UserDetail)  # most accounts have the same flags
+shared_detail = lru_cache(maxsize=1024)(UserDetail)  # most accounts have the same flags and number of desktops
 _shared_time = lru_cache(maxsize=4096)(float)  # sessions of the last days share their minutes
 
 
+@lru_cache(maxsize=4096)
+def _shared_kind(*texts: Text) -> SessionKind:
+    return SessionKind(*[text and intern(text) for text in texts])
+
+
 @lru_cache(maxsize=4096)  # the same sessions come with every poll
-def _minute(time: str) -> float | None:
+def _moment(time: str) -> tuple[float | None, bool]:
+    """Return the time in seconds since 1970, None if it cannot be read, and whether it names a zone."""
     try:
         moment = datetime.fromisoformat(time)
     except ValueError:
-        return None
-    return _shared_time(moment.replace(tzinfo=moment.tzinfo or UTC, second=0, microsecond=0).timestamp())
+        return None, False
+    seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    return seconds if seconds > 0 else None, moment.tzinfo is not None  # the year 1 stands for none
 
 
-ListedSession = tuple[str | None, Session]  # a session with the `login_user` that the cloud lists for it
+def _minute(time: float) -> float:
+    """Return the time rounded down to the minute."""
+    return _shared_time(time // 60 * 60)
+
+
+class ListedSession(NamedTuple):
+    """A session as an answer lists it, with what is not kept. Times are in seconds since 1970."""
+
+    login_user: str | None
+    session: Session
+    started: float | None = None
+    changed: float | None = None  # when the state last changed
+    utc: bool = False  # whether the times name their zone; otherwise the zone is unknown, and they are read as UTC
+    group_name: str | None = None  # name of the server group
+
+    def in_utc(self, ahead: float) -> "ListedSession":
+        """Return the session with times in UTC, given by how many seconds their zone is ahead of it."""
+        started, changed = (None if time is None else time - ahead for time in (self.started, self.changed))
+        minute = None if started is None else _minute(started)
+        session = msgspec.structs.replace(self.session, started=minute, changed=changed)
+        return self._replace(session=session, started=started, changed=changed, utc=True)
 
 
 class SessionList(NamedTuple):
@@ -138,135 +206,77 @@ class UserPage(NamedTuple):
     total_count: int | None = None  # number of users on all pages; None if unknown
 
 
-E = TypeVar("E", bound=msgspec.Struct)
-B = TypeVar("B", bound=Body)
+class Server(msgspec.Struct, frozen=True, gc=False):
+    """A server that sessions run on. Equal texts share their memory."""
+
+    id: Text = None
+    server_group_id: Text = None
+    server_group_name: Text = None
+    status: Text = None
+    """``REGISTERED`` if it accepts sessions; the reference also has UNREGISTER, MAINTAINING, FREEZE, STOPPED, NONE."""
+
+    session_count: int | None = None
+    max_sessions: int | None = None
 
 
-class _SessionList(Body, Generic[E], frozen=True):
-    session_info_list: list[E] | None = None
+class ServerPage(NamedTuple):
+    """An answer of ListServers."""
+
+    servers: tuple[Server, ...]
+    total: int | None = None  # number of servers on all pages; None if unknown
 
 
-class _SessionPage(Body, Generic[E], frozen=True):
-    items: list[E] | None = None
-    count: msgspec.Raw = _NULL
+class ServerGroup(msgspec.Struct, frozen=True, gc=False):
+    """A group of servers."""
+
+    id: Text = None
+    name: Text = None
 
 
-class _UserPage(Body, Generic[E], frozen=True):
-    users: list[E] | None = None
-    total_count: msgspec.Raw = _NULL
+class ServerGroupPage(NamedTuple):
+    """An answer of ListServerGroups."""
+
+    groups: tuple[ServerGroup, ...]
+    total: int | None = None  # number of groups on all pages; None if unknown
 
 
-class _UserDetailAnswer(Body, Generic[E], frozen=True):
-    user_detail: E | None = None
+class _ProductInfo(msgspec.Struct, frozen=True, gc=False):
+    """The size of a server (ServerProductInfo in the SDK)."""
+
+    sessions: Digits = None
 
 
-def session_list(body: bytes) -> SessionList:
-    """Decode an answer of ListSessionByUserName. A list may be null or absent, if there is nothing else."""
-    found = _session_list(body).session_info_list
-    if found is None:
-        check_empty(body, "session_info_list")
-    return _kept(_typed(AppSession, found or [], MAX_SESSIONS))
+class AppServer(msgspec.Struct, frozen=True, gc=False):
+    """An entry of ListServers."""
+
+    id: Name = None
+    server_group_id: Text = None
+    server_group_name: Text = None
+    status: Text = None
+    session_count: Digits = None
+    product_info: _ProductInfo | None = None
+
+    @property
+    def server(self) -> Server:
+        """The server as the exporter keeps it. A number that cannot be read is None."""
+        return Server(
+            self.id,
+            shared_text(self.server_group_id),
+            shared_text(self.server_group_name),
+            shared_text(self.status),
+            _count(self.session_count),
+            _count(self.product_info.sessions if self.product_info else None),
+        )
 
 
-def session_page(body: bytes) -> SessionPage:
-    """Decode a page of ListSessions."""
-    page = _session_page(body)
-    sessions, cut = _kept(_typed(AppSession, present(page.items, body), MAX_SESSIONS))
-    return SessionPage(sessions, _total(page.count), cut)
+def shared_text(text: str | None) -> str | None:
+    """Return the beginning of a text that many entries have; None instead of an empty one."""
+    return intern(text[:MAX_CHARACTERS]) if text else None
 
 
-def user_detail(body: bytes) -> UserDetail:
-    """Decode an answer of ListUserDetail."""
-    (detail,) = _typed(UserDetail, [present(_user_detail(body).user_detail, body)], 1)
-    return _shared_detail(detail.locked, detail.user_expired, detail.disabled, detail.account_expires)
-
-
-def user_page(body: bytes) -> UserPage:
-    """Decode a page of ListUsers."""
-    page = _user_page(body)
-    return UserPage(_typed(User, present(page.users, body), MAX_USERS), _total(page.total_count))
-
-
-def _kept(sessions: Sequence[AppSession]) -> SessionList:
-    """Return the sessions with bounded texts. Equal texts share their memory."""
-    kept, cut = [], 0
-    for session in sessions:
-        texts = msgspec.structs.astuple(session)[:_TEXTS]
-        if too_long := [text for text in texts if text and len(text) > MAX_CHARACTERS]:
-            cut += len(too_long)
-            texts = tuple(text and text[:MAX_CHARACTERS] for text in texts)
-        session_id, *others = texts
-        state, client, agent, code, group = [text and intern(text) for text in others]
-        kept.append((session.login_user, Session(session_id, state, client, agent, code, group, session.started)))
-    return SessionList(tuple(kept), cut)
-
-
-def _lenient(envelope: type[B], kind: type[msgspec.Struct]) -> Callable[[bytes], B]:
-    """Return a decoder of answers with entries of this kind, or with raw ones if a field has another type."""
-    raw_fields = [(name, msgspec.Raw, _NULL) for name in kind.__struct_fields__]
-    raw_kind = msgspec.defstruct(f"Raw{kind.__name__}", raw_fields, gc=False)
-    typed: Callable[[bytes], B] = decoder(envelope[kind])  # type: ignore[index] # it is generic in its entries
-    raw: Callable[[bytes], B] = decoder(envelope[raw_kind])  # type: ignore[index] # the same
-
-    def decode(body: bytes) -> B:
-        if body.count(b"{") > _MAX_OBJECTS:  # few texts have braces
-            raise ErrorBody(None)
-        try:
-            return typed(body)
-        except msgspec.ValidationError:
-            return raw(body)
-
-    return decode
-
-
-def _typed(kind: type[E], entries: list[msgspec.Struct], most: int) -> list[E]:
-    """Return entries as this kind. Raises ErrorBody for too many.
-
-    A raw number is read as a text where a text is expected. Other fields of another type are dropped.
-    """
-    if len(entries) > most:
-        raise ErrorBody(None)
-    return [entry if isinstance(entry, kind) else kind(*_fields(kind, entry)) for entry in entries]
-
-
-def _fields(kind: type[msgspec.Struct], entry: msgspec.Struct) -> Iterator[object]:
-    for (name, decode, is_text), raw in zip(_readers(kind), msgspec.structs.astuple(entry), strict=True):
-        value = None
-        try:
-            value = decode(raw)
-        except msgspec.ValidationError:
-            if is_text and len(memoryview(raw)) <= _MAX_NAME and memoryview(raw)[0] in b"-0123456789":
-                value = bytes(raw).decode()
-                _report("field_read_as_text", kind.__name__, name)
-            else:
-                _report("field_dropped", kind.__name__, name)
-        yield value
-
-
-@lru_cache
-def _readers(kind: type[msgspec.Struct]) -> list[tuple[str, Callable[[msgspec.Raw], object], bool]]:
-    """Return each field's name and decoder, and whether it is a text that may be written as a number."""
-    fields = msgspec.structs.fields(kind)
-    return [(field.name, msgspec.json.Decoder(field.type).decode, field.type in (Text, Name)) for field in fields]
-
-
-def _total(raw: msgspec.Raw) -> int | None:
-    """Return the number of all entries, None if the cloud does not say. Without it, no listing is known to be whole."""
-    text = bytes(raw)
-    if match := _TOTAL(text):
-        return int(match[1] or match[2])
-    if text != b"null":
-        _report("field_unreadable", "page", "number of all entries")
-        raise ErrorBody(None)
-    return None
-
-
-@lru_cache(maxsize=64)  # once for each field
-def _report(event: str, entry: str, field: str) -> None:
-    _logger.warning(event, entry=entry, field=field, reason="the cloud sends a value of another type than documented")
-
-
-_session_list = _lenient(_SessionList, AppSession)
-_session_page = _lenient(_SessionPage, AppSession)
-_user_page = _lenient(_UserPage, User)
-_user_detail = _lenient(_UserDetailAnswer, UserDetail)
+def _count(value: str | int | None) -> int | None:
+    try:
+        number = -1 if value is None else int(value)
+    except ValueError:
+        return None
+    return number if 0 <= number <= _MAX_COUNT else None

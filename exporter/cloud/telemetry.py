@@ -5,20 +5,28 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 10.0, 30.0)
-"""Upper bounds in seconds. One more bucket holds everything above."""
+"""Upper bounds in seconds."""
 
 
 @dataclass(slots=True)
 class Latencies:
-    """A histogram: the number of requests per bucket, not cumulated, and their total duration in seconds."""
+    """A histogram of durations: how many are in each bucket, not cumulated, and their total in seconds."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
+    bounds: tuple[float, ...] = LATENCY_BUCKETS  # upper bounds of the buckets; one more holds everything above
+    counts: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
+
     def observe(self, seconds: float) -> None:
-        """Count one request."""
-        self.counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        """Count one duration."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
         self.seconds += seconds
+
+    def copy(self) -> "Latencies":
+        """Return a copy that no longer changes."""
+        return Latencies(self.bounds, self.counts.copy(), self.seconds)
 
 
 @dataclass(slots=True)

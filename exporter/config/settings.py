@@ -21,6 +21,7 @@ from pydantic_core.core_schema import no_info_after_validator_function
 from exporter.config.names import Domain, LabelName, LabelValue, Name, Pattern, UserId, UserName, login_parts, matcher
 from exporter.config.values import (
     Duration,
+    DurationOrZero,
     Endpoint,
     File,
     Line,
@@ -36,6 +37,7 @@ from exporter.config.values import (
     Whole,
     between,
     require,
+    zero_or_between,
 )
 from exporter.files import Version
 
@@ -145,6 +147,7 @@ class Discover(Section):
 
 
 Interval = Annotated[Duration, between("1s", "30d")]
+IntervalOrOff = Annotated[DurationOrZero, zero_or_between("1s", "30d")]
 Timeout = Annotated[Duration, between("100ms", "1h")]
 Window = Annotated[Duration, between("1m", "1y")]
 MaximumAge = Annotated[Duration, between("1s", "1y")]
@@ -163,6 +166,11 @@ class Poll(Section):
         le=1e9,
         description="API requests per minute and operation, evenly spread. "
         "Projects with equal credentials and host share it.",
+    )
+    failures_interval: IntervalOrOff = Field(
+        5.0,
+        description="How often ListSessions is queried for sessions at InitFail, so that failures show within seconds. "
+        "0 turns it off. These requests get at most a third of the rate limit.",
     )
     source: Literal["auto", "per_user", "bulk"] = Field(
         "auto",

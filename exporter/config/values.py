@@ -50,19 +50,32 @@ class Text(str):
 
 def parse_duration(value: object) -> float:
     """Return the seconds of a Prometheus duration or a number; raise ValueError if not greater than zero and finite."""
-    seconds = 0.0
-    match value:
-        case str() if _PLAIN.fullmatch(value):
-            seconds = float(value)
-        case str() if match := _COMPOUND.fullmatch(value):
-            # Whole milliseconds add up exactly; fractions of seconds would not.
-            counts = zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)
-            seconds = sum(int(count) * size for count, size in counts) / 1000
-        case int() | float() if not isinstance(value, bool) and value < sys.float_info.max:
-            seconds = float(value)
+    seconds = _seconds(value)
     if not 0 < seconds < math.inf:
         raise ValueError("must be a duration greater than zero such as 30s, 5m or 1h30m, or a number of seconds")
     return seconds
+
+
+def parse_duration_or_zero(value: object) -> float:
+    """Return the same for a setting that zero turns off."""
+    seconds = _seconds(value)
+    if not 0 <= seconds < math.inf:
+        raise ValueError("must be 0, or a duration such as 30s, 5m or 1h30m, or a number of seconds")
+    return seconds
+
+
+def _seconds(value: object) -> float:
+    """Return the seconds of a Prometheus duration or a number, zero and less included; NaN for anything else."""
+    match value:
+        case str() if _PLAIN.fullmatch(value):
+            return float(value)
+        case str() if value and (match := _COMPOUND.fullmatch(value)):
+            # Whole milliseconds add up exactly; fractions of seconds would not.
+            counts = zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)
+            return sum(int(count) * size for count, size in counts) / 1000
+        case int() | float() if not isinstance(value, bool) and value < sys.float_info.max:
+            return float(value)
+    return math.nan
 
 
 def format_duration(seconds: float) -> str:
@@ -78,7 +91,9 @@ def format_duration(seconds: float) -> str:
 
 
 _SECONDS = BeforeValidator(parse_duration)
+_SECONDS_OR_ZERO = BeforeValidator(parse_duration_or_zero)
 Duration = Annotated[float, _SECONDS]  # Seconds, written as a Prometheus duration or a plain number
+DurationOrZero = Annotated[float, _SECONDS_OR_ZERO]  # the same, or 0 to turn something off
 
 
 def require(test: Callable[[Any], object], reason: str) -> AfterValidator:
@@ -103,10 +118,17 @@ def between(shortest: str, longest: str) -> AfterValidator:
     return require(lambda seconds: low <= seconds <= high, f"must be a duration from {shortest} to {longest}")
 
 
+def zero_or_between(shortest: str, longest: str) -> AfterValidator:
+    """Return a check that a DurationOrZero is zero or lies within limits, themselves included."""
+    low, high = parse_duration(shortest), parse_duration(longest)
+    reason = f"must be 0, or a duration from {shortest} to {longest}"
+    return require(lambda seconds: seconds == 0 or low <= seconds <= high, reason)
+
+
 def is_duration(field: FieldInfo) -> bool:
-    """Return whether a model's field is a Duration, optional or not."""
-    options = get_args(field.annotation)
-    return _SECONDS in field.metadata or any(_SECONDS in getattr(each, "__metadata__", ()) for each in options)
+    """Return whether a model's field is a Duration or DurationOrZero, optional or not."""
+    options = (getattr(each, "__metadata__", ()) for each in get_args(field.annotation))
+    return any(parser in metadata for metadata in (field.metadata, *options) for parser in (_SECONDS, _SECONDS_OR_ZERO))
 
 
 def one_line(text: str) -> str:

@@ -1,15 +1,33 @@
 """The words for the cloud's answers: clock, permissions, listings, and one user. Pure."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
-from exporter.cloud.causes import explain
-from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
+from exporter.cloud.causes import explain, is_dispensable
+from exporter.cloud.client import (
+    IAM_ACTIONS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+)
 from exporter.cloud.errors import CloudError, Forbidden, NotFound
-from exporter.cloud.models import Session, SessionPage, UserDetail, UserPage
+from exporter.cloud.models import ServerGroupPage, ServerPage, Session, SessionPage, UserDetail, UserPage
 from exporter.config import Poll, Project, format_duration
 from exporter.config.names import folded, login_parts
-from exporter.doctor.findings import CLOCK, ONE_USER, PERMISSION, Finding, NotQueried, fail, ok, skip, warn
+from exporter.doctor.findings import (
+    CLOCK,
+    ONE_USER,
+    PERMISSION,
+    Finding,
+    NotQueried,
+    Verdict,
+    counted,
+    fail,
+    ok,
+    skip,
+    warn,
+)
 from exporter.fleet import DOCUMENTED_STATES, OTHER
 
 CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
@@ -25,7 +43,7 @@ _REMEDY_OTHER_NAMES = (
     "write the names in users or users_file as in a session's login_user, up to the last @; otherwise new sessions "
     "are found late, user by user"
 )
-_LISTINGS = (LIST_SESSIONS, LIST_USERS)  # their 404 means that the host has no such API, not that a user is unknown
+_ABOUT_ONE_USER = (LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL)  # a 404 of others: the host has no such API
 _FLAGS = ("locked", "user_expired", "disabled")
 
 
@@ -48,16 +66,18 @@ def judge_clock(skew: float | None, *, signing: bool) -> Finding:
 Total = int | CloudError | NotQueried  # how many entries a listing has, or why that is unknown
 
 
-def total(answer: SessionPage | UserPage | CloudError | NotQueried) -> Total:
+Page = SessionPage | UserPage | ServerPage | ServerGroupPage
+
+
+def total(answer: Page | CloudError | NotQueried) -> Total:
     """Return the size of a listing from its first page, or the error."""
     return answer if isinstance(answer, CloudError | NotQueried) else size(answer)
 
 
-def size(page: SessionPage | UserPage) -> int:
+def size(page: Page) -> int:
     """Return the size of a listing from its first page."""
-    if isinstance(page, SessionPage):
-        return max(page.total or 0, len(page.sessions))
-    return max(page.total_count or 0, len(page.users))
+    entries, named, *_ = page
+    return max(named or 0, len(entries))
 
 
 def permission(operation: str, answer: object, *, needed: bool = True) -> Finding:
@@ -71,17 +91,33 @@ def permission(operation: str, answer: object, *, needed: bool = True) -> Findin
             return warn(PERMISSION, f"{what}; not needed while every user has an id", remedy)
         case Forbidden():
             return fail(PERMISSION, *explain(answer))
-        case CloudError() if not isinstance(answer, NotFound) or operation in _LISTINGS:
+        case CloudError() if not (isinstance(answer, NotFound) and operation in _ABOUT_ONE_USER):
             what, remedy = explain(answer)
             return fail(PERMISSION, f"{action} could not be checked: {what}", remedy)
         case _:
             return ok(PERMISSION, f"{action} ({operation})")
 
 
+def optional(operation: str, answer: Page | CloudError | NotQueried, entry: str, which: str = "") -> Finding:
+    """Return the finding about a permission that the exporter can do without, from the first page of a listing.
+
+    ``entry`` is the name of an entry of the listing, and ``which`` says which entries it has.
+    """
+    if isinstance(answer, Page):
+        return _listed(operation, counted(size(answer), entry) + which)
+    finding = permission(operation, answer)
+    dispensable = isinstance(answer, CloudError) and is_dispensable(answer)
+    return replace(finding, verdict=Verdict.WARN) if dispensable else finding
+
+
+def _listed(operation: str, content: str) -> Finding:
+    return ok(PERMISSION, f"{IAM_ACTIONS[operation]} ({operation}): {content}")
+
+
 def listing(operation: str, page: object, content: str, poll: Poll) -> Finding:
     """Return the finding about the first page of a listing for bulk collection, which may be an error."""
     if isinstance(page, SessionPage | UserPage):
-        return ok(PERMISSION, f"{IAM_ACTIONS[operation]} ({operation}): {total(page)} {content}")
+        return _listed(operation, f"{size(page)} {content}")
     if isinstance(page, Forbidden) and poll.source == "auto":
         what, remedy = explain(page)
         return warn(PERMISSION, f"{what}; users are queried one by one instead, which takes longer", remedy)
@@ -93,7 +129,8 @@ def session_listing(page: object, project: Project, poll: Poll) -> Finding:
     content = f"live sessions that started within {format_duration(poll.bulk_lookback)}"
     finding = listing(LIST_SESSIONS, page, content, poll)
     names = {folded(user.login[0]) for user in project.users}
-    found = [folded(login_parts(name or "")[0]) for name, _ in page.sessions] if isinstance(page, SessionPage) else []
+    sessions = page.sessions if isinstance(page, SessionPage) else ()
+    found = [folded(login_parts(each.login_user or "")[0]) for each in sessions]
     if not found or project.discover or not names.isdisjoint(found):
         return finding
     text = f"{finding.text}; the first {len(found)} belong to no configured user"
@@ -131,7 +168,7 @@ def one_user(
 def _sessions(sessions: tuple[Session, ...]) -> str:
     states = Counter(state if state in DOCUMENTED_STATES else OTHER for state in (s.session_state for s in sessions))
     by_state = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{len(sessions)} session{'' if len(sessions) == 1 else 's'}{f' ({by_state})' if by_state else ''}"
+    return counted(len(sessions), "session") + (f" ({by_state})" if by_state else "")
 
 
 def _account(detail: object, *, has_id: bool) -> str:

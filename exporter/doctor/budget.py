@@ -2,65 +2,36 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from exporter.cloud.causes import explain
 from exporter.cloud.client import (
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
     LIST_SESSION_BY_USER_NAME,
     LIST_SESSIONS,
     LIST_USER_DETAIL,
     LIST_USERS,
-    QUOTA,
+    SERVERS_A_PAGE,
     SESSIONS_A_PAGE,
+    USER_OPERATIONS,
 )
 from exporter.cloud.connect import endpoints_of, lockout_key
 from exporter.cloud.errors import CloudError, Forbidden
-from exporter.config import Auth, Poll, Project, Settings, format_duration
+from exporter.config import Auth, Poll, Project, Settings
 from exporter.doctor.answers import Total
-from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, ok, skip, warn
+from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, counted, skip, warn
+from exporter.doctor.loads import Load, Share, judge
 from exporter.doctor.watched import configured, polled
 from exporter.polling.discovery import Filters
 from exporter.polling.listings import USERS_A_PAGE
-from exporter.polling.source import Source, choose_source, cycle_seconds, fair_shares, pages
+from exporter.polling.source import Source, choose_source, fair_shares, pages
 
-_ROUND_TO = 10.0  # seconds of a recommended interval
-_SESSION_OPERATIONS = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS)
+_FAILURES_OFF = "set poll.failures_interval to 0"
+_SERVERS = {LIST_SERVERS: "server", LIST_SERVER_GROUPS: "server group"}
 _UNREAD = NotQueried("the listing was not read")
-
-
-@dataclass(frozen=True)
-class Load:
-    """One polling cycle of an operation: ``requests`` every ``interval`` seconds, which ``setting`` names."""
-
-    operation: str
-    requests: int
-    entries: str
-    setting: str
-    interval: float
-    fewer: str = "watch fewer users"  # what to do for fewer requests
-
-    @property
-    def demand(self) -> float:
-        """Requests per minute that keep to the interval."""
-        return self.requests * 60 / self.interval
-
-
-@dataclass(frozen=True)
-class Share:
-    """A project's part of an operation's rate limit, in requests per minute."""
-
-    rate: float
-    limit: float
-    projects: int = 1  # how many projects of this process use the limit
-    account: float = 0.0  # requests of all configured projects with these credentials and host, in other shards, too
-
-    def __str__(self) -> str:
-        allowed = f"{_number(self.rate)} allowed by poll.rate_limit"
-        if self.projects <= 1:
-            return allowed
-        return f"{allowed} ({_number(self.limit)} shared by {self.projects} projects with equal credentials)"
 
 
 @dataclass
@@ -91,6 +62,8 @@ class Budget:
 
     def __init__(self, settings: Settings) -> None:
         self.sessions: dict[str, Total] = {}  # the number of live sessions by project, once it is known
+        self.starts: dict[str, Total] = {}  # how many sessions started within an interval, where these are not listed
+        self.servers: dict[str, Mapping[str, Total]] = {}  # the sizes of the listings of servers by project
         self._listings: dict[str, Mapping[Filters, Total]] = {}  # the sizes of the listings of users by project
         self._settings = settings
         self._configured = {project.name: len(configured(project)) for project in settings.projects}
@@ -127,13 +100,16 @@ class Budget:
         by_user = loads[LIST_SESSION_BY_USER_NAME], shares[LIST_SESSION_BY_USER_NAME]
         source, sessions = self._source(project, live), [judged[LIST_SESSION_BY_USER_NAME]]
         if source.name == "bulk" and not isinstance(live, Forbidden):
-            scan = judged.get(LIST_SESSIONS) or _not_checked(LIST_SESSIONS, live)
-            sessions = [scan, judge(*by_user, bulk=source.reason)]
+            scans = judged.get(LIST_SESSIONS) or _not_checked(LIST_SESSIONS, live)
+            sessions = [scans, judge(*by_user, bulk=source.reason)]
+        elif LIST_SESSIONS in judged:
+            sessions.append(judged[LIST_SESSIONS])
         elif source.name == "bulk" and by_user[0].demand > by_user[1].rate:
             sessions = [_for_lack_of(live, *sessions)]
         unknown = _unknown_in(self._sizes(project))
         accounts = judged.get(LIST_USERS) or judged.get(LIST_USER_DETAIL) or _not_checked(LIST_USERS, unknown)
-        return [*sessions, _for_lack_of(unknown, accounts)]
+        servers = [judged[operation] for operation in self.servers.get(project.name, ()) if operation in judged]
+        return [*sessions, _for_lack_of(unknown, accounts), *servers]
 
     def _rates(self) -> dict[str, float]:
         """Return by project how many requests per minute for each user's sessions it may make."""
@@ -161,27 +137,42 @@ class Budget:
         everyone = () in {entry.filters for entry in project.discover}
         users = found if everyone else self._configured[project.name] + found
         most = "at most " if len(project.discover) > 1 and not everyone else ""
-        entries = _counted(users, "user") + (f" ({most}{found} found by discover)" if project.discover else "")
+        entries = counted(users, "user") + (f" ({most}{found} found by discover)" if project.discover else "")
         return Load(LIST_SESSION_BY_USER_NAME, users, entries, "poll.interval", self.poll(project).interval)
 
     def _loads(self, project: Project) -> dict[str, Load]:
         poll, load = self.poll(project), self._by_user(project)
-        live, sizes = self.sessions.get(project.name, _UNREAD), self._sizes(project)
-        loads = [load]
-        if isinstance(live, int) and self._source(project, live).name == "bulk":
-            scan = pages(live, SESSIONS_A_PAGE)
-            entries = f"{_counted(live, 'session')} in {_counted(scan, 'request')}"
-            fewer = "shorten poll.bulk_lookback"
-            loads.append(Load(LIST_SESSIONS, scan, entries, "poll.interval", poll.interval, fewer))
+        sizes = self._sizes(project)
+        loads = [load, *self._scans(project)]
         if not (unknown := _unknown_in(sizes)):
             counts = [size for size in sizes if isinstance(size, int)]
             scan = sum(pages(count, USERS_A_PAGE) for count in counts)
-            entries = f"{_counted(sum(counts), 'user')} in {_counted(scan, 'request')}"
+            entries = f"{counted(sum(counts), 'user')} in {counted(scan, 'request')}"
             fewer = "use fewer entries in discover" if project.discover else "set poll.source to per_user"
             loads.append(Load(LIST_USERS, scan, entries, "poll.user_interval", poll.user_interval, fewer))
         elif isinstance(unknown, Forbidden) or not (project.discover or self.scans(project)):
             loads.append(Load(LIST_USER_DETAIL, load.requests, load.entries, "poll.user_interval", poll.user_interval))
+        for operation, listed in self.servers.get(project.name, {}).items():
+            if isinstance(listed, int):
+                requests = pages(listed, SERVERS_A_PAGE)
+                entries = f"{counted(listed, _SERVERS[operation])} in {counted(requests, 'request')}"
+                loads.append(Load(operation, requests, entries, "poll.user_interval", poll.user_interval))
         return {load.operation: load for load in loads}
+
+    def _scans(self, project: Project) -> Iterator[Load]:
+        """Yield the load of ListSessions, if it works: the scans of live, started and failed sessions."""
+        poll = self.poll(project)
+        live, starts = (known.get(project.name, _UNREAD) for known in (self.sessions, self.starts))
+        if not (isinstance(live, int) or isinstance(starts, int)):
+            return
+        requests, fewer = pages(starts if isinstance(starts, int) else 0, SESSIONS_A_PAGE), _FAILURES_OFF
+        entries = f"new sessions in {counted(requests, 'request')}"
+        if isinstance(live, int) and self._source(project, live).name == "bulk":
+            scan, fewer = pages(live, SESSIONS_A_PAGE), "shorten poll.bulk_lookback"
+            entries = f"{counted(live, 'live session')} in {counted(scan, 'request')} and new ones in {requests}"
+            requests += scan
+        failures = 60 / poll.failures_interval if poll.failures_interval else 0.0
+        yield Load(LIST_SESSIONS, requests, entries, "poll.interval", poll.interval, fewer, failures)
 
     def _share(self, project: Project, operation: str) -> Share:
         def demand(other: Project) -> float:
@@ -204,29 +195,8 @@ class Budget:
 
     def _pool_key(self, project: Project, operation: str) -> tuple[int, object, str]:
         endpoints = endpoints_of(project)
-        endpoint = endpoints.sessions if operation in _SESSION_OPERATIONS else endpoints.users
+        endpoint = endpoints.users if operation in USER_OPERATIONS else endpoints.sessions
         return self._shards[project.name], self.keys[project.name], urlsplit(endpoint).netloc
-
-
-def judge(load: Load, share: Share, bulk: str | None = None) -> Finding:
-    """Return whether an operation fits; ``bulk`` is the reason why its cycles may be longer than the interval."""
-    every = f"{load.entries} every {format_duration(load.interval)}"
-    text = f"{load.operation}: {every} are {_number(load.demand)} requests per minute, {share}"
-    cycle, remedies = cycle_seconds(load.interval, load.requests, share.rate), []
-    if cycle > load.interval:
-        text += f"; a cycle takes {format_duration(float(math.ceil(cycle)))}"
-    if bulk:
-        text += f"; sessions also come from bulk collection ({bulk})"
-    elif cycle > load.interval:
-        rounded = format_duration(math.ceil(cycle / _ROUND_TO) * _ROUND_TO)
-        remedies.append(f"set {load.setting} to {rounded}, or {load.fewer}")
-    if share.account > QUOTA:
-        used = f"all configured projects of this account make {_number(share.account)}"
-        text += f"; {used}, and its documented quota is {_number(QUOTA)} per minute and operation"
-        remedies.append("lower poll.rate_limit")
-    elif remedies:
-        remedies.append(f"raise poll.rate_limit only if nothing else uses the account's quota of {_number(QUOTA)}")
-    return warn(REQUEST_BUDGET, text, "; ".join(remedies)) if remedies else ok(REQUEST_BUDGET, text)
 
 
 def _for_lack_of(total: object, finding: Finding) -> Finding:
@@ -245,11 +215,3 @@ def _unknown_in(sizes: Sequence[Total]) -> CloudError | NotQueried | None:
 def _not_checked(operation: str, answer: object) -> Finding:
     reason = answer.reason if isinstance(answer, NotQueried) else "see permission"
     return skip(REQUEST_BUDGET, f"{operation}: not checked, {reason}")
-
-
-def _number(rate: float) -> str:
-    return f"{rate:.1f}".removesuffix(".0")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

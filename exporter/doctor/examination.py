@@ -10,7 +10,16 @@ from ssl import SSLContext
 from typing import Literal, TextIO, TypeVar
 
 from exporter.cloud.chain import Link
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_USER_DETAIL, LIST_USERS, PAGE_SIZE, Client
+from exporter.cloud.client import (
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+    LIST_USERS,
+    PAGE_SIZE,
+    Client,
+)
 from exporter.cloud.connect import connected, issuer_of, proxy_for, sdk_link
 from exporter.cloud.credentials import Credentials
 from exporter.cloud.errors import CloudError, NotFound, Unauthorized
@@ -18,13 +27,14 @@ from exporter.cloud.models import Session, UserPage
 from exporter.cloud.proxy import Proxy, UnusableProxyError
 from exporter.cloud.sources import POD_OPERATION
 from exporter.cloud.transport import tls_context
-from exporter.config import Project, Settings, User
+from exporter.config import Project, Settings, User, format_duration
 from exporter.doctor import watched
 from exporter.doctor.answers import (
     CLOCK_TOLERANCE,
     judge_clock,
     listing,
     one_user,
+    optional,
     permission,
     session_listing,
     total,
@@ -144,6 +154,9 @@ class Examination:
                 await self._check_answers(connection.credentials)
                 if context.budget.scans(project):
                     await self._check_listings()
+                else:
+                    await self._check_starts()
+                await self._check_servers()
                 if self._blocked == _REJECTED:
                     self._shared.rejected_in = project.name
 
@@ -241,6 +254,23 @@ class Examination:
             users = await self._send("users", lambda client: client.list_users((), 0))
             self._report(listing(LIST_USERS, users, "users in total", poll))
             budget.counted(project, {(): total(users)})
+
+    async def _check_starts(self) -> None:
+        """Query what started within an interval, for a project that only scans for starts and failures."""
+        project, budget, now = self._project, self._context.budget, self._now()
+        interval = budget.poll(project).interval
+        starts = await self._send("sessions", lambda client: client.list_sessions(now - interval, now, (), 0))
+        self._report(optional(LIST_SESSIONS, starts, "session", f" started within {format_duration(interval)}"))
+        budget.starts[project.name] = total(starts)
+
+    async def _check_servers(self) -> None:
+        """Query a page of the servers and one of their groups."""
+        servers = await self._send("sessions", lambda client: client.list_servers(0))
+        groups = await self._send("sessions", lambda client: client.list_server_groups(0))
+        self._report(optional(LIST_SERVERS, servers, "server"))
+        self._report(optional(LIST_SERVER_GROUPS, groups, "server group"))
+        totals = {LIST_SERVERS: total(servers), LIST_SERVER_GROUPS: total(groups)}
+        self._context.budget.servers[self._project.name] = totals
 
     def _now(self) -> float:
         return self._context.now() + self._clock_correction

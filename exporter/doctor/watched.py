@@ -13,7 +13,7 @@ from exporter.cloud.models import User as Account
 from exporter.config import Discover, Project, User
 from exporter.config.names import domain_fit, folded, login_parts
 from exporter.doctor.answers import size
-from exporter.doctor.findings import ONE_USER, WATCHED, Finding, NotQueried, fail, ok, skip, warn
+from exporter.doctor.findings import ONE_USER, WATCHED, Finding, NotQueried, counted, fail, ok, skip, warn
 from exporter.fleet import best
 from exporter.polling.discovery import Discovery, Filters
 from exporter.polling.listings import USERS_A_PAGE
@@ -61,8 +61,8 @@ def findings(
         yield _entry(f"discover[{number}]", entry, pages[entry.filters])
     if project.exclude:
         excluded, users = len(project.users) - len(configured(project)), len(project.users)
-        patterns = f"exclude has {_counted(len(project.exclude), 'pattern')}"
-        applied = f", matching {excluded} of {_counted(users, 'configured user')}" if users else ""
+        patterns = f"exclude has {counted(len(project.exclude), 'pattern')}"
+        applied = f", matching {excluded} of {counted(users, 'configured user')}" if users else ""
         yield ok(WATCHED, patterns + applied)
     yield from names(named, page)
 
@@ -73,7 +73,7 @@ def _entry(path: str, entry: Discover, page: Page) -> Finding:
         return skip(WATCHED, f"{path}: not checked, {reason}")
     if matches := size(page):
         least = "at least " if page.total_count is None and matches in {PAGE_SIZE, USERS_A_PAGE} else ""
-        return ok(WATCHED, f"{path} matches {least}{_counted(matches, 'user')}")
+        return ok(WATCHED, f"{path} matches {least}{counted(matches, 'user')}")
     keys = [f"{path}.{key}" for key in Discover.model_fields if key != "all" and getattr(entry, key) is not None]
     exact = f"correct {' or '.join(keys)}: each must be exactly as in the cloud, including capitals"
     return warn(WATCHED, f"{path} matches no user", exact if keys else "check project_id and endpoints.users")
@@ -130,7 +130,7 @@ def id_of(user: User, page: Page) -> str | None:
 def sessions_of(user: User, listed: Sequence[ListedSession]) -> tuple[Session, ...]:
     """Return those sessions of a name that are in the user's domain."""
     _, domain = user.login
-    return tuple(session for name, session in listed if domain_fit(login_parts(name or "")[1], domain))
+    return tuple(each.session for each in listed if domain_fit(login_parts(each.login_user or "")[1], domain))
 
 
 def account_of(user: User, page: Page, detail: object) -> object:
@@ -158,7 +158,3 @@ def _exist(numbers: Sequence[int], verb: str = "exist") -> str:
     if len(numbers) == 1:
         return f"configured user {shown} {'does' if verb == 'do' else 'exists'}"
     return f"configured users {shown}{more} {verb}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -3,27 +3,34 @@
 Plain data with pure rules: no HTTP, no Prometheus, no clock. Callers pass times, in seconds of one monotonic clock.
 """
 
-from exporter.fleet.counts import MOST_VALUES, Counts, InitFailures
+from exporter.fleet.counting import REMEMBERED
+from exporter.fleet.counts import AGES, MOST_VALUES, Attempts, Counts, Tally
 from exporter.fleet.fleet import Fleet
 from exporter.fleet.members import DOCUMENTED_STATES, INIT_FAIL, LIVE_STATES, OTHER, UNKNOWN, FreshUser, Member, Watched
 from exporter.fleet.names import best
 from exporter.fleet.roster import STEP, in_steps
-from exporter.fleet.sessions import REMEMBERED
+from exporter.fleet.servers import REGISTERED, SERVER_STATUSES, ServerCounts, Servers
 
 __all__ = [
+    "AGES",
     "DOCUMENTED_STATES",
     "INIT_FAIL",
     "LIVE_STATES",
     "MOST_VALUES",
     "OTHER",
+    "REGISTERED",
     "REMEMBERED",
+    "SERVER_STATUSES",
     "STEP",
     "UNKNOWN",
+    "Attempts",
     "Counts",
     "Fleet",
     "FreshUser",
-    "InitFailures",
     "Member",
+    "ServerCounts",
+    "Servers",
+    "Tally",
     "Watched",
     "best",
     "in_steps",

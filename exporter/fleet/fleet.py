@@ -8,25 +8,36 @@ from sys import intern
 from msgspec.structs import replace
 
 from exporter.cloud.models import ListedSession, Session
-from exporter.config.names import login_parts
+from exporter.config.names import Fit, domain_fit, login_parts
 from exporter.fleet.accounts import Accounts
-from exporter.fleet.counts import Counts, InitFailures
-from exporter.fleet.members import FreshUser, Member, Scan, SessionRecord, Watched, weight
-from exporter.fleet.roster import in_steps
-from exporter.fleet.sessions import (
+from exporter.fleet.counting import REMEMBERED, Changes, Look, after_sighting, counted_elsewhere
+from exporter.fleet.counts import Attempts, Counts
+from exporter.fleet.members import (
     COUNTS_ALONE,
     NOT_COUNTED,
-    Changes,
+    FreshUser,
+    Member,
+    Scan,
+    SessionRecord,
+    Watched,
+    weight,
+)
+from exporter.fleet.roster import in_steps
+from exporter.fleet.sessions import (
     after_answer,
     after_scan,
     denials,
     expire_scans,
     is_live,
+    outdated,
     with_denied,
     with_known_objects,
     without,
 )
+from exporter.fleet.zone import TimeZone
 
+_LATELY = 600.0  # seconds
+_MOST_FAILED_ANSWERS = 100  # remembered for a failures scan, which there may not be
 _MOST_LOGINS = 16  # in an answer about one user, to learn the domain from. Real answers have one or two.
 
 
@@ -39,7 +50,9 @@ class Fleet(Accounts):
 
     def __init__(self, users: Iterable[Watched] = ()) -> None:
         super().__init__()
-        self.init_failures = InitFailures()  # it never falls when users leave
+        self.attempts = Attempts()
+        self.zone = TimeZone()
+        self._failed_answers: dict[str, float] = {}  # when answers showed failures, by session id
         self.scanned_since: float | None = None
         """When the last complete scan began, or the first page arrived if there is none; None if that is stale."""
         self._by_session: dict[str, Member] = {}  # the member of each session record, by session id
@@ -49,36 +62,47 @@ class Fleet(Accounts):
         for _ in self.update(users):
             pass
 
-    def sessions_answered(self, member: Member, sessions: Iterable[ListedSession] | None, at: float) -> None:
+    def sessions_answered(
+        self, member: Member, sessions: Iterable[ListedSession] | None, at: float, clock: float = 0.0
+    ) -> None:
         """Apply the answer to a query by a member's name: the sessions of all users with this name, in any domain.
 
-        None if the cloud knows no such user. A session at InitFail counts once, unless it was there when its user was
-        first looked at.
+        None if the cloud knows no such user. ``clock`` is the cloud's time, in seconds since 1970, at time 0.
         """
         asked = [] if member.removed else self.namesakes(member)
         listed = list(sessions or ())
-        logins = {login_user for login_user, _ in listed}
+        self.zone.learn(listed)
+        if (ahead := self.zone.ahead) is not None:
+            listed = [each if each.utc else each.in_utc(ahead) for each in listed]
+        logins = {each.login_user for each in listed}
         if len(asked) == 1 and len(logins) <= _MOST_LOGINS:
             self._learn_domain(member, logins)
         owners = {login_user: self._owner(login_user, asked) for login_user in logins}
-        shares: dict[Member, list[Session]] = {each: [] for each in asked}
-        for login_user, session in listed:
-            if (owner := owners[login_user]) in shares:
-                shares[owner].append(session)
-        for each, share in shares.items():
-            self._answered(each, share, at, unknown=sessions is None)
+        shares: dict[Member, list[ListedSession]] = {each: [] for each in asked}
+        for each in listed:
+            if (owner := owners[each.login_user]) in shares:
+                shares[owner].append(each)
+        for each_member, share in shares.items():
+            look = Look(at, clock, own=True, covered=self._covered(each_member))
+            self._answered(each_member, share, look, unknown=sessions is None)
 
-    def _answered(self, member: Member, sessions: Sequence[Session], at: float, *, unknown: bool) -> None:
-        listed = with_known_objects(member.fresh.listed, tuple(sessions))
-        records, failed = after_answer(member, listed, at, own=True, covered=self._covered(member))
+    def _answered(self, member: Member, share: Sequence[ListedSession], look: Look, *, unknown: bool) -> None:
+        at = look.at
+        listed = with_known_objects(member.fresh.listed, share, look.seen(member))
+        self._take_over(member, share)
+        changes = after_answer(member, zip(share, listed, strict=True), look)
+        if changes.failed and len(self._failed_answers) < _MOST_FAILED_ANSWERS:
+            failed = {session.id for session in changes.failed}
+            lately = [each for each in share if each.utc and (each.started or 0.0) > at + look.clock - _LATELY]
+            self._failed_answers |= {each.session.id or "": at for each in lately if each.session.id in failed}
         if unknown:  # an answer that knows no such user denies none of the user's sessions
-            records = tuple([record for record in records if record.scan not in NOT_COUNTED])
+            changes.records = tuple([record for record in changes.records if record.scan not in NOT_COUNTED])
         self._priority.pop(member, None)
         self._in_flight.pop(member, None)
         self._counts.asked += member.asked_at is None
         self._oldest_asked = min(self._oldest_asked, at)
         member.asked, member.asked_at = True, at
-        self._change(member, listed, (records, failed), unknown=unknown)
+        self._change(member, listed, changes, unknown=unknown)
 
     def _owner(self, login_user: str | None, asked: Sequence[Member]) -> Member | None:
         """Return the owner of a session that a query for these members lists; None if that is somebody else."""
@@ -94,34 +118,75 @@ class Fleet(Accounts):
             member.seen_domain = intern(domain)
             self._name(member)
 
-    def scan_page(self, found: Iterable[ListedSession], at: float, started_before: float = -math.inf) -> int:
-        """Apply a page of a scan. Return how many of its sessions belong to watched users.
+    def scan_page(self, found: Iterable[ListedSession], at: float, clock: float = 0.0) -> int:
+        """Apply a page of a scan of live sessions. Return how many of its sessions name a watched user.
 
         Sessions without an id are ignored. Users may have other sessions besides. Of a user who has been polled,
-        sessions do not count that started ``started_before`` (in seconds since 1970, of time 0) that poll, and that it
-        did not list: they are somebody else's.
+        sessions do not count that started before that poll, and that it did not list: they are somebody else's.
+        ``clock`` is the cloud's time, in seconds since 1970, at time 0.
         """
-        by_member: dict[Member, dict[str, Session]] = {}
-        for login_user, session in found:
-            # a session of nobody's name belongs to whoever is known to have it
-            otherwise = self._by_session.get(session.id or "")
-            if session.id and (member := self._names.find(login_user, otherwise)):
-                by_member.setdefault(member, {})[session.id] = session
-        for member, sessions in by_member.items():
+        found = list(found)
+        for member, sessions in self._by_member(found).items():
+            look = Look(at, clock, own=False, covered=self._covered(member))
             before = member.fresh.listed
             known = {session.id for session in before}
-            new = [session for session_id, session in sessions.items() if session_id not in known]
-            if denied := denials(member, new, started_before):
+            new = [each for session_id, each in sessions.items() if session_id not in known]
+            if denied := denials(member, new, clock):
                 others = {session.id for session in denied}
-                new = [session for session in new if session.id not in others]
-            listed = with_known_objects(before, (*(sessions.get(s.id or "", s) for s in before), *new))
-            on_page = [session for session in listed if session.id in sessions]
-            records, failed = after_answer(member, on_page, at, own=False, covered=self._covered(member))
-            self._change(member, listed, (with_denied(records, denied, at) if denied else records, failed))
+                new = [each for each in new if each.session.id not in others]
+            listed = (*(sessions[s.id] if s.id in sessions else ListedSession(None, s) for s in before), *new)
+            shown = with_known_objects(before, listed, look.seen(member))
+            self._take_over(member, sessions.values())
+            on_page = [(each, kept) for each, kept in zip(listed, shown, strict=True) if kept.id in sessions]
+            changes = after_answer(member, on_page, look)
+            if denied:
+                changes.records = with_denied(changes.records, denied, at)
+            self._change(member, shown, changes)
         if self.scanned_since is None:
             self.scanned_since = at
         self._last_page = at
-        return sum(map(len, by_member.values()))
+        return sum(self._names.find(each.login_user) is not None for each in found if each.session.id)
+
+    def sighted(self, found: Iterable[ListedSession], at: float, clock: float = 0.0) -> None:
+        """Apply a page of sessions in any state: they are counted as started and failed, and change nothing else."""
+        for member, sessions in self._by_member(found).items():
+            known = {session.id for session in member.fresh.listed}
+            unsure = [each for each in sessions.values() if each.session.id not in known and not _is_own(member, each)]
+            others = {session.id for session in denials(member, unsure, clock)}
+            counted = [each for each in sessions.values() if each.session.id not in others]
+            self._take_over(member, counted)
+            look = Look(at, clock, own=False, covered=self._covered(member))
+            self._count(member, after_sighting(member, counted, look))
+
+    def _take_over(self, member: Member, listed: Iterable[ListedSession]) -> None:
+        """Copy what was counted of these sessions while they seemed to be another user's."""
+        for each in listed:
+            owner = self._by_session.get(each.session.id or "")
+            if owner is not None and owner is not member:
+                known = any(record.session.id == each.session.id for record in member.records)
+                if not known and (record := counted_elsewhere(each.session, owner)):
+                    member.records = (*member.records, record)
+
+    def take_failed_answers(self) -> dict[str, float]:
+        """Return, and forget, when users' own queries were the first to show a failure, by id of its session.
+
+        Only of sessions that are known to have started lately.
+        """
+        taken, self._failed_answers = self._failed_answers, {}
+        return taken
+
+    def _by_member(self, found: Iterable[ListedSession]) -> dict[Member, dict[str | None, ListedSession]]:
+        """Return the sessions of watched users by member and id."""
+        found = list(found)
+        self.zone.learn(found)
+        by_member: dict[Member, dict[str | None, ListedSession]] = {}
+        for each in found:
+            session_id = each.session.id
+            # a session of nobody's name belongs to whoever is known to have it
+            otherwise = self._by_session.get(session_id or "")
+            if session_id and (member := self._names.find(each.login_user, otherwise)):
+                by_member.setdefault(member, {})[session_id] = each
+        return by_member
 
     def scan_ended(self, listed_ids: AbstractSet[str], began: float, oldest: float) -> Iterator[None]:
         """Apply the end of a complete scan that listed these sessions: the others that scans listed have ended.
@@ -140,6 +205,8 @@ class Fleet(Accounts):
                     self._priority[member] = None
                 if ended:
                     self._drop(member, ended)
+                if old := outdated(member, began - REMEMBERED):
+                    self._remember(member, tuple([each for each in member.records if each.session.id not in old]))
             yield
         self._priority |= self._in_flight
         self._in_flight.clear()
@@ -217,12 +284,24 @@ class Fleet(Accounts):
 
     def _change(self, member: Member, listed: tuple[Session, ...], changes: Changes, *, unknown: bool = False) -> None:
         """Set a user's sessions. A live one shows that the user exists, whatever was answered before."""
-        records, failed = changes
-        self._remember(member, records)
-        self.init_failures.add(failed)
+        self._count(member, changes)
         no_account = member.fresh.without_account and not any(map(is_live, listed))
-        now = replace(member.fresh, sessions=listed, without_sessions=unknown, without_account=no_account)
-        self._know(member, replace(now, init_failures=now.init_failures + len(failed)) if failed else now)
+        self._know(member, replace(member.fresh, sessions=listed, without_sessions=unknown, without_account=no_account))
+
+    def _count(self, member: Member, changes: Changes) -> None:
+        self._remember(member, changes.records)
+        attempts = self.attempts
+        for session in changes.started:
+            attempts.starts.add(session)
+        for session in changes.failed:
+            attempts.failures.add(session)
+        for duration in changes.init_durations:
+            attempts.init_durations.observe(duration)
+        attempts.disconnects += changes.disconnects
+        attempts.reconnects += changes.reconnects
+        if changes.failed:
+            failures = member.fresh.init_failures + len(changes.failed)
+            self._know(member, replace(member.fresh, init_failures=failures))
 
     def _drop(self, member: Member, gone: AbstractSet[str | None]) -> None:
         """Forget these sessions of a user."""
@@ -242,6 +321,11 @@ class Fleet(Accounts):
         for record in records:
             self._by_session.setdefault(record.session.id or "", member)
         member.records = records
+
+
+def _is_own(member: Member, each: ListedSession) -> bool:
+    """Return whether a session with this user's name also has the user's domain."""
+    return domain_fit(member.login_domain, login_parts(each.login_user or "")[1]) is Fit.SAME
 
 
 def _or_never(time: float | None) -> float:

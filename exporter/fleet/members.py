@@ -12,11 +12,11 @@ import msgspec
 from exporter.cloud.models import Session, UserDetail
 from exporter.config.names import domain_fit
 
-INIT_FAIL = "InitFail"
+ACTIVE, DISCONNECTED, APPC_INIT, INIT_FAIL = "Active", "Disconnected", "AppcInit", "InitFail"
 # The session states in the API reference.
-DOCUMENTED_STATES = ("Active", "Disconnected", "AppcInit", "SignedOut", INIT_FAIL)
-# The states that scans list. A session that is signed out has ended.
-LIVE_STATES = ("Active", "Disconnected", "AppcInit", INIT_FAIL)
+DOCUMENTED_STATES = (ACTIVE, DISCONNECTED, APPC_INIT, "SignedOut", INIT_FAIL)
+# The states that scans of live sessions list. A session that is signed out has ended.
+LIVE_STATES = (ACTIVE, DISCONNECTED, APPC_INIT, INIT_FAIL)
 UNKNOWN = "unknown"  # stands for a value that the cloud does not report
 OTHER = "other"  # stands for all values beyond a limit
 
@@ -64,19 +64,33 @@ class Scan(Enum):
     """A scan no longer lists it, but it may be outside the look-back window. It counts until the user's next answer."""
 
 
+NOT_COUNTED = (Scan.DENIED, Scan.REJECTED)
+COUNTS_ALONE = (Scan.LISTED, Scan.OUTSIDE)  # sessions that count even without a fresh answer to their user's own query
+
+
+class Start(Enum):
+    """Whether a session's start has been counted."""
+
+    NONE = auto()  # it is not counted: the session existed at the first look, as far as is known
+    COUNTED = auto()  # it is counted, and the session has not been seen Active since, nor in a later state
+    SETTLED = auto()  # it is counted, and so is the time to Active if that is known
+
+
 class Failure(Enum):
     """Whether a session's failure has been counted."""
 
     NONE = auto()  # the session has not been seen at InitFail
+    OLD = auto()  # it failed before its user joined
+    EXISTED = auto()  # it was at InitFail at the first look. It counts only if a scan says that it failed later.
     AWAITING_SCAN = auto()
-    """It was at InitFail in the user's first answer. It is new if a scan lists it, else it is older than the window."""
-    SETTLED = auto()  # it is counted, or it existed at the first look
+    """The same, but scans covered the user before. It is new if a scan lists it, else it is older than the window."""
+    COUNTED = auto()
 
 
 class SessionRecord(msgspec.Struct, eq=False, gc=False):
     """One session with its history.
 
-    A session whose only history is that its user's last answer listed it, as at the first look, has no record.
+    A session that existed at the first look has no record as long as only its user's own answers list it.
     """
 
     session: Session  # as last listed
@@ -84,7 +98,7 @@ class SessionRecord(msgspec.Struct, eq=False, gc=False):
     scanned_at: float | None = None
     """When a scan last listed it; when OUTSIDE, the start of the scan that no longer did."""
     scan: Scan = Scan.SILENT
-    state_since: float | None = None  # since when it is in its state; None if since the first look
+    start: Start = Start.NONE
     failure: Failure = Failure.NONE
 
 
@@ -107,6 +121,7 @@ class Member(msgspec.Struct, eq=False, gc=False):
     fresh: FreshUser
     joined_after: float
     """When the last page of any listing before the user joined arrived; infinity once the user is removed."""
+    joined_at: float  # a session that started later is a new one
     asked: bool = False  # whether the user's own session query has ever been answered
     asked_at: float | None = None  # when it was last answered; None if never, or if that answer is stale
     account_at: float | None = None  # the same for the account

@@ -44,8 +44,8 @@ class Roster:
         self._joined: Counter[float] = Counter()  # members by joined_after
         self._last_page = self._last_scan = -math.inf  # when the last page arrived; when the last whole scan began
 
-    def update(self, users: Iterable[Watched]) -> Iterator[None]:
-        """Make these the watched users, in this order. Only one update at a time.
+    def update(self, users: Iterable[Watched], at: float = -math.inf) -> Iterator[None]:
+        """Make these the watched users from now on, in this order. Only one update at a time.
 
         Users who stay keep their data, except for the account data of a user whose configured id changes.
         """
@@ -60,7 +60,7 @@ class Roster:
                 member = self._known(user_name, domain, user.id, staying)
                 if member is None:
                     fresh = FreshUser(user.name, user.id, discovered=user.discovered)
-                    member = Member(user.name, user_name, user.id, domain, fresh, self._last_page)
+                    member = Member(user.name, user_name, user.id, domain, fresh, self._last_page, at)
                     self._joined[self._last_page] += 1
                     self._names.add(member)
                     self._name(member)

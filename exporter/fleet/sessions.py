@@ -9,33 +9,56 @@ others.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from exporter.cloud.models import Session
-from exporter.fleet.members import INIT_FAIL, LIVE_STATES, Failure, Member, Scan, SessionRecord
+from exporter.cloud.models import ListedSession, Session
+from exporter.fleet.counting import ORDER_MARGIN, REMEMBERED, Changes, Look, count_session, is_counted
+from exporter.fleet.members import (
+    ACTIVE,
+    DISCONNECTED,
+    LIVE_STATES,
+    NOT_COUNTED,
+    Failure,
+    Member,
+    Scan,
+    SessionRecord,
+)
 
-# Seconds for which a failed session is remembered after it was last listed, in case it is listed again.
-REMEMBERED = 3600.0
-NOT_COUNTED = (Scan.DENIED, Scan.REJECTED)
-COUNTS_ALONE = (Scan.LISTED, Scan.OUTSIDE)  # sessions that count even without a fresh answer to their user's own query
-# A user's new records, and the sessions to count as new failures.
-Changes = tuple[tuple[SessionRecord, ...], list[Session]]
+CLOCK_MARGIN = 60.0  # seconds by which times of the cloud and of the exporter may be compared wrongly
 
 
-def with_known_objects(known: tuple[Session, ...], listed: tuple[Session, ...]) -> tuple[Session, ...]:
-    """Return the listed sessions, reusing objects already in memory for those that are known."""
-    if listed == known:
-        return known
+def with_known_objects(
+    known: tuple[Session, ...], listed: Iterable[ListedSession], seen: float | None
+) -> tuple[Session, ...]:
+    """Return the listed sessions, reusing objects already in memory for those that are known.
+
+    Where the cloud does not say when a state last changed, that is when the change was ``seen``, in the cloud's time;
+    None at the first look. A state that is older than the known one changes nothing.
+    """
     by_id = {session.id: session for session in known}
 
     def known_object(now: Session) -> Session:
         before = by_id.get(now.id)
+        if before is not None and _is_stale(now, before, seen):
+            return before
+        if now.changed is None:
+            same = before is not None and before.session_state == now.session_state
+            now = replace(now, changed=before.changed if before is not None and same else seen)
         return now if before is None else before if before == now else replace(now, id=before.id)
 
-    return tuple(map(known_object, listed))
+    now = tuple([known_object(each.session) for each in listed])
+    return known if now == known else now
+
+
+def _is_stale(now: Session, before: Session, seen: float | None) -> bool:
+    """Return whether a listed state is older than the known one. A known state of the future proves nothing."""
+    if now.id is None or now.changed is None or before.changed is None or seen is None:
+        return False
+    other = now.session_state != before.session_state
+    return other and now.changed < before.changed - ORDER_MARGIN and before.changed <= seen + CLOCK_MARGIN
 
 
 def is_live(session: Session) -> bool:
@@ -43,59 +66,67 @@ def is_live(session: Session) -> bool:
     return session.session_state in LIVE_STATES
 
 
-def after_answer(member: Member, listed: Iterable[Session], at: float, *, own: bool, covered: bool) -> Changes:
-    """Apply what the user's ``own`` query, or else a page of a scan, lists for a user.
+def after_answer(member: Member, listed: Iterable[tuple[ListedSession, Session]], look: Look) -> Changes:
+    """Apply what the user's own query, or else a page of a scan of live sessions, lists for a user.
 
-    ``covered`` says whether a complete scan has ever covered the user. Before an own answer or such a scan, a failure
-    is not new, except if its session was known in another state.
+    Each session comes as it is listed, and as it is kept.
     """
     before = {session.id: session for session in member.fresh.listed}
     known = {record.session.id: record for record in member.records}
-    first_look = not member.asked and (own or not covered)
     records: list[SessionRecord] = []
-    failed: list[Session] = []
-    for session_id, session in {session.id: session for session in listed if session.id}.items():
-        was = before.get(session_id)
-        record = known.pop(session_id, None) or SessionRecord(session, asked_at=member.asked_at if was else None)
+    changes = Changes()
+    for session_id, (each, session) in {kept.id: (each, kept) for each, kept in listed if kept.id}.items():
+        was = before.pop(session_id, None)
+        record = known.pop(session_id, None)
+        is_known = was is not None or record is not None
+        record = record or SessionRecord(session, asked_at=member.asked_at if was else None)
         record.session = session
-        changed = was is not None and was.session_state != session.session_state
-        if changed or (was is None and not first_look):
-            record.state_since = at
-        if not own and record.failure is Failure.AWAITING_SCAN:
-            record.failure = Failure.NONE
-        if session.session_state == INIT_FAIL and record.failure is Failure.NONE:
-            record.failure = Failure.SETTLED
-            if changed or not first_look:
-                failed.append(session)
-            elif own and covered:
-                record.failure = Failure.AWAITING_SCAN
-        if own:
-            record.asked_at = at
+        count_session(record, each, was, member, look, changes, is_known=is_known)
+        changes.disconnects += (was and was.session_state, session.session_state) == (ACTIVE, DISCONNECTED)
+        changes.reconnects += (was and was.session_state, session.session_state) == (DISCONNECTED, ACTIVE)
+        if look.own:
+            record.asked_at = look.at
         else:
-            record.scanned_at = at
-        record.scan = _scan(record.scan, session, own=own, expected=covered and was is None)
-        if record.scan is not Scan.SILENT or record.state_since is not None or record.failure is not Failure.NONE:
+            record.scanned_at = look.at
+        record.scan = _scan(record.scan, session, own=look.own, expected=look.covered and was is None)
+        if record.scan is not Scan.SILENT or is_counted(record):
             records.append(record)
-    return (*records, *(_unlisted(known.values(), at) if own else known.values())), failed
+    if look.own:
+        gone = [*known.values(), *_new_records(before, known, member.asked_at)]
+        changes.records = (*records, *_unlisted(gone, look.at))
+    else:
+        changes.records = (*records, *known.values())
+    return changes
 
 
-def denials(member: Member, new: Sequence[Session], started_before: float) -> list[Session]:
+def _new_records(
+    sessions: Mapping[str | None, Session], known: Container[str | None], asked_at: float | None
+) -> list[SessionRecord]:
+    """Return records of these sessions of a user that have none."""
+    return [
+        SessionRecord(session, asked_at=asked_at)
+        for session_id, session in sessions.items()
+        if session_id and session_id not in known
+    ]
+
+
+def denials(member: Member, new: Iterable[ListedSession], clock: float) -> list[Session]:
     """Return those sessions of a page of a scan that the user's own query denied. Somebody else with the name has them.
 
-    ``new`` are the sessions that do not count for the user yet. Without a record, those are denied that started
-    ``started_before`` (in seconds since 1970, of time 0) the query.
+    ``new`` are the sessions that do not count for the user yet. Without a record, those are denied that started before
+    the query, and are live. ``clock`` is as in Look.
     """
-    if not new:
-        return []
     records = {record.session.id: record for record in member.records}
-    oldest = -math.inf if member.asked_at is None or member.fresh.missing else member.asked_at + started_before
+    oldest = -math.inf
+    if member.asked_at is not None and not member.fresh.missing:
+        oldest = member.asked_at + clock - CLOCK_MARGIN
 
-    def denied(session: Session) -> bool:
-        if record := records.get(session.id):
+    def denied(each: ListedSession) -> bool:
+        if record := records.get(each.session.id):
             return record.scan in NOT_COUNTED
-        return session.started is not None and session.started < oldest
+        return each.utc and is_live(each.session) and each.started is not None and each.started < oldest
 
-    return [session for session in new if denied(session)]
+    return [each.session for each in new if denied(each)]
 
 
 def with_denied(records: Iterable[SessionRecord], denied: Iterable[Session], at: float) -> tuple[SessionRecord, ...]:
@@ -120,7 +151,7 @@ def after_scan(
         session = record.session
         asked_before = record.asked_at is None or record.asked_at < began
         if record.failure is Failure.AWAITING_SCAN and asked_before:
-            record.failure = Failure.SETTLED
+            record.failure = Failure.EXISTED
         listed = session.id in listed_ids
         if record.scan is Scan.EXPECTED and asked_before:
             record.scan = Scan.SILENT
@@ -153,14 +184,30 @@ def expire_scans(records: Iterable[SessionRecord], outside_since: float, last_pa
         elif last_page is not None and scanned_at <= last_page:
             record.scan = Scan.SILENT
         if last_page is not None and record.failure is Failure.AWAITING_SCAN:
-            record.failure = Failure.SETTLED
+            record.failure = Failure.EXISTED
     return oldest
 
 
 def without(member: Member, gone: AbstractSet[str | None]) -> tuple[SessionRecord, ...]:
     """Return the records that remain without these sessions."""
     left = [record for record in member.records if record.session.id not in gone]
-    return (*left, *_remembered(record for record in member.records if record.session.id in gone))
+    known = {record.session.id: record for record in member.records if record.session.id in gone}
+    listed = {session.id: session for session in member.fresh.listed if session.id in gone}
+    return (*left, *_remembered([*known.values(), *_new_records(listed, known, member.asked_at)]))
+
+
+def outdated(member: Member, since: float) -> set[str | None]:
+    """Return the ids of the records of sessions that are not listed, and were last listed before this time."""
+    listed = {session.id for session in member.fresh.listed}
+    return {
+        record.session.id
+        for record in member.records
+        if record.session.id not in listed and record.scan is Scan.SILENT and _last_listed(record) <= since
+    }
+
+
+def _last_listed(record: SessionRecord) -> float:
+    return max(time for time in (record.asked_at, record.scanned_at, -math.inf) if time is not None)
 
 
 def _scan(before: Scan, session: Session, *, own: bool, expected: bool) -> Scan:
@@ -188,11 +235,10 @@ def _unlisted(left: Iterable[SessionRecord], at: float) -> list[SessionRecord]:
 
 
 def _remembered(gone: Iterable[SessionRecord], since: float = -math.inf) -> list[SessionRecord]:
-    """Return the records of failed sessions, now no longer listed, that were last listed after this time."""
+    """Return the records of the user's sessions, now no longer listed, that were last listed since then."""
     remembered = []
     for record in gone:
-        last_listed = max(time for time in (record.asked_at, record.scanned_at, -math.inf) if time is not None)
-        if record.failure is not Failure.NONE and last_listed > since:
+        if (record.scan not in NOT_COUNTED or is_counted(record)) and _last_listed(record) >= since:
             record.scan = Scan.SILENT
             remembered.append(record)
     return remembered

@@ -74,11 +74,11 @@ class Failure:
 class FailureLog:
     """One line when a kind of failure begins and one when it ends, for the cycles of one operation.
 
-    ``now`` returns the wall clock, in seconds since 1970.
+    ``now`` returns the wall clock, in seconds since 1970. ``facts`` are added to each line.
     """
 
-    def __init__(self, project: str, operation: str, now: Callable[[], float]) -> None:
-        self._log = _logger.bind(project=project, operation=operation)
+    def __init__(self, project: str, operation: str, now: Callable[[], float], **facts: str) -> None:
+        self._log = _logger.bind(project=project, operation=operation, **facts)
         self._now = now
         self._failures: dict[tuple[str, str], Failure] = {}  # current kinds of failure, by operation and outcome
         self._seen: set[tuple[str, str]] = set()  # those of the running cycle

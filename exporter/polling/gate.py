@@ -78,6 +78,10 @@ class KeyGate:
         self._change.set()
         self._change = asyncio.Event()
 
+    async def wait_for_change(self) -> None:
+        """Wait until the cloud's opinion of the credentials may have changed."""
+        await self._change.wait()
+
     async def wait_for_probe(self, lane: object, access: Access) -> bool:
         """Wait until a lane may send a probe request; return False if its credentials were verified meanwhile.
 
@@ -171,6 +175,11 @@ class Access:
         while self.paused:  # noqa: ASYNC110 - nothing announces that a file has been replaced
             await asyncio.sleep(min(max(self.rest, _CLOCK_TICK), _CHECK_INTERVAL))
 
+    async def wait_until_verified(self) -> None:
+        """Wait until the cloud has accepted a request with the present credentials."""
+        while not self.verified:
+            await self.gate.wait_for_change()
+
     async def request_permit(self, lane: object, slots: asyncio.Semaphore) -> Permit:
         """Return a permit for one request of a lane. Unverified credentials get permits for probe requests only.
 
@@ -189,9 +198,11 @@ class Access:
     def accept(self, credentials: object) -> None:
         """Note that the cloud accepted a request. One that ends during a pause began before it and proves nothing."""
         if not self.paused:
-            self._unverified = False
+            unverified, self._unverified = self._unverified, False
             self._pause = 0.0
             self.gate.note_acceptance(credentials)
+            if unverified:
+                self.gate.notify()
 
     def doubt(self) -> None:
         """Treat the credentials as unverified: they have just been renewed after a rejection."""

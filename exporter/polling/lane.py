@@ -62,8 +62,10 @@ class Lane:
         """Its fair share of the rate when nothing throttles it, in requests per minute."""
         return self.pace.share(self)
 
-    async def admit(self) -> Permit:
+    async def admit(self, *, ahead: bool = False) -> Permit:
         """Wait until a request may be sent, which :meth:`perform` then has to do at once.
+
+        A request that goes ``ahead`` waits for no other that shares the pace.
 
         Raises:
             Paused: the cloud rejects the credentials, or there are none.
@@ -72,7 +74,7 @@ class Lane:
             permit = await self.access.request_permit(self, self._slots)
             try:
                 await self.throttle.wait(self.ceiling)
-                await self.pace.turn(self)
+                await self.pace.turn(self, ahead=ahead)
                 permit.access.check()
             except BaseException:
                 permit.end()
@@ -81,10 +83,19 @@ class Lane:
                 return permit
             permit.end()  # meanwhile the credentials have been replaced, or another request was throttled
 
-    async def perform(self, send: Callable[[], Awaitable[T]], permit: Permit, deadline: float) -> T:
+    async def perform(
+        self,
+        send: Callable[[], Awaitable[T]],
+        permit: Permit,
+        deadline: float,
+        *,
+        ahead: bool = False,
+        optional: bool = False,
+    ) -> T:
         """Send an admitted request, and again until the deadline while its failure may pass.
 
-        After a 401 it is repeated once, if other credentials are at hand.
+        After a 401 it is repeated once, if other credentials are at hand. If the cloud accepts the credentials for
+        other operations, the 401 of an ``optional`` one concerns only this operation.
 
         Raises:
             CloudError: no attempt brought an answer.
@@ -97,7 +108,8 @@ class Lane:
                 return await self._send(send, permit)
             except Unauthorized as error:
                 if not (may_renew and error.renew and await self._renewed(error, permit)):
-                    self._reject(error, permit)
+                    if not (optional and permit.access.verified):
+                        self._reject(error, permit)
                     raise
                 failure, pause, may_renew = error, 0.0, False
             except CloudError as error:
@@ -107,11 +119,13 @@ class Lane:
                 if attempt == ATTEMPTS or not error.passing:
                     raise
                 failure, pause, attempt = error, _pause(error, attempt), attempt + 1
-            permit = await self._admit_again(failure.bare(), pause, deadline)
+            permit = await self._admit_again(failure.bare(), pause, deadline, ahead=ahead)
 
-    async def request(self, send: Callable[[], Awaitable[T]], deadline: float) -> T:
+    async def request(
+        self, send: Callable[[], Awaitable[T]], deadline: float, *, ahead: bool = False, optional: bool = False
+    ) -> T:
         """Admit and perform a request. Raises what these raise."""
-        return await self.perform(send, await self.admit(), deadline)
+        return await self.perform(send, await self.admit(ahead=ahead), deadline, ahead=ahead, optional=optional)
 
     async def _send(self, send: Callable[[], Awaitable[T]], permit: Permit) -> T:
         try:
@@ -146,7 +160,7 @@ class Lane:
         if pause := permit.access.reject(error, permit.credentials):
             self.log.paused(pause, error)
 
-    async def _admit_again(self, failure: CloudError, pause: float, deadline: float) -> Permit:
+    async def _admit_again(self, failure: CloudError, pause: float, deadline: float, *, ahead: bool) -> Permit:
         """Wait for another permit after a pause. Raises the failure if that would take until the deadline."""
         loop = asyncio.get_running_loop()
         if loop.time() + pause >= deadline:
@@ -155,7 +169,7 @@ class Lane:
         self.retry_pauses += pause
         try:
             async with asyncio.timeout_at(deadline):
-                return await self.admit()
+                return await self.admit(ahead=ahead)
         except TimeoutError:
             raise failure from None
 

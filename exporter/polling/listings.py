@@ -7,11 +7,11 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from exporter.cloud.client import PAGE_SIZE, SESSIONS_A_PAGE
+from exporter.cloud.client import PAGE_SIZE
 from exporter.cloud.errors import CloudError, InvalidResponse, Refused, Unreachable
 from exporter.cloud.models import User
 from exporter.config.names import folded
-from exporter.fleet import LIVE_STATES, in_steps
+from exporter.fleet import in_steps
 from exporter.polling.cycles import Cycle
 from exporter.polling.discovery import Filters, ImplausibleError
 from exporter.polling.gate import Paused
@@ -22,18 +22,16 @@ from exporter.polling.paging import Paging, TornError
 
 USERS_A_PAGE = 1000  # the reference names no maximum; PAGE_SIZE if the cloud has one
 NAMES_PER_LOOKUP = 50  # in one request for ids: a query of a few kB at most
-CLOCK_SKEW = 15 * 60.0  # seconds that the cloud may be ahead: beyond them, it rejects signatures
-ZONES = 14 * 3600.0  # seconds that the zone-less start of a session may be ahead of UTC
 PageKeys = tuple[Sequence[str], int | None]  # the keys of a page's entries, and how many entries there are in all
+REJECTED = "401"
+UNAVAILABLE = {REJECTED, "403", "404"}  # outcomes of an operation that the account may not use, or the region lacks
+RETRY_UNAVAILABLE = 3600.0  # seconds
+RETRY_REJECTED = 300.0  # seconds
 TOO_LARGE = ("400", "invalid_response", "timeout")  # outcomes of a page that is too large for the cloud
 
 
 class NotWorthItError(Exception):
     """Reading on would take more requests than polling each user."""
-
-
-class ForeignError(Exception):
-    """The listing names other users than the configured ones for the sessions that these have."""
 
 
 async def run_steps(steps: Iterable[None]) -> None:
@@ -116,7 +114,7 @@ class Listing(CycleLoop):
                 await self._read(cycle)
         except NotWorthItError:
             pass
-        except (TornError, ForeignError, ImplausibleError) as error:
+        except (TornError, ImplausibleError) as error:
             reason = InvalidResponse(self.lane.operation, "invalid_response", detail=str(error))
             self._fail(cycle, reason, cycle.total)
         except Paused:
@@ -128,9 +126,11 @@ class Listing(CycleLoop):
     async def _read(self, cycle: Cycle) -> None:
         """Read everything once, and take it in."""
 
-    async def _read_pages(self, cycle: Cycle, request: Callable[[int, float], Awaitable[PageKeys]]) -> Paging:
+    async def _read_pages(
+        self, cycle: Cycle, request: Callable[[int, float], Awaitable[PageKeys]], paging: Paging | None = None
+    ) -> Paging:
         """Read all pages. ``request`` requests the one at an offset until a deadline, and takes it in."""
-        paging = Paging(self._limit)
+        paging = paging or Paging(self._limit)
         read_before = cycle.answered
         while not paging.done:
             deadline = monotonic() + self.configured_interval
@@ -147,43 +147,30 @@ class Listing(CycleLoop):
         """Entries requested per page."""
 
 
-class SessionScan(Listing):
-    """A scan of all live sessions that started within ``poll.bulk_lookback``."""
+class OptionalListing(Listing):
+    """A listing that not every account permits or region has. After a 403 or 404, it is tried again once an hour.
 
-    entries = "sessions"
-    _limit = SESSIONS_A_PAGE
+    After a 401 it is tried again after some minutes, since other operations show whether the credentials are right.
+    """
 
-    def __init__(
-        self, context: PollContext, lane: Lane, cycle_ended: Callable[[], None], is_worth_it: Callable[[], bool]
-    ) -> None:
-        """``is_worth_it`` returns, once the total is known, whether to read on."""
-        super().__init__(context, lane, cycle_ended)
-        self._is_worth_it = is_worth_it
-        self._window = (0.0, 0.0)
-        self._ours = 0
+    @property
+    def permitted(self) -> bool:
+        """Whether a first cycle has ended, and the last one not with such an answer."""
+        last = self.cycles.last
+        return last is not None and UNAVAILABLE.isdisjoint(last.failed)
 
-    async def _read(self, cycle: Cycle) -> None:
-        now, began, fleet = self.context.now(), monotonic(), self.context.fleet
-        self._window = (max(now - self.context.poll.bulk_lookback, 0.0), now + CLOCK_SKEW)
-        self._ours = 0
-        paging = await self._read_pages(cycle, self._page)
-        self._pages = paging.pages
-        if not self._ours and fleet.has_any_of(paging.seen):
-            raise ForeignError(
-                f"none of {len(paging.seen)} sessions belongs to a watched user by name, but users have some of them"
-            )
-        await run_steps(fleet.scan_ended(paging.seen, began, oldest=self._window[0] + ZONES))
+    async def _may_begin(self) -> None:
+        await self.lane.access.wait_until_verified()  # other operations try the credentials: rejections lock the key
 
-    async def _page(self, offset: int, deadline: float) -> PageKeys:
-        context = self.context
-        send = partial(context.cloud.list_sessions, *self._window, LIVE_STATES, offset)
-        page = await self.lane.request(send, deadline)
-        self.total = page.total
-        if not self._is_worth_it():
-            raise NotWorthItError
-        at = monotonic()
-        self._ours += context.fleet.scan_page(page.sessions, at, started_before=context.now() - at - CLOCK_SKEW)
-        return [s.id or f"at {offset + n}" for n, (_, s) in enumerate(page.sessions)], page.total
+    async def _rest(self, *, first_answers: bool) -> None:
+        if self.permitted or self.lane.access.paused:
+            await super()._rest(first_answers=first_answers)
+            return
+        rejected = self.cycles.last is not None and REJECTED in self.cycles.last.failed
+        pause = RETRY_REJECTED if rejected else RETRY_UNAVAILABLE
+        self.cycles.next_at = self.context.now() + pause
+        while not self._early and (end := self._started + pause) > monotonic():
+            await self._sleep_until(end)
 
 
 class UserListing(Listing):

@@ -4,13 +4,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.cloud.errors import CloudError
-from exporter.cloud.models import ListedSession, SessionPage, UserDetail, UserPage
+from exporter.cloud.models import ListedSession, ServerGroupPage, ServerPage, SessionPage, UserDetail, UserPage
 from exporter.config import Poll
-from exporter.fleet import Fleet
+from exporter.fleet import Fleet, Servers
 from exporter.polling.cycles import Cycle, Cycles
 from exporter.polling.discovery import Discovery
 from exporter.polling.lane import Lane
@@ -36,7 +36,17 @@ class Cloud(Protocol):
         """Return a page of the users with these names, or of all users, that match the filters."""
 
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
-        """Return a page of the sessions that started within a span of wall time."""
+        """Return a page of the sessions that started within a span of wall time, in these states or in any."""
+
+    async def list_servers(self, offset: int) -> ServerPage:
+        """Return a page of the servers that sessions run on."""
+
+    async def list_server_groups(self, offset: int) -> ServerGroupPage:
+        """Return a page of the server groups."""
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Cloud clock minus exporter clock in seconds, None before the first answer."""
 
 
 @dataclass
@@ -48,6 +58,17 @@ class PollContext:
     poll: Poll
     now: Callable[[], float]  # the wall clock, in seconds since 1970
     discovery: Discovery
+    servers: Servers = field(default_factory=Servers)
+
+    @property
+    def cloud_time(self) -> float:
+        """The time in seconds since 1970 by the clock of the cloud."""
+        return self.now() + (self.cloud.clock_skew or 0.0)
+
+    @property
+    def clock(self) -> float:
+        """The cloud's time, in seconds since 1970, at time 0 of the event loop."""
+        return self.cloud_time - monotonic()
 
 
 class CycleLoop(ABC):
@@ -59,6 +80,7 @@ class CycleLoop(ABC):
         """``cycle_ended`` is called after each cycle, successful or not."""
         self.context = context
         self.lane = lane
+        self.log = lane.log
         self.wanted = asyncio.Event()
         self.cycles = Cycles()
         self.configured_interval = 1.0
@@ -112,6 +134,7 @@ class CycleLoop(ABC):
         """Run cycles until cancelled."""
         while True:
             await self.wanted.wait()
+            await self._may_begin()
             known = self.cycles.last is not None and self.cycles.last.answered > 0
             now = self.context.now
             self._early, self._needed, self._started = False, 0.0, monotonic()
@@ -121,9 +144,12 @@ class CycleLoop(ABC):
             await self._run_cycle(cycle)
             duration = monotonic() - self._started
             self.cycles.finish(duration, self._needed, now())
-            self.lane.log.finished(cycle, duration)
+            self.log.finished(cycle, duration)
             self._cycle_ended()
             await self._rest(first_answers=cycle.answered > 0 and not known)
+
+    async def _may_begin(self) -> None:  # noqa: B027 - most may begin at once
+        """Wait until a cycle may begin."""
 
     def _note_answer(self, retry_pauses: float = 0.0) -> None:
         """Note that the cycle needs the time until now, apart from pauses for throttling and these for retries."""
@@ -134,7 +160,7 @@ class CycleLoop(ABC):
         """Note that so many entries have no answer because of an error; None if none is known."""
         cycle.failed[error.outcome if error else "paused"] += max(entries, 1)
         if error:
-            self.lane.log.failed(error)
+            self.log.failed(error)
 
     async def _sleep_until(self, time: float) -> None:
         """Sleep until this time of the event loop, or until users or settings change."""

@@ -46,6 +46,7 @@ class Pace:
     def __init__(self) -> None:
         self._limits: dict[Sharer, float] = {}
         self._waiting: dict[Sharer, deque[asyncio.Future[None]]] = {}
+        self._waiting_ahead: dict[Sharer, deque[asyncio.Future[None]]] = {}
         self._timer: asyncio.Handle | None = None
         self._sent: deque[float] = deque()
         self._quota: float | None = None
@@ -70,6 +71,11 @@ class Pace:
     def must_be_kept(self) -> bool:
         """Whether lanes use the pace, or sent so lately that the cloud still counts it."""
         return bool(self._limits) or (bool(self._sent) and self._sent[-1] > monotonic() - WINDOW)
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes share the pace."""
+        return len(self._limits)
 
     @property
     def limit(self) -> float:
@@ -101,10 +107,11 @@ class Pace:
         """Note that the demand of a lane has changed."""
         self._demands = []
 
-    async def turn(self, lane: Sharer) -> None:
-        """Wait for a lane's turn to send one request."""
+    async def turn(self, lane: Sharer, *, ahead: bool = False) -> None:
+        """Wait for a lane's turn to send one request, perhaps ahead of all that wait for an ordinary one."""
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(lane, deque()).append(turn)
+        waiting = self._waiting_ahead if ahead else self._waiting
+        waiting.setdefault(lane, deque()).append(turn)
         if self._timer is None:
             self._give_turns()
         await turn
@@ -123,16 +130,16 @@ class Pace:
     def _give_turns(self) -> None:
         """Give the next turn, at most one in each round of the event loop: others must not wait for bursts."""
         loop, self._timer = asyncio.get_running_loop(), None
-        while self._waiting:
+        while waiting := self._waiting_ahead or self._waiting:
             now, ready = monotonic(), self._ready_at()
             if ready > now:
                 self._timer = loop.call_at(ready, self._give_turns)
                 return
-            lane, turns = next(iter(self._waiting.items()))
-            del self._waiting[lane]
+            lane, turns = next(iter(waiting.items()))
+            del waiting[lane]
             turn = turns.popleft()
             if turns:
-                self._waiting[lane] = turns  # behind the others
+                waiting[lane] = turns  # behind the others
             if not turn.done():
                 self._sent.append(now)
                 while self._sent[0] <= now - WINDOW:

@@ -88,3 +88,31 @@ class Paging:
             raise TornError(f"of {total} entries only {len(self.seen)} were seen")
         self._seen_before_this_pass = len(self.seen)
         self.offset = 0
+
+
+class LoosePaging(Paging):
+    """The same for a listing with a total that may be wrong: its end is a page that is not full.
+
+    Where more entries are counted than seen, the listing is read on, and once more from its beginning. ``tolerance`` is
+    how many may be missing without that: entries that came in while the listing was read.
+    """
+
+    def __init__(self, limit: int, tolerance: int = 0) -> None:
+        super().__init__(limit)
+        self._tolerance = tolerance
+
+    def _join(self, keys: Sequence[str], total: int | None) -> None:
+        seen_before = len(self.seen)
+        self.seen.update(keys)
+        self._steps_back = 0
+        nothing_new = len(self.seen) == seen_before
+        self._last_entries = frozenset(keys[-self._overlap :])
+        self.missing = max((total or 0) - len(self.seen), 0)
+        all_seen = total is not None and self.missing <= self._tolerance
+        if len(keys) < self._limit and (nothing_new or all_seen):
+            self.done = self.missing <= self._tolerance or self._passes > 1
+            self._passes, self.offset = self._passes + 1, 0
+            return
+        if nothing_new and self._passes == 1:
+            raise TornError("a page brings nothing new, and yet it is full")
+        self.offset = max(self.offset + len(keys) - self._overlap, self.offset + 1)

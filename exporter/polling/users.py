@@ -151,7 +151,7 @@ class UserSessions(UserCycles):
             sessions = await self.context.cloud.list_session_by_user_name(member.query_name)
         except NotFound:
             sessions = None
-        fleet.sessions_answered(member, sessions, monotonic())
+        fleet.sessions_answered(member, sessions, monotonic(), self.context.clock)
         return max(len(fleet.namesakes(member)), 1)
 
     def _answered_at(self, member: Member) -> float | None:

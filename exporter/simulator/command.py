@@ -17,6 +17,7 @@ from exporter.simulator.server import Latency, Simulator, SimulatorOptions, auth
 from exporter.simulator.simulation import Script
 
 LARGEST_PORT = 65535
+FARTHEST_UTC_OFFSET = 14  # hours
 
 
 def _listen_address(text: str) -> tuple[str, int]:
@@ -51,6 +52,12 @@ def _speed(text: str) -> float:
     return float(text)
 
 
+def _utc_offset(text: str) -> float:
+    if not re.fullmatch(r"[+-]?\d{1,2}(\.\d+)?", text) or abs(float(text)) > FARTHEST_UTC_OFFSET:
+        raise ValueError(f"{text!r} must be a number of hours from -14 to 14")
+    return float(text)
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the flags of `simulate`."""
 
@@ -67,6 +74,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--listen-address", _listen_address, "127.0.0.1:10098", "address of all services (%(default)s)", "HOST:PORT")
     add("--seed", _count, options.seed, "seed of all random decisions; the same seed repeats the day (%(default)s)")
     add("--users", _count, options.users, "number of users (%(default)s)")
+    text = "hours by which the times of ListSessionByUserName are ahead of UTC, such as -5 (%(default)g)"
+    add("--utc-offset", _utc_offset, options.utc_offset, text, "HOURS")
     text = "users who leave in a simulated hour, and as many join (%(default)s)"
     add("--turnover", _count, options.turnover, text)
     text = "users, at most half of them, with the name of another user, in a second domain (%(default)s)"
@@ -86,7 +95,7 @@ def options_of(namespace: Namespace) -> SimulatorOptions:
     """Return the simulator's options that the flags describe."""
     flags = vars(namespace)
     at, duration, ratio = (flags[f"incident_{name}"] for name in ("at", "duration", "ratio"))
-    names = ("seed", "users", "turnover", "namesakes", "speed", "quota", "faults", "latency")
+    names = ("seed", "users", "turnover", "namesakes", "speed", "utc_offset", "quota", "faults", "latency")
     options = {name: flags[name] for name in names}
     return SimulatorOptions(incident=None if at is None else Script(at, duration, ratio), **options)
 

@@ -1,4 +1,4 @@
-"""The users of the simulated cloud and their sessions: the interface for operations, and a static population."""
+"""The users, sessions and servers of the simulated cloud: the interface for operations, and a static population."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,13 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from exporter.simulator.schema import SessionInfo, UserDetail
+from exporter.simulator.schema import AppServer, ServerGroup, SessionInfo, UserDetail
+
+FIRST, LAST = "", "9999"  # before and after the start of every session
 
 
 class Entry(NamedTuple):
-    """The fields by which ListSessions filters and sorts a session; `record` returns the whole of it."""
+    """The fields by which ListSessions selects and sorts a session; `record` returns the whole of it."""
 
     start_time: str
     id: str
@@ -43,8 +45,14 @@ class Population(Protocol):
     def sessions_of(self, name: str, now: float) -> Sequence[SessionInfo]:
         """Return the listed sessions of all users with this name."""
 
-    def entries(self, now: float) -> Sequence[Entry]:
-        """Return all listed sessions, in any order."""
+    def entries(self, now: float, begin: str = FIRST, end: str = LAST) -> Sequence[Entry]:
+        """Return the listed sessions that started in a window, both ends included, in any order."""
+
+    def servers(self, now: float) -> Sequence[AppServer]:
+        """Return all servers."""
+
+    def server_groups(self, now: float) -> Sequence[ServerGroup]:
+        """Return all server groups."""
 
 
 def all_users(population: Population, now: float) -> list[UserDetail]:
@@ -60,13 +68,15 @@ def all_sessions(population: Population, now: float) -> list[SessionInfo]:
 
 @dataclass(frozen=True, slots=True)
 class StaticPopulation:
-    """The given users, and their sessions under the same keys, at any time; both mappings may change later.
+    """The given users, their sessions under the same keys, and the servers, at any time; all of them may change later.
 
     A key is the user's name, or any other text if several users have that name.
     """
 
     users: Mapping[str, UserDetail]
     sessions: Mapping[str, Sequence[SessionInfo]] = field(default_factory=dict)
+    app_servers: Sequence[AppServer] = ()
+    groups: Sequence[ServerGroup] = ()
 
     def names(self) -> Sequence[str]:
         """Return every name."""
@@ -92,12 +102,21 @@ class StaticPopulation:
         """Return the sessions of all users with this name."""
         return self._sessions(self._keys(name))
 
-    def entries(self, _now: float) -> Sequence[Entry]:
-        """Return all sessions."""
+    def entries(self, _now: float, begin: str = FIRST, end: str = LAST) -> Sequence[Entry]:
+        """Return the sessions that started in a window."""
         return [
             Entry(each.start_time or "", each.id or "", each.session_state or "", partial(replace, each))
             for each in self._sessions(self.users)
+            if begin <= (each.start_time or "") <= end
         ]
+
+    def servers(self, _now: float) -> Sequence[AppServer]:
+        """Return all servers."""
+        return self.app_servers
+
+    def server_groups(self, _now: float) -> Sequence[ServerGroup]:
+        """Return all server groups."""
+        return self.groups
 
     def _keys(self, name: str) -> list[str]:
         folded = name.casefold()

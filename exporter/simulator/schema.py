@@ -1,6 +1,7 @@
-"""The formats of the API: requests, responses, errors, and the records of sessions and users.
+"""The formats of the API: requests, responses, errors, and the records of sessions, users and servers.
 
-Sources: the API references of Workspace (AppSession, UserDetail, `error_code`) and IAM (`error`), and "Error Codes" in
+Sources: the API references of Workspace (AppSession, UserDetail, `error_code`), the official SDK (AppServer,
+ServerGroup) and IAM (`error`), and "Error Codes" in
 the guides of the API Gateway. The codes of failing Workspace operations are undocumented: only their form is right.
 `UNSET` leaves a field out of an answer, `None` sends null.
 """
@@ -33,7 +34,11 @@ class SessionState(StrEnum):
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A session: the fields of AppSession plus `app_server_group_name`, which only ListSessions returns."""
+    """A session: the fields of AppSession and of ListSessions. Its times are texts of `session_time`, in UTC.
+
+    Only ListSessions returns the name of the server group, and the primary and secondary group. It returns no
+    `app_group_id`.
+    """
 
     id: Text = UNSET
     session_stamp: Text = UNSET
@@ -64,6 +69,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     failed_code: Text = UNSET
     last_update_status_time: Text = UNSET
     tenant_id: Text = UNSET
+    primary_server_group_id: Text = UNSET
+    secondary_server_group_id: Text = UNSET
 
 
 class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +105,47 @@ class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
     domain: Text = UNSET
     enterprise_project_id: Text = UNSET
     platform_type: Text = UNSET
+
+
+class AppServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that sessions run on, as ListServers returns it. `product_info.sessions` is its capacity."""
+
+    id: Text = UNSET
+    name: Text = UNSET
+    machine_name: Text = UNSET
+    server_group_id: Text = UNSET
+    server_group_name: Text = UNSET
+    status: Text = UNSET
+    vm_status: Text = UNSET
+    session_count: Number = UNSET
+    maintain_status: Flag = UNSET
+    scaling_auto_create: Flag = UNSET
+    freeze: list[dict[str, object]] | UnsetType | None = UNSET
+    product_info: dict[str, object] | UnsetType | None = UNSET
+    host_address: list[dict[str, object]] | UnsetType | None = UNSET
+    domain: Text = UNSET
+    sid: Text = UNSET
+    os_type: Text = UNSET
+    create_time: Text = UNSET
+    enterprise_project_id: Text = UNSET
+
+
+class ServerGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """A server group as ListServerGroups returns it."""
+
+    id: Text = UNSET
+    name: Text = UNSET
+    description: Text = UNSET
+    app_type: Text = UNSET
+    app_server_count: Number = UNSET
+    is_vdi: Flag = UNSET
+    os_type: Text = UNSET
+    server_group_status: Flag = UNSET
+    primary_server_group_ids: list[str] | UnsetType | None = UNSET
+    secondary_server_group_ids: list[str] | UnsetType | None = UNSET
+    tags: list[dict[str, str]] | UnsetType | None = UNSET
+    create_time: Text = UNSET
+    enterprise_project_id: Text = UNSET
 
 
 def utc(seconds: float, form: str) -> str:

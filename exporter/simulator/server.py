@@ -31,7 +31,7 @@ from exporter.simulator.schema import (
     throttled,
     unauthorized,
 )
-from exporter.simulator.simulation import Script, stream
+from exporter.simulator.simulation import Script, Timeline, stream
 
 LOG_SIZE = 100_000
 SHUTDOWN_TIMEOUT = 0.5  # seconds that open requests have to end
@@ -173,6 +173,7 @@ class SimulatorOptions:
     seed: int = 1
     users: int = 50
     speed: float = 1.0  # simulated seconds per second, 0 = frozen
+    utc_offset: float = 8.0  # hours by which the zone-less times of ListSessionByUserName are ahead of UTC
     turnover: int = 0  # users who leave in a simulated hour, and as many join
     namesakes: int = 0  # of the users; each has the name of another user, in a second domain
     incident: Script | None = None  # None: random ones
@@ -203,8 +204,7 @@ class Simulator:
         self.population: Population = population or GeneratedPopulation(
             options.seed,
             options.users,
-            clock(),
-            speed=options.speed,
+            Timeline(clock(), options.speed),
             script=options.incident,
             turnover=options.turnover,
             namesakes=options.namesakes,
@@ -239,7 +239,9 @@ class Simulator:
             fault = draw_fault(self.options.faults, name, self._rng)
             parameters = parse_qs(request.query, keep_blank_values=True)
             query = {parameter: ",".join(values) for parameter, values in parameters.items()}
-            context = Context(request, path, query, self.population, self._identity, self._federation, now)
+            context = Context(
+                request, path, query, self.population, self._identity, self._federation, now, self.options.utc_offset
+            )
             response = (fault and fault.response(request_id)) or self._answer(operation, context)
         except ApiError as error:
             response = error.response(request_id)

@@ -3,12 +3,13 @@
 Seed, user and day alone decide a day, so that the result never depends on earlier queries. Times are simulated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
 from exporter.simulator.schema import OPEN_END, SUCCESS_CODE, SessionInfo, SessionState, session_time
+from exporter.simulator.servers import SERVERS_PER_GROUP, Machine, group_fields, machine_fields, servers_in_service
 from exporter.simulator.simulation import (
     DAY,
     HOUR,
@@ -18,12 +19,10 @@ from exporter.simulator.simulation import (
     Incident,
     Timeline,
     Worker,
-    dashed_identifier,
     identifier,
     stream,
 )
 
-MACHINES_PER_GROUP = 5
 MOST_SESSIONS = 3
 CACHE_SIZE = 200_000
 ATTENDANCE = (0.85, 0.85, 0.85, 0.85, 0.8, 0.12, 0.06)  # of users, Monday to Sunday
@@ -33,24 +32,15 @@ APPLICATION_RATIO = 0.7  # of sessions stream applications, the others are share
 CLIENT_TYPES = ("Windows 10 Enterprise", "Windows 11 Pro", "macOS 14.5", "UOS 20")
 APPS = ("EXCEL", "WINWORD", "chrome", "sapgui", "explorer")
 NO_FAILURE = (SUCCESS_CODE, "success")
+NO_SERVER = ("WKS.00220207", "No server is available in the server group.")
 FAILURES = (
     ("WKS.00220001", "The server is not ready."),
     ("WKS.00220013", "Connection to the agent timed out."),
     ("WKS.00220105", "Failed to load the user profile."),
-    ("WKS.00220207", "No server is available in the server group."),
+    NO_SERVER,
 )
 """Codes and reasons of failed session starts. The reference documents none: these only have the right form."""
 Steps = tuple[tuple[float, SessionState], ...]
-
-
-@lru_cache(1024)
-def machine_fields(seed: int, group: int, number: int) -> Mapping[str, str]:
-    """Return the fields about a machine of a server group."""
-    rng = stream(seed, "machine", group, number)
-    name = "".join(rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789", k=10))
-    domain = "-".join(str(rng.randrange(10**8, 2 * 10**9)) for _ in range(3))
-    sid = f"S-1-5-21-{domain}-{rng.randrange(1000, 9999)}"
-    return {"machine_sid": sid, "machine_name": f"APS-{name}", "vm_ip": f"172.16.{group % 250}.{number + 10}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +63,14 @@ AGENT_ROLLOUT = Rollout(START - 6 * HOUR)
 
 @dataclass(frozen=True, slots=True)
 class PlannedSession:
-    """A session with all its states and the time at which each begins."""
+    """A session with all its states and the time at which each begins.
+
+    `group` is the server group that the user chose. If it had no servers, `machine` is in the next group.
+    """
 
     key: str  # unique among the sessions of a user
     group: int
-    machine: int
+    machine: Machine
     steps: Steps
     removed: float  # when the cloud stops listing it
     failure: tuple[str, str] = NO_FAILURE
@@ -107,25 +100,49 @@ def sessions_of_day(
         for _ in range(rng.choice((1, 1, 2, 2, 2))):
             at = day * DAY + rng.triangular(6.5, 17, 8.75) * HOUR
             group = worker.home if rng.random() < 0.85 else rng.randrange(groups)  # noqa: PLR2004 - mostly at home
-            sessions.append(planned_session(rng, f"{day}-{len(sessions)}", group, at, incidents))
+            sessions.append(
+                planned_session(rng, f"{day}-{len(sessions)}", group, at, groups=groups, incidents=incidents)
+            )
     for incident in incidents:
         if sessions and len(sessions) < MOST_SESSIONS and rng.random() < INCIDENT_START_RATIO:
-            at = rng.uniform(incident.begin, incident.begin + incident.duration)
-            sessions.append(planned_session(rng, f"{day}-{len(sessions)}", incident.group, at, incidents))
+            at = rng.uniform(max(incident.begin, day * DAY), min(incident.end, (day + 1) * DAY))
+            sessions.append(
+                planned_session(rng, f"{day}-{len(sessions)}", incident.group, at, groups=groups, incidents=incidents)
+            )
     return tuple(sessions)
 
 
-def planned_session(rng: Random, key: str, group: int, at: float, incidents: tuple[Incident, ...]) -> PlannedSession:
-    """Return a random session that starts at this time."""
-    host = rng.randrange(MACHINES_PER_GROUP)
+def planned_session(  # noqa: PLR0913 - what decides a session
+    rng: Random, key: str, group: int, at: float, *, groups: int, incidents: tuple[Incident, ...]
+) -> PlannedSession:
+    """Return a random session that a user starts at a server group at this time."""
+    machine = Machine(group, rng.randrange(servers_in_service(group)))
     ready = at + rng.uniform(10, 60)
-    affected = [each for each in incidents if each.group == group and each.begin <= at < each.begin + each.duration]
+    affected = [each for each in incidents if each.group == group and at < each.end and each.begin <= ready]
     if rng.random() < max((incident.ratio for incident in affected), default=FAILURE_RATIO):
         steps: Steps = ((at, SessionState.APPC_INIT), (ready, SessionState.INIT_FAIL))
-        return PlannedSession(key, group, host, steps, ready + rng.uniform(10, 20) * MINUTE, rng.choice(FAILURES))
+        removed = ready + rng.uniform(10, 20) * MINUTE
+        return PlannedSession(key, group, machine, steps, removed, NO_SERVER if affected else rng.choice(FAILURES))
+    if affected:
+        backup = (group + 1) % groups
+        machine = Machine(backup, rng.randrange(servers_in_service(backup)))
     leave = ready + rng.uniform(0.5, 7.5) * HOUR
-    steps = ((at, SessionState.APPC_INIT), *connections(rng, ready, leave), (leave, SessionState.SIGNED_OUT))
-    return PlannedSession(key, group, host, steps, leave + rng.uniform(5, 20) * MINUTE)
+    outages = [incident for incident in incidents if incident.group == machine.group and ready < incident.begin < leave]
+    steps = ((at, SessionState.APPC_INIT), *connected(rng, ready, leave, outages), (leave, SessionState.SIGNED_OUT))
+    return PlannedSession(key, group, machine, steps, leave + rng.uniform(5, 20) * MINUTE)
+
+
+def connected(rng: Random, begin: float, end: float, outages: Sequence[Incident]) -> Steps:
+    """Return the states of a session from its first connection on, Disconnected while its server is lost."""
+    steps: Steps = ()
+    for outage in outages:
+        if outage.begin <= begin:
+            continue
+        steps += connections(rng, begin, outage.begin)
+        if steps[-1][1] is SessionState.ACTIVE:
+            steps += ((outage.begin, SessionState.DISCONNECTED),)
+        begin = outage.end + rng.uniform(5, 120)
+    return steps + connections(rng, begin, end) if begin < end else steps
 
 
 def connections(rng: Random, begin: float, end: float) -> Steps:
@@ -154,7 +171,8 @@ def initial_sessions(worker: Worker) -> list[PlannedSession]:
     if worker.rank >= len(minutes_ago):
         return []
     steps = tuple((START - ago * MINUTE, state) for ago, state in minutes_ago[worker.rank])
-    return [PlannedSession("opening", worker.home, worker.rank, steps, steps[-1][0] + 15 * MINUTE, FAILURES[0])]
+    machine = Machine(worker.home, worker.rank % servers_in_service(worker.home))
+    return [PlannedSession("opening", worker.home, machine, steps, steps[-1][0] + 15 * MINUTE, FAILURES[0])]
 
 
 def session_id(seed: int, worker: Worker, session: PlannedSession) -> str:
@@ -167,8 +185,10 @@ def constant_fields(seed: int, worker: Worker, session: PlannedSession) -> Mappi
     """Return the fields that are known at the session start and never change."""
     rng, device = stream(seed, "session", worker.key, session.key), stream(seed, "device", worker.key)
     release = CLIENT_ROLLOUT.release(stream(seed, "client", worker.key).random(), session.begin)
-    machine = machine_fields(seed, session.group, session.machine)
-    app_group_id = str(stream(seed, "app-group", session.group).randrange(10**17, 10**18))
+    machine = machine_fields(seed, session.machine)
+    group_id, group_name = group_fields(seed, session.machine.group)
+    primary_id, _ = group_fields(seed, session.group)
+    app_group_id = str(stream(seed, "app-group", session.machine.group).randrange(10**17, 10**18))
     application = {"session_type": "2", "app_group_id": app_group_id, "app_name": ",".join(rng.sample(APPS, 2))}
     return {
         "id": session_id(seed, worker, session),
@@ -176,8 +196,10 @@ def constant_fields(seed: int, worker: Worker, session: PlannedSession) -> Mappi
         "protocol_type": rng.choice(("HDP", "Hdp")),
         "login_user": f"{worker.name}@{worker.domain}",
         "tenant_id": identifier(seed, "tenant"),
-        "app_server_group_id": dashed_identifier(seed, "group", session.group),
-        "app_server_group_name": f"server-group-{session.group + 1}",
+        "app_server_group_id": group_id,
+        "app_server_group_name": group_name,
+        "primary_server_group_id": primary_id,
+        "secondary_server_group_id": "" if primary_id == group_id else group_id,
         **machine,
         **(application if rng.random() < APPLICATION_RATIO else {"session_type": "1"}),
         "client_mac": "02-00-5e-" + "-".join(f"{device.randrange(256):02x}" for _ in range(3)),
@@ -200,7 +222,7 @@ def session_info(seed: int, worker: Worker, session: PlannedSession, at: float, 
     if state is SessionState.INIT_FAIL:
         agent = {"os_session_id": None, "agent_version": None}
     elif state is not SessionState.APPC_INIT:
-        release = AGENT_ROLLOUT.release(session.machine / MACHINES_PER_GROUP, session.begin)
+        release = AGENT_ROLLOUT.release(session.machine.number / SERVERS_PER_GROUP, session.begin)
         version = f"24.{8 + release}.0.{11461 + 29 * release}"
         agent = {"os_session_id": str(1 + int(session.begin) % 60), "agent_version": version}
     return SessionInfo(

@@ -21,6 +21,9 @@ DAY = 24 * HOUR
 START_DAY = 8
 START = START_DAY * DAY + 10.5 * HOUR  # a Tuesday at half past ten, when most users are at work
 RANDOM_INCIDENT_RATIO = 0.3  # of days
+WORK_DAYS = 5  # of a week
+OFFICE_BEGIN, OFFICE_TIME = 8 * HOUR, 9.5 * HOUR
+NIGHT_TIME = HOUR / 2  # of a work day's time, how long a shortened night or weekend takes
 
 
 def stream(*key: str | int) -> random.Random:
@@ -54,23 +57,84 @@ class Timeline:
         return self.start + (simulated - START) / (self.speed or 1.0)
 
 
+class OfficeHours(Timeline):
+    """A timeline on which every night or weekend passes like half an hour of a work day."""
+
+    __slots__ = ()
+
+    def simulated(self, clock: float) -> float:
+        """Return the simulated time at a wall-clock time."""
+        number, time = divmod(self._worked(START) + (clock - self.start) * self.speed, OFFICE_TIME + NIGHT_TIME)
+        week, weekday = divmod(number, WORK_DAYS)
+        if time > OFFICE_TIME:
+            time = OFFICE_TIME + (time - OFFICE_TIME) / NIGHT_TIME * self._night(weekday)
+        return (7 * week + weekday) * DAY + OFFICE_BEGIN + time
+
+    def clock(self, simulated: float) -> float:
+        """Return the wall-clock time of a simulated time."""
+        return self.start + (self._worked(simulated) - self._worked(START)) / (self.speed or 1.0)
+
+    def _worked(self, simulated: float) -> float:
+        """Return the time since the first work day began, with shortened nights and weekends."""
+        week, time = divmod(simulated - OFFICE_BEGIN, 7 * DAY)
+        weekday = min(time // DAY, WORK_DAYS - 1)
+        time -= weekday * DAY
+        if time > OFFICE_TIME:
+            time = OFFICE_TIME + (time - OFFICE_TIME) / self._night(weekday) * NIGHT_TIME
+        return (WORK_DAYS * week + weekday) * (OFFICE_TIME + NIGHT_TIME) + time
+
+    @staticmethod
+    def _night(weekday: float) -> float:
+        """Return how long the night after a work day is; the last one includes the weekend."""
+        return (3 if weekday == WORK_DAYS - 1 else 1) * DAY - OFFICE_TIME
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A time in which `ratio` of the session starts at one server group fail."""
+    """A time in which a server group has lost its servers, and `ratio` of the session starts there fail.
+
+    The other session starts are served by the next group.
+    """
 
     begin: float
     duration: float
     ratio: float
     group: int = 0
 
+    @property
+    def end(self) -> float:
+        """The time from which the servers are back."""
+        return self.begin + self.duration
+
+    def at(self, time: float) -> bool:
+        """Return whether it lasts at a time."""
+        return self.begin <= time < self.end
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """An incident at the first server group, `at` simulated seconds after the start, for `duration` of them."""
+    """An incident at the first server group, `at` simulated seconds after the start, for `duration` of them.
+
+    It repeats at the same time of all work days among the next ones, `days` in total, each time at the next group.
+    """
 
     at: float
     duration: float = 15 * MINUTE
     ratio: float = 0.9
+    days: int = 1
+
+
+def scripted_incidents(script: Script, day: int, groups: int) -> tuple[Incident, ...]:
+    """Return the incidents of a script that last on a day, or on part of it."""
+    begin = START + script.at
+    latest = day - int(begin // DAY)
+    numbers = range(max(0, latest - 1 - int(script.duration // DAY)), min(latest + 1, script.days))
+    incidents = [
+        Incident(begin + number * DAY, script.duration, script.ratio, number % groups)
+        for number in numbers
+        if number == 0 or (begin // DAY + number) % 7 < WORK_DAYS
+    ]
+    return tuple(incident for incident in incidents if incident.end > day * DAY)
 
 
 @lru_cache(128)
@@ -100,8 +164,7 @@ PERSONAL_MARKS = ("198.51.100.", "203.0.113.", "02-00-5e-", "private-", "+491555
 class Worker:
     """A user; everything random about the user depends on `key`, which no other user has.
 
-    `rank` is a random order of all users, `home` is the usual server group. `joins` and `leaves` are the numbers of the
-    changes by which the user joins and leaves.
+    `rank` is a random order of all users, `home` is the usual server group. The user exists from `joins` to `leaves`.
     """
 
     key: str
@@ -109,20 +172,26 @@ class Worker:
     domain: str
     rank: int
     home: int
-    joins: int
-    leaves: int
+    joins: float
+    leaves: float
 
-    def exists(self, changes: int) -> bool:
-        """Return whether the user exists after so many changes."""
-        return self.joins <= changes < self.leaves
+    def exists(self, at: float) -> bool:
+        """Return whether the user exists at a time."""
+        return self.joins <= at < self.leaves
 
 
 @lru_cache(200_000)
-def account_times(seed: int, worker: Worker) -> tuple[float, float]:
-    """Return the simulated times at which an account expires, infinity for never, and at which its locks begin."""
+def account_times(seed: int, worker: Worker, timeline: Timeline) -> tuple[float, float]:
+    """Return the wall-clock time at which an account expires, infinity for never, and when its locks begin (simulated).
+
+    Whatever the speed, most accounts expire in days and months of the wall clock.
+    """
     rng = stream(seed, "account", worker.key)
-    later = math.inf if rng.random() < 0.2 else START + round(rng.uniform(5, 300)) * DAY  # noqa: PLR2004 - one in five
-    expiry = {EXPIRED: START - 2 * DAY, EXPIRING: START + 45 * MINUTE}.get(worker.rank % KINDS, later)
+    days = math.inf if rng.random() < 0.2 else round(rng.uniform(5, 300))  # noqa: PLR2004 - one in five
+    expiry = {
+        EXPIRED: timeline.start - 2 * DAY,
+        EXPIRING: timeline.clock(START + 45 * MINUTE),
+    }.get(worker.rank % KINDS, timeline.start + days * DAY)
     return expiry, START - rng.uniform(0, LOCK_DURATION)
 
 
@@ -167,17 +236,17 @@ def lasting_user(seed: int, worker: Worker) -> UserDetail:
         is_pre_user=False,
         enabled_change_password=True,
         password_never_expired=rng.random() < 0.1,  # noqa: PLR2004 - a few
-        next_login_change_password=False,
         total_desktops=rng.randrange(3),
+        next_login_change_password=rng.random() < 0.05,  # noqa: PLR2004 - very few
     )
 
 
 def user_detail(seed: int, worker: Worker, at: float, timeline: Timeline) -> UserDetail:
     """Return a user at a simulated time."""
-    expiry, first_lock = account_times(seed, worker)
+    expiry, first_lock = account_times(seed, worker, timeline)
     return replace(
         lasting_user(seed, worker),
-        account_expires=0 if math.isinf(expiry) else int(timeline.clock(expiry)) * 1000,
-        user_expired=at >= expiry,
+        account_expires=0 if math.isinf(expiry) else int(expiry) * 1000,
+        user_expired=timeline.clock(at) >= expiry,
         locked=worker.rank % KINDS == LOCKED and (at - first_lock) % LOCK_INTERVAL < LOCK_DURATION,
     )

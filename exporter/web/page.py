@@ -10,9 +10,13 @@ from importlib import resources
 
 from exporter import __version__
 from exporter.cloud.causes import explain
-from exporter.fleet import DOCUMENTED_STATES, INIT_FAIL
+from exporter.cloud.client import LIST_SESSIONS
+from exporter.fleet import DOCUMENTED_STATES, UNKNOWN
 from exporter.metrics.families import DESCRIPTIONS
+from exporter.polling.cycles import Failure
 from exporter.status import OperationStatus, ProjectStatus
+from exporter.web.formats import ago, bar, date_and_time, facts, lasting
+from exporter.web.starts import start_numbers, starts
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")
 
@@ -25,17 +29,17 @@ CONTENT_SECURITY_POLICY = (
 _TITLES = {
     "ListSessionByUserName": "Sessions",
     "ListUserDetail": "Accounts",
-    "ListSessions": "Sessions, scan of all users",
     "ListUsers": "Accounts, list of all users",
+    "ListServers": "Servers",
+    "ListServerGroups": "Server groups",
 }
+_SCANS = {"per_user": "Session starts, scan of all users", "bulk": "Sessions, scan of all users"}  # by source
 
 _SOURCES = {"per_user": "queried user by user", "bulk": "read by scans of all users, and each user is queried in turn"}
 _FINE = ("fine", "working")
 _WAITING = ("waiting", "first cycle running")
 _TROUBLE = ("trouble", "API errors")
 _DOWN = ("down", "no answers")  # the states of a project: class in the style sheet, and text
-_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-_SHORT = 10.0  # seconds below which tenths are shown
 
 
 def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> Iterator[str]:
@@ -109,6 +113,7 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
 {_failures(status, now)}
 {_discovery_warning(status)}
 {_numbers(status)}
+{starts(status)}
 <p>Sessions are {_SOURCES[status.source.name]}: {escape(status.source.reason)}.</p>
 <div class="operations">
 {operations}
@@ -118,8 +123,12 @@ def _project(number: int, status: ProjectStatus, now: float) -> str:
 
 
 def _failures(status: ProjectStatus, now: float) -> str:
+    failures = [failure for operation in status.operations.values() for failure in operation.failures]
+    return _errors("Current API errors", failures, now) + _errors("Not available", status.unavailable, now)
+
+
+def _errors(title: str, failures: Iterable[Failure], now: float) -> str:
     items = []
-    failures = (failure for operation in status.operations.values() for failure in operation.failures)
     for failure in sorted(failures, key=lambda failure: failure.since):
         cause = explain(failure.error)
         items.append(
@@ -127,7 +136,7 @@ def _failures(status: ProjectStatus, now: float) -> str:
             f"since <time>{date_and_time(failure.since)}</time> ({ago(now - failure.since)})."
             f"<br>What to do: {escape(cause.remedy)}.</li>\n"
         )
-    return f'<h3>Current API errors</h3>\n<ul class="troubles">\n{"".join(items)}</ul>' if items else ""
+    return f'<h3>{title}</h3>\n<ul class="troubles">\n{"".join(items)}</ul>\n' if items else ""
 
 
 def _discovery_failed(status: ProjectStatus) -> bool:
@@ -149,37 +158,37 @@ def _discovery_warning(status: ProjectStatus) -> str:
 
 def _numbers(status: ProjectStatus) -> str:
     counts, states = status.counts, Counter[str]()
-    for (state, _, _), count in counts.sessions.items():
+    for kind, count in counts.sessions.items():
+        state = kind.session_state or UNKNOWN
         states[state if state in DOCUMENTED_STATES else "other states"] += count
-    numbers = {"users": status.configured}
+    numbers: dict[str, int | str] = {"users": status.configured}
     if status.discovery:
         numbers["discovered users"] = status.discovery.users
     if status.sessions_known:
         numbers |= dict.fromkeys(DOCUMENTED_STATES, 0) | states
-        numbers[f"{INIT_FAIL} since exporter start"] = status.init_failures.total
+        numbers |= start_numbers(status.attempts)
     if status.accounts_known:
         numbers |= {"locked": counts.locked, "expired": counts.expired, "disabled": counts.disabled}
     if counts.missing:
         numbers["unknown to the cloud"] = counts.missing
-    return _facts("numbers", ((name, str(number)) for name, number in numbers.items()))
+    return facts("numbers", ((name, str(number)) for name, number in numbers.items()))
 
 
 def _operation(ident: str, name: str, operation: OperationStatus, status: ProjectStatus, now: float) -> str:
-    current, cycle = operation.cycles.current, ""
+    title = _SCANS[status.source.name] if name == LIST_SESSIONS else _TITLES.get(name, name)
+    current, cycle, coverage = operation.cycles.current, "", ""
+    if operation.fresh is not None:
+        meter = bar("meter", operation.fresh, status.configured)
+        coverage = f"<p><label>Fresh answers for {operation.fresh} of {status.configured} users\n{meter}</label></p>"
     if current:
-        bar = _bar("progress", current.done, current.total)
-        cycle = f"<p><label>Current cycle: {current.done} of {current.total} {current.entries}\n{bar}</label></p>"
+        progress = bar("progress", current.done, current.total)
+        cycle = f"<p><label>Current cycle: {current.done} of {current.total} {current.entries}\n{progress}</label></p>"
     return f"""<article aria-labelledby="operation-{escape(ident)}">
-<h3 id="operation-{escape(ident)}">{escape(_TITLES.get(name, name))} <small>{escape(name)}</small></h3>
-<p><label>Fresh answers for {operation.fresh} of {status.configured} users
-{_bar("meter", operation.fresh, status.configured)}</label></p>
+<h3 id="operation-{escape(ident)}">{escape(title)} <small>{escape(name)}</small></h3>
+{coverage}
 {cycle}
-{_facts("", _polling(operation, status, now))}
+{facts("", _polling(operation, status, now))}
 </article>"""
-
-
-def _bar(element: str, value: int, most: int) -> str:
-    return f'<{element} value="{value}" max="{max(most, 1)}">{value} of {most}</{element}>'
 
 
 def _polling(operation: OperationStatus, status: ProjectStatus, now: float) -> Iterator[tuple[str, str]]:
@@ -198,32 +207,5 @@ def _polling(operation: OperationStatus, status: ProjectStatus, now: float) -> I
     elif cycles.next_at is not None:
         yield "next cycle", f"in {lasting(cycles.next_at - now)}" if cycles.next_at > now else "after the current one"
     yield "interval", lasting(operation.interval)
-    requests = 0.0 if status.paused else operation.requests * 60 / operation.interval
-    yield "requests per minute", f"{requests:.0f} of {status.rate_limit:g} allowed"
-
-
-def _facts(style: str, facts: Iterable[tuple[str, str]]) -> str:
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    return f'<dl class="{style}">{items}</dl>' if style else f"<dl>{items}</dl>"
-
-
-def date_and_time(moment: float) -> str:
-    """Return ``2026-01-02 21:03:05 UTC`` for seconds since 1970."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def lasting(seconds: float) -> str:
-    """Return ``3.2 s``, ``59 s``, ``5 min`` or ``1 h 30 min``: the two largest units."""
-    if seconds < _SHORT:
-        return f"{max(seconds, 0.0):.1f} s"
-    rest, parts = round(seconds), []
-    for unit, size in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
-
-
-def ago(seconds: float) -> str:
-    """Return ``just now`` or ``59 s ago``."""
-    return f"{lasting(seconds)} ago" if seconds >= 1 else "just now"
+    requests = 0.0 if status.paused else operation.requests
+    yield "requests per minute", f"{requests:.2g} of {status.rate_limit:g} allowed"

@@ -28,7 +28,7 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, WorkspaceAppClient
 from support.certificates import certificate
 
-from exporter.cloud import models
+from exporter.cloud.answers import session_list
 from exporter.cloud.auth import AccessKey, Token
 from exporter.cloud.client import Client, Endpoints
 from exporter.cloud.credentials import StaticCredentials
@@ -116,7 +116,7 @@ def _two_sessions() -> bytes:
     headers = {"X-Auth-Token": simulator.options.account.token}
     for name in simulator.population.names():
         answer = simulator.handle(Request("GET", f"{_PATH}?user_name={name}", headers))
-        if len(models.session_list(answer.body).sessions) == 2:
+        if len(session_list(answer.body).sessions) == 2:
             return answer.body
     raise AssertionError("nobody has two sessions")
 
@@ -202,7 +202,7 @@ async def bare_aiohttp(url: str, tls: Path | None) -> AsyncIterator[Call]:
 
         async def call(name: str) -> object:
             async with session.get(f"{url}{_PATH}", params={"user_name": name}, headers=headers) as response:
-                return models.session_list(await response.read())
+                return session_list(await response.read())
 
         yield call
 
@@ -224,7 +224,7 @@ async def raw(url: str, tls: Path | None) -> AsyncIterator[Call]:
         start = answer.index(b"Content-Length: ") + 16
         body = await reader.readexactly(int(answer[start : answer.index(b"\r", start)]))
         idle.append(connection)
-        return models.session_list(body)
+        return session_list(body)
 
     yield call
     for _, writer in idle:

@@ -19,7 +19,7 @@ from benchmarks.plan import QUICK, Plan, Tell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NAMES = ("calls", "freshness", "client", "scrape", "footprint", "start", "growth")
+NAMES = ("calls", "freshness", "client", "scrape", "footprint", "start", "growth", "starts", "detection", "chain")
 Benchmark = Callable[[Plan, Tell], Iterator[Figure]]
 
 
@@ -28,7 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     plan = QUICK if wanted.quick else Plan()
     plan = replace(
-        plan, **{name: value for name in ("users", "samples", "rounds", "doubled") if (value := getattr(wanted, name))}
+        plan,
+        **{
+            name: value
+            for name in ("users", "fleets", "samples", "rounds", "doubled")
+            if (value := getattr(wanted, name))
+        },
     )
     facts = machine() | {"load before": load()}
     _say("\n".join(f"{name}: {value}" for name, value in facts.items()))
@@ -69,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("benchmarks", nargs="*", choices=[*NAMES, []], metavar="BENCHMARK", help=f"of {', '.join(NAMES)}; default: all")
     add("--quick", action="store_true", help="small sizes and few rounds, in a few minutes")
     add("--users", type=_numbers, help="sizes of fleets, as in 200,1000")
+    add("--fleets", type=_numbers, help="sizes of fleets for starts and detection, as in 150,10000")
     add("--samples", type=_numbers, help="sizes of expositions, as in 1000,10000")
     add("--doubled", type=_numbers, help="sizes for growth, each twice the one before, as in 500,1000,2000")
     add("--rounds", type=int, help="of alternatives that are measured in turns")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.simulator import SessionInfo, SessionState, Simulator, SimulatorOptions, UserDetail
-from exporter.simulator.population import Entry
-from exporter.simulator.schema import session_time
+from exporter.simulator.population import FIRST, LAST, Entry
+from exporter.simulator.schema import AppServer, ServerGroup, session_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Crowd:
         self._failures_of: dict[int, list[Failure]] = {}
         for failure in failures:
             self._failures_of.setdefault(failure.user, []).append(failure)
-        self._session, self._user = _patterns()
+        self._session, self._user = patterns()
         standing = [self._standing(number) for number in range(sessions)]
         self._entries = [_entry(session) for session in standing][::-1]
 
@@ -76,10 +76,19 @@ class Crowd:
         failed = [self._failed(f, now) for f in self._failures_of.get(number, ()) if f.at - _INIT_SECONDS <= now]
         return [*map(self._standing, range(first, end)), *failed]
 
-    def entries(self, now: float) -> Sequence[Entry]:
+    def entries(self, now: float, begin: str = FIRST, end: str = LAST) -> Sequence[Entry]:
         """See Population."""
         begun = [failure for failure in self._failures if failure.at - _INIT_SECONDS <= now]
-        return [*(_entry(self._failed(failure, now)) for failure in reversed(begun)), *self._entries]
+        entries = [*(_entry(self._failed(failure, now)) for failure in reversed(begun)), *self._entries]
+        return [entry for entry in entries if begin <= entry.start_time <= end]
+
+    def servers(self, _now: float) -> Sequence[AppServer]:
+        """See Population."""
+        return []
+
+    def server_groups(self, _now: float) -> Sequence[ServerGroup]:
+        """See Population."""
+        return []
 
     def _of_number(self, number: int) -> UserDetail:
         name = self._names[number]
@@ -133,7 +142,7 @@ def _entry(session: SessionInfo) -> Entry:
     return Entry(str(session.start_time), str(session.id), str(session.session_state), lambda: session)
 
 
-def _patterns() -> tuple[SessionInfo, UserDetail]:
+def patterns() -> tuple[SessionInfo, UserDetail]:
     """A session and a user with all fields that the simulated cloud fills."""
     simulator = Simulator(SimulatorOptions(users=50, speed=0))
     session = next(session for session in simulator.sessions() if session.session_state == SessionState.ACTIVE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.plan import Plan, Tell
 
 NAME = "footprint"
-MOST_BYTES_A_USER = 1_000.0
+MOST_BYTES_A_USER = 1_100.0
 MOST_STALL = 50.0
 USERS_OF_STALL = 100_000
 MOST_NAMED = 10_000

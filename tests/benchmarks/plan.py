@@ -14,6 +14,8 @@ class Plan:
     """The sizes of a run."""
 
     users: tuple[int, ...] = (200, 1_000, 10_000, 100_000)
+    fleets: tuple[int, ...] = (150, 10_000, 100_000)
+    """For the benchmarks of session starts and of the detection of failures."""
     samples: tuple[int, ...] = (1_000, 10_000, 100_000)
     rounds: int = 7
     """Of alternatives that are measured in turns."""
@@ -21,6 +23,10 @@ class Plan:
     """By each alternative in a round."""
     changes_for: float = 1_800.0
     """Seconds of the simulated clock, at least, in which sessions fail."""
+    days: float = 7.0
+    """Of the simulated clock, in which sessions start."""
+    detected_for: float = 300.0
+    """Seconds in which failures are detected."""
     scrapes: int = 600
     """In a turn, at most."""
     turns: int = 3
@@ -34,7 +40,10 @@ class Plan:
 
 QUICK = Plan(
     users=(200, 1_000),
+    fleets=(150,),
     samples=(1_000, 10_000),
+    days=0.5,
+    detected_for=90.0,
     rounds=3,
     calls=200,
     scrapes=50,

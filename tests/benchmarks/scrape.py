@@ -2,6 +2,8 @@
 
 Each contender is an exporter at work on a cloud, in a process of its own; the other one's rests meanwhile. In ours the
 samples are those of the users; in the other's they are a gauge's, beside an exporter that polls just as much.
+
+And publishes alone, in this process: all users new, 1 % of them changed, nothing changed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,18 @@ from benchmarks.exporter_process import ExporterProcess, configuration, exporter
 from benchmarks.figures import Figure
 from benchmarks.footprint import FULL_SPEED
 from benchmarks.served import Cloud, served
+from prometheus_client.registry import CollectorRegistry
+
+from exporter.cloud.models import ListedSession, Session, UserDetail
+from exporter.cloud.telemetry import Telemetry
+from exporter.config import Metrics
+from exporter.fleet import Fleet, Watched
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.families import render, user_lines
+from exporter.metrics.labels import Labelling
+from exporter.polling.cycles import Cycles
+from exporter.polling.source import Source
+from exporter.status import OperationStatus, ProcessStatus, ProjectStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +46,15 @@ NAME = "scrape"
 SAMPLES_OF_TARGET = 100_000
 MOST_P99 = 10.0
 MOST_OF_OTHER = 1 / 20
-SAMPLES_A_USER = 6
-"""Roughly, of our own: whether missing, locked, expired and disabled, the end of the account, sessions by state."""
+SAMPLES_A_USER = 7
+"""Roughly, of our own: missing, locked, expired, disabled, the end of the account, sessions by state, clients."""
+AT_LEAST_OF_UNCHANGED = 10.0  # times the processor time of a publish without changes that one of all users takes
 
 _LONGEST_PAUSE = 0.03  # seconds between two scrapes, so that they meet every moment of polling and publishing
 _SETTLING = 0.3
 _ENCODINGS = ("identity", "gzip")
 _OURS, _OTHER = "exporter", "prometheus_client"
+_PROCESS = ProcessStatus("1", "unknown", "3", reload_successful=True, loaded_at=0.0)
 
 
 @dataclass
@@ -63,6 +79,8 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
                     _scraped(process, {encoding: found[name, encoding] for encoding in _ENCODINGS}, plan)
                 tell(f"{samples:,} samples: round {number} of {plan.turns}")
         yield from _figures(samples, found)
+        tell(f"{samples:,} samples: publishes with and without changes")
+        yield from _publishes(samples, plan.rounds)
 
 
 def _contenders(
@@ -138,6 +156,68 @@ def _figures(samples: int, found: dict[tuple[str, str], Found]) -> Iterator[Figu
         most = MOST_OF_OTHER if is_target else None
         what = f"{encoding}: p99 of first byte, {_OURS} / {_OTHER}"
         yield Figure(NAME, what, ours / other, "", samples, "samples", at_most=most)
+
+
+def _publishes(samples: int, rounds: int) -> Iterator[Figure]:
+    """Processor time of publishes, of which each comes after the change that it is named after."""
+    users = max(samples // SAMPLES_A_USER, 1)
+    fleet = Fleet(Watched(user_name(number), user_id(number)) for number in range(users))
+    labelling, lines, exposition = Labelling.of(Metrics()), user_lines(), Exposition(CollectorRegistry())
+
+    def publish() -> float:
+        began = time.process_time()
+        exposition.publish(render([_status(fleet)], labelling, _PROCESS, lines))
+        return time.process_time() - began
+
+    def change(step: int, at: int) -> None:
+        """Give every ``step``th user a new session, and a lock or none."""
+        for number in range(0, users, step):
+            member = fleet.members[number]
+            session = Session.of(f"{number}-{at}", "Active", f"24.{number % 5}.2", "24.7.0", client_type="Windows")
+            fleet.sessions_answered(member, [ListedSession(None, session)], at)
+            account = UserDetail(locked=at % 2 == 0, user_expired=False, disabled=False, account_expires=at)
+            fleet.account_answered(member, account, at)
+
+    found: dict[str, list[float]] = {"all users changed": [], "1 % of the users changed": [], "nothing changed": []}
+    for at in range(1, 2 * rounds, 2):
+        for what, step in (("all users changed", 1), ("1 % of the users changed", 100)):
+            change(step, at + (step > 1))
+            found[what].append(publish())
+        found["nothing changed"].append(publish())
+    medians = {what: statistics.median(seconds) for what, seconds in found.items()}
+    for what, seconds in medians.items():
+        yield Figure(NAME, f"publish, {what}", seconds * 1e3, "ms CPU", samples, "samples")
+    is_target = samples == SAMPLES_OF_TARGET
+    yield Figure(
+        NAME,
+        "publish, all users changed / nothing changed",
+        medians["all users changed"] / medians["nothing changed"],
+        "",
+        samples,
+        "samples",
+        at_least=AT_LEAST_OF_UNCHANGED if is_target else None,
+    )
+
+
+def _status(fleet: Fleet) -> ProjectStatus:
+    counts = fleet.counts()
+    operation = OperationStatus(Cycles(), 60.0, 1, counts.asked)
+    return ProjectStatus(
+        project="demo",
+        taken_at=0.0,
+        counts=counts,
+        users=fleet.users(),
+        attempts=fleet.attempts.copy(),
+        account_locks=fleet.account_locks,
+        operations={"ListSessionByUserName": operation},
+        source=Source("per_user", "few users"),
+        up=True,
+        ready=True,
+        paused=False,
+        rate_limit=180.0,
+        telemetry=Telemetry(),
+        credentials_expire_at=None,
+    )
 
 
 def _ms(seconds: list[float], share: float) -> float:

@@ -13,7 +13,15 @@ import pytest
 from aioresponses import aioresponses
 
 from exporter import config
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS, Client
+from exporter.cloud.client import (
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+    LIST_USERS,
+    Client,
+)
 from exporter.cloud.connect import connected
 from exporter.cloud.errors import (
     CloudError,
@@ -37,6 +45,8 @@ CALLS: dict[str, Call] = {
     LIST_USER_DETAIL: lambda client: client.list_user_detail("id-1"),
     LIST_USERS: lambda client: client.list_users(["alice", "bob"], 100),
     LIST_SESSIONS: lambda client: client.list_sessions(0, 1, ["Active"], 0),
+    LIST_SERVERS: lambda client: client.list_servers(200),
+    LIST_SERVER_GROUPS: lambda client: client.list_server_groups(0, 10),
 }
 every_operation = pytest.mark.parametrize("operation", CALLS)
 USER_QUOTA = "policy user over ratelimit,limit:200,time:1 minute"
@@ -99,6 +109,18 @@ async def failure(cloud: aioresponses, operation: str = LIST_USER_DETAIL, **answ
             },
             {"items": []},
         ),
+        (
+            LIST_SERVERS,
+            "https://sessions.example/v1/p/app-servers",
+            {"limit": "100", "offset": "200"},
+            {"items": []},
+        ),
+        (
+            LIST_SERVER_GROUPS,
+            "https://sessions.example/v1/p/app-server-groups",
+            {"limit": "10", "offset": "0"},
+            {"items": []},
+        ),
     ],
 )
 async def test_each_operation_is_one_request(
@@ -110,6 +132,19 @@ async def test_each_operation_is_one_request(
         await CALLS[operation](client)
     [(method, sent)] = cloud.requests
     assert (method, str(sent.with_query(None)), dict(sent.query)) == ("GET", url, query)
+
+
+@pytest.mark.parametrize(
+    ("states", "query"), [((), None), (["InitFail"], "InitFail"), (["AppcInit", "Active"], "AppcInit,Active")]
+)
+async def test_sessions_of_every_state_are_listed_without_the_parameter(
+    cloud: aioresponses, states: list[str], query: str | None
+) -> None:
+    cloud.get(ANYTHING, payload={"items": []})
+    async with connecting() as client:
+        await client.list_sessions(0, 1, states, 0)
+    [(_, sent)] = cloud.requests
+    assert sent.query.get("session_state") == query
 
 
 @every_operation

@@ -18,6 +18,8 @@ from exporter.cloud import connect, models, sources
 from exporter.cloud.auth import AccessKey
 from exporter.cloud.client import (
     IAM_ACTIONS,
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
     LIST_SESSION_BY_USER_NAME,
     LIST_SESSIONS,
     LIST_USER_DETAIL,
@@ -144,17 +146,20 @@ class TestWaysToAuthenticate:
 
     @every_way
     async def test_every_operation_is_answered(self, auth: dict[str, str]) -> None:
-        """Each way is good for all four operations."""
+        """Each way is good for all six operations. Only one of them names the zone of its times."""
         simulator = Simulator(population=population("alice", "bob"))
+        ahead = simulator.options.utc_offset * 3600
         async with connecting(simulator, auth) as connection:
-            assert await connection.client.list_session_by_user_name("bob") == (
-                ("bob@example.com", Session(id="session of bob", session_state="Active", started=STARTED)),
-            )
+            (of_bob,) = await connection.client.list_session_by_user_name("bob")
             assert await connection.client.list_user_detail("id-1") == UserDetail(locked=False)
             page = await connection.client.list_users(["bob"], 0)
-            swept = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
-        of_bob = Session(id="session of bob", session_state="Active", started=STARTED)
-        assert swept.sessions[0] == ("bob@example.com", of_bob)
+            listed = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
+            assert (await connection.client.list_servers(0)).servers == ()
+            assert (await connection.client.list_server_groups(0)).groups == ()
+        for found, started in ((of_bob, STARTED + ahead), (listed.sessions[0], STARTED)):
+            assert found.login_user == "bob@example.com"
+            assert found.session == Session.of(id="session of bob", session_state="Active", started=started)
+        assert (of_bob.utc, listed.sessions[0].utc) == (False, True)
         assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
         assert {status for operation, status in asked(simulator) if operation in IAM_ACTIONS} == {200}
 
@@ -482,7 +487,7 @@ class TestOddNames:
         async with connecting(simulator, auth) as connection:
             for name in ODD_NAMES:
                 found = await connection.client.list_session_by_user_name(name)
-                assert [session.id for _, session in found] == [f"session of {name}"]
+                assert [each.session.id for each in found] == [f"session of {name}"]
 
     async def test_lookups_of_odd_names(self) -> None:
         """Several names are asked for at once, signed as one parameter."""
@@ -539,7 +544,7 @@ class TestSweeps:
         """The bare name stands before the last at sign."""
         async with connecting(Simulator(population=population(*ODD_NAMES)), KEYS) as connection:
             page = await connection.client.list_sessions(*WINDOW, ["Active"], 0)
-        assert {(login_parts(login_user or "")[0], session.id) for login_user, session in page.sessions} == {
+        assert {(login_parts(each.login_user or "")[0], each.session.id) for each in page.sessions} == {
             (name, f"session of {name}") for name in ODD_NAMES
         }
 
@@ -587,6 +592,8 @@ class TestRefusals:
                 LIST_USER_DETAIL: connection.client.list_user_detail("id"),
                 LIST_USERS: connection.client.list_users([], 0),
                 LIST_SESSIONS: connection.client.list_sessions(*WINDOW, ["Active"], 0),
+                LIST_SERVERS: connection.client.list_servers(0),
+                LIST_SERVER_GROUPS: connection.client.list_server_groups(0),
             }
             results = dict(zip(calls, await asyncio.gather(*calls.values(), return_exceptions=True), strict=True))
         assert [name for name, result in results.items() if isinstance(result, Forbidden)] == [operation]

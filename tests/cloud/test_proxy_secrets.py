@@ -12,8 +12,8 @@ from support.proxies import ConnectProxy, rejection
 from support.wire import Wire, failure, get, http, transporting
 
 from exporter import logs
+from exporter.cloud.answers import user_page
 from exporter.cloud.causes import explain
-from exporter.cloud.models import user_page
 from exporter.config import Log
 
 pytestmark = pytest.mark.bad_input

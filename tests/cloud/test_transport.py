@@ -34,7 +34,7 @@ from support.wire import (
     whole,
 )
 
-from exporter.cloud import bodies, models
+from exporter.cloud import answers, bodies
 from exporter.cloud.auth import AccessKey, encoded, query_string
 from exporter.cloud.bodies import BUDGET, MIB, SMALL, UNRESERVED, ByteBudget, Deadline, Share, answer_limit
 from exporter.cloud.client import IAM_ACTIONS
@@ -243,6 +243,8 @@ def test_every_operation_has_a_limit() -> None:
         "ListSessions": 2 * MIB,
         "ListUsers": 4 * MIB,
         "ListUserDetail": MIB,
+        "ListServers": 2 * MIB,
+        "ListServerGroups": 2 * MIB,
         "KeystoneCreateUserTokenByPassword": MIB,
     }
     assert 4 * max(limits.values()) <= BUDGET == 16 * MIB
@@ -292,7 +294,7 @@ class TestBudget:
             async with Wire(answer, "close").serve() as url, transporting(budget=budget) as through:
                 for _ in range(5):
                     with contextlib.suppress(CloudError):
-                        await through.send(get(url), lambda answer: models.user_page(answer.body))
+                        await through.send(get(url), lambda answer: answers.user_page(answer.body))
         assert budget.free == budget.size
 
     async def test_the_whole_limit_is_taken_until_the_answer_is_decoded(self) -> None:

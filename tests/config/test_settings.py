@@ -49,6 +49,7 @@ def test_defaults_are_those_of_the_interface() -> None:
             "timeout": 10.0,
             "concurrency": 16,
             "rate_limit": 180.0,
+            "failures_interval": 5.0,
             "source": "auto",
             "bulk_lookback": 86_400.0,
             "stale_after": None,
@@ -325,6 +326,31 @@ def test_a_duration_has_limits(name: str, low: str, high: str) -> None:
         assert rejections(poll={name: beyond}) == [f"poll.{name}: must be a duration from {low} to {high}"]
 
 
+@pytest.mark.parametrize("off", [0, 0.0, "0", "0s", "0ms", "0.0"])
+def test_zero_turns_the_failures_interval_off(off: object) -> None:
+    assert settings(poll={"failures_interval": off}).poll.failures_interval == 0
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("1s", 1), (2.5, 2.5), ("1m", 60), ("30d", 2_592_000)])
+def test_the_failures_interval_is_a_duration(written: object, seconds: float) -> None:
+    assert settings(poll={"failures_interval": written}).poll.failures_interval == seconds
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("wrong", ["", "off", -1, "-5s", False, True, [], "nan", float("nan"), float("inf"), "1e999"])
+def test_a_failures_interval_that_is_neither_zero_nor_a_duration_is_rejected(wrong: object) -> None:
+    [mistake] = rejections(poll={"failures_interval": wrong})
+    assert mistake.startswith("poll.failures_interval: must be 0, or a duration such as 30s")
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("beyond", ["1ms", 0.999, "31d", "2100y"])
+def test_the_failures_interval_has_limits(beyond: object) -> None:
+    assert rejections(poll={"failures_interval": beyond}) == [
+        "poll.failures_interval: must be 0, or a duration from 1s to 30d"
+    ]
+
+
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("section", "name", "value", "reason"),
@@ -590,11 +616,15 @@ def test_an_empty_discover_list_does_not_replace_the_users() -> None:
 
 def test_a_project_overrides_only_the_poll_settings_that_it_names() -> None:
     loaded = settings(
-        projects=[PROJECT | {"poll": {"interval": "30s", "stale_after": None}}, PROJECT | {"name": "other"}],
-        poll={"interval": "2m", "timeout": "5s", "stale_after": "10m"},
+        projects=[
+            PROJECT | {"poll": {"interval": "30s", "stale_after": None, "failures_interval": 0}},
+            PROJECT | {"name": "other"},
+        ],
+        poll={"interval": "2m", "timeout": "5s", "stale_after": "10m", "failures_interval": "10s"},
     )
     special, other = map(loaded.poll_of, loaded.projects)
     assert (special.interval, special.timeout, special.stale_after) == (30.0, 5.0, None)
+    assert (special.failures_interval, other.failures_interval) == (0.0, 10.0)
     assert other == loaded.poll
 
 
@@ -605,6 +635,7 @@ def test_a_project_overrides_only_the_poll_settings_that_it_names() -> None:
         ({"interval": "1ms"}, ".interval: must be a duration from 1s to 30d"),
         ({"interval": "soon"}, ".interval: must be a duration greater than zero"),
         ({"intervall": "1m"}, ".intervall: is unknown; did you mean interval?"),
+        ({"failures_interval": "500ms"}, ".failures_interval: must be 0, or a duration from 1s to 30d"),
         ({"rate_limit": 0}, ".rate_limit: must be a number of at least 0.1"),
         ([], ": must be a mapping of settings"),
     ],

@@ -11,7 +11,6 @@ from support.commands import said
 from support.deployment import (
     PROMETHEUS,
     ROOT,
-    RULE_TESTS,
     RULES,
     RUNBOOK,
     document,
@@ -21,6 +20,7 @@ from support.deployment import (
     write,
 )
 from support.readme import with_tables
+from support.rule_scenes import Scene, needed, scenes
 
 import exporter
 from exporter.metrics.exposition import PREFIX
@@ -48,11 +48,32 @@ async def test_prometheus_takes_the_configuration_and_the_rules(tool: Callable[[
     assert (code, text.count("rules found")) == (0, len(RULES)), text
 
 
-@pytest.mark.timeout(300)  # a week takes half a minute, and longer on a busy machine
-@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
-async def test_each_alert_fires_in_time_with_its_words_or_stays_silent(tool: Callable[[str], str], path: Path) -> None:
-    code, text = await said(tool("promtool"), "test", "rules", str(path))
+@pytest.mark.parametrize("scene", scenes(), ids=lambda scene: scene.name)
+async def test_each_alert_fires_in_time_with_its_words_or_stays_silent(
+    tool: Callable[[str], str], tmp_path: Path, scene: Scene
+) -> None:
+    code, text = await said(tool("promtool"), "test", "rules", str(scene.write(tmp_path)))
     assert code == 0, text
+
+
+def test_a_scene_is_tried_with_all_rules_that_its_alerts_depend_on_and_no_others() -> None:
+    rules: dict[str, Any] = {
+        "groups": [
+            {
+                "name": "all",
+                "rules": [
+                    {"record": "level:a:sum", "expr": "sum(a)"},
+                    {"record": "level:b:sum", "expr": "sum(b) > level:a:sum"},
+                    {"record": "level:c:sum", "expr": "sum(c)"},
+                    {"alert": "Wanted", "expr": "d > 1", "annotations": {"description": "level:b:sum{project=%q}"}},
+                    {"alert": "Other", "expr": "level:c:sum"},
+                ],
+            },
+            {"name": "none", "rules": [{"record": "level:e:sum", "expr": "sum(e)"}]},
+        ]
+    }
+    (kept,) = needed([rules], {"Wanted"})
+    assert kept == {"groups": [{"name": "all", "rules": [rules["groups"][0]["rules"][n] for n in (0, 1, 3)]}]}
 
 
 def test_each_alert_is_tried_to_fire_and_to_stay_silent() -> None:

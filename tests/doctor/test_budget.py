@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
+from exporter.cloud.client import IAM_ACTIONS, LIST_SERVER_GROUPS, LIST_SERVERS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.errors import Forbidden
 from exporter.config import Layer, Poll, Settings, build
 from exporter.doctor.answers import Total
-from exporter.doctor.budget import Budget, Load, Share, judge
+from exporter.doctor.budget import Budget
 from exporter.doctor.findings import NotQueried, Verdict
+from exporter.doctor.loads import Load, Share, judge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,8 @@ class TestOneProject:
 
     def test_a_large_project_needs_34_and_11_requests_instead_of_20000(self) -> None:
         sessions, one_by_one, users = findings(settings_of(10_000), Totals(3_000, 10_000))
-        assert "3000 sessions in 34 requests every 1m are 34 requests per minute, 180 allowed" in sessions
+        every = "3000 live sessions in 34 requests and new ones in 1 every 1m, and failed ones every 5s,"
+        assert f"{every} are 47 requests per minute, 180 allowed" in sessions
         assert one_by_one.startswith("ok ")
         assert "a cycle takes 55m34s; sessions also come from bulk collection" in one_by_one
         assert "10000 users in 11 requests every 5m are 2.2 requests per minute" in users
@@ -67,10 +69,11 @@ class TestOneProject:
     def test_a_scan_that_exceeds_its_interval_is_a_warning(self) -> None:
         sessions, *_ = findings(settings_of(10_000), Totals(18_000, 10_000))
         assert sessions.startswith("warn ")
-        assert "a cycle takes 1m7s -> set poll.interval to 1m10s, or shorten poll.bulk_lookback" in sessions
+        assert "a cycle takes 1m12s -> set poll.interval to 1m20s, or shorten poll.bulk_lookback" in sessions
 
     def test_sessions_that_are_not_worth_a_scan_are_queried_user_by_user(self) -> None:
-        by_user, accounts = findings(settings_of(200), Totals(30_000, 12_000))
+        by_user, scans, accounts = findings(settings_of(200), Totals(30_000, 12_000))
+        assert "ListSessions: new sessions in 1 request every 1m, and failed ones every 5s, are 13 requests" in scans
         assert "200 users every 1m are 200 requests per minute, 180 allowed by poll.rate_limit" in by_user
         assert by_user.startswith("warn ")
         assert "12000 users in 13 requests every 5m" in accounts
@@ -103,6 +106,79 @@ class TestOneProject:
         assert accounts.startswith("ok ")
 
 
+def with_scans(settings: Settings, starts: Total = 5, servers: dict[str, Total] | None = None) -> list[str]:
+    """The budget of the first project, where every project scans for starts, and its servers are listed."""
+    budget = Budget(settings)
+    for project in settings.projects:
+        budget.starts[project.name] = starts
+        budget.servers[project.name] = servers or {}
+    return [f"{each.verdict} {each.text} -> {each.remedy}" for each in budget.findings(settings.projects[0])]
+
+
+DENIED = Forbidden(LIST_SESSIONS, "403", error_code="WKS.00010403")
+
+
+class TestScans:
+    def test_starts_every_interval_and_failures_every_five_seconds_are_13_requests_per_minute(self) -> None:
+        _, scans, _ = with_scans(settings_of(150))
+        assert scans.startswith(
+            "ok ListSessions: new sessions in 1 request every 1m, and failed ones every 5s, are 13 requests per minute,"
+        )
+
+    def test_more_starts_take_more_pages(self) -> None:
+        _, scans, _ = with_scans(settings_of(150), starts=500)
+        assert "new sessions in 6 requests every 1m, and failed ones every 5s, are 18 requests per minute" in scans
+
+    def test_without_a_failures_interval_only_starts_are_listed(self) -> None:
+        _, scans, _ = with_scans(settings_of(150, poll={"failures_interval": 0, "interval": "2m"}))
+        assert "ListSessions: new sessions in 1 request every 2m are 0.5 requests per minute" in scans
+
+    def test_failures_get_at_most_a_third_of_the_rate_limit(self) -> None:
+        _, scans, _ = with_scans(settings_of(1, poll={"rate_limit": 12}))
+        assert "and failed ones every 15s, are 5 requests per minute, 12 allowed" in scans
+        assert scans.startswith("ok ")
+
+    def test_a_rate_limit_that_is_too_low_for_the_starts_is_a_warning(self) -> None:
+        settings = settings_of(0, poll={"rate_limit": 1, "interval": "30s", "user_interval": "1h"})
+        _, scans, _ = with_scans(settings)
+        assert "a cycle takes 1m30s -> set poll.interval to 1m30s, or set poll.failures_interval to 0" in scans
+
+    def test_projects_with_equal_credentials_share_the_limit_for_scans(self) -> None:
+        """Twenty projects want 13 requests per minute each."""
+        _, scans, _ = with_scans(settings_of(*[1] * 20))
+        assert "and failed ones every 20s, are 4 requests per minute, 9 allowed by poll.rate_limit (180 shared" in scans
+
+    def test_shards_that_exceed_the_quota_together_are_a_warning(self) -> None:
+        settings = settings_of(*[1] * 30, poll={"rate_limit": 190}, shard={"total": 2})
+        _, scans, _ = with_scans(settings)
+        assert scans.startswith("warn ListSessions: ")
+        assert "all configured projects of this account make 3" in scans
+
+    @pytest.mark.parametrize("starts", [DENIED, NotQueried("why")])
+    def test_scans_that_do_not_work_take_no_requests(self, starts: Total) -> None:
+        by_user, accounts = with_scans(settings_of(150), starts=starts)
+        assert (by_user.split()[1], accounts.split()[1]) == ("ListSessionByUserName:", "ListUserDetail:")
+
+    def test_listings_of_servers_are_read_every_user_interval(self) -> None:
+        *_, servers, groups = with_scans(settings_of(1), servers={LIST_SERVERS: 250, LIST_SERVER_GROUPS: 1})
+        assert servers.startswith("ok ListServers: 250 servers in 3 requests every 5m are 0.6 requests per minute, 180")
+        assert groups.startswith("ok ListServerGroups: 1 server group in 1 request every 5m are 0.2 requests")
+
+    def test_servers_that_may_not_be_listed_take_no_requests(self) -> None:
+        found = with_scans(settings_of(1), servers={LIST_SERVERS: DENIED, LIST_SERVER_GROUPS: 1})
+        assert [line.split()[1] for line in found][-2:] == ["ListUserDetail:", "ListServerGroups:"]
+
+    def test_scans_use_the_host_for_sessions(self) -> None:
+        """Projects with different hosts for sessions share no limit for scans."""
+        settings = settings_of(1, 1)
+        elsewhere = settings.projects[1].endpoints.model_copy(update={"sessions": "https://elsewhere.example"})
+        other = settings.projects[1].model_copy(update={"endpoints": elsewhere})
+        both = settings.model_copy(update={"projects": (settings.projects[0], other)})
+        servers: dict[str, Total] = {LIST_SERVERS: 1}
+        _, scans, accounts, listed = with_scans(both, servers=servers)
+        assert ["shared by 2 projects" in line for line in (scans, accounts, listed)] == [False, True, False]
+
+
 class TestSharedRateLimit:
     def test_projects_with_equal_credentials_share_it_fairly(self) -> None:
         settings = settings_of(30, 500, poll={"source": "per_user"})
@@ -121,11 +197,12 @@ class TestSharedRateLimit:
         assert not any(Budget(settings_of(150)).scans(project) for project in settings_of(150).projects)
 
     def test_scans_share_it_by_their_size(self) -> None:
-        """The two need 112 and 167 requests per minute."""
+        """The two need 125 and 180 requests per minute, 12 of them for failures, which go first."""
         settings = settings_of(5_000, 5_000)
         first, *_ = findings(settings, Totals(10_000, 5_000), Totals(15_000, 5_000))
-        assert "10000 sessions in 112 requests every 1m are 112 requests per minute, 90 allowed" in first
-        assert "a cycle takes 1m15s -> set poll.interval to 1m20s" in first
+        assert "10000 live sessions in 112 requests and new ones in 1 every 1m" in first
+        assert "are 125 requests per minute, 90 allowed" in first
+        assert "a cycle takes 1m27s -> set poll.interval to 1m30s" in first
 
     def test_an_operation_that_only_one_project_uses_is_not_shared(self) -> None:
         settings = settings_of(10, 500)

@@ -11,7 +11,7 @@ from support.certificates import behind_tls, certificate
 from support.diagnosis import HUSH, Diagnosis, answering, authenticated, diagnose, diagnosis_by, frozen
 from support.exporters import project, settings
 
-from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
+from exporter.cloud.client import IAM_ACTIONS, LIST_SERVER_GROUPS, LIST_SERVERS, LIST_SESSIONS, LIST_USERS
 from exporter.simulator import Latency, Simulator, parse_faults
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 NOW = 1_790_000_000.0
 USERS = IAM_ACTIONS[LIST_USERS]
+OPTIONAL = {
+    LIST_SESSIONS: "sessions that begin and end between two polls are not counted, and failures show up to",
+    LIST_SERVERS: "no metric shows the servers of a group",
+    LIST_SERVER_GROUPS: "server groups without a server are unknown",
+}
 
 
 def key(simulator: Simulator, **changes: str) -> dict[str, str]:
@@ -51,7 +56,7 @@ def services(endpoint: str) -> dict[str, str]:
 
 class TestAllIsWell:
     async def test_every_check_is_ok(self) -> None:
-        """One line per check, and three requests with credentials in total."""
+        """One line per check, and six requests with credentials in total."""
         simulator = frozen()
         diagnosis = await diagnosis_of(simulator)
         assert diagnosis.healthy
@@ -64,11 +69,11 @@ class TestAllIsWell:
             ["ok", "permission"],
             ["ok", "permission"],
             ["ok", "one"],
-            ["ok", "request"],
-            ["ok", "request"],
-            ["summary:", "9"],
+            *[["ok", "permission"]] * 3,
+            *[["ok", "request"]] * 5,
+            ["summary:", "15"],
         ]
-        assert authenticated(simulator) == 3
+        assert authenticated(simulator) == 6
 
     async def test_an_iam_user_is_accepted(self) -> None:
         """IAM's endpoint is checked too, and the token's expiry is shown."""
@@ -139,7 +144,7 @@ class TestCredentials:
             "FAIL"
         )
         assert f"{names}: not tried, the same credentials are rejected in project one" in diagnosis.text
-        assert len(diagnosis.lines("skip")) == 9
+        assert len(diagnosis.lines("skip")) == 15
 
     async def test_a_wrong_secret_key_is_a_failure_with_every_possible_cause(self) -> None:
         """A 401 may be about the pair, the clock or a lock."""
@@ -228,14 +233,38 @@ class TestCredentials:
 
 class TestPermissions:
     @pytest.mark.parametrize(
-        "action", [IAM_ACTIONS[operation] for operation in IAM_ACTIONS if operation != LIST_SESSIONS]
+        "action", [action for operation, action in IAM_ACTIONS.items() if operation not in OPTIONAL]
     )
     async def test_a_missing_one_is_named_and_the_others_are_ok(self, action: str) -> None:
         diagnosis = await diagnosis_of(frozen(denied_actions=frozenset({action})))
         assert not diagnosis.healthy
         assert f"permission      {action} is missing (403 WKS.00010403, request_id " in diagnosis.only("FAIL")
         assert "the policy in the README" in diagnosis.only("FAIL")
-        assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 2
+        assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 5
+
+    @pytest.mark.parametrize(("operation", "missed"), OPTIONAL.items())
+    async def test_a_missing_optional_one_is_a_warning_that_says_what_is_missed(
+        self, operation: str, missed: str
+    ) -> None:
+        diagnosis = await diagnosis_of(frozen(denied_actions=frozenset({IAM_ACTIONS[operation]})))
+        assert diagnosis.healthy
+        warning = diagnosis.only("warn")
+        assert f"permission      {IAM_ACTIONS[operation]} is missing (403 WKS.00010403, request_id " in warning
+        assert f"; without it, {missed}" in warning
+        assert "the policy in the README" in warning
+        assert f"request budget  {operation}:" not in diagnosis.text
+
+    @pytest.mark.parametrize("operation", OPTIONAL)
+    async def test_an_optional_operation_that_the_host_does_not_have_is_a_warning(self, operation: str) -> None:
+        diagnosis = await diagnosis_of(frozen(faults=parse_faults(f"{operation}:404=1")))
+        assert diagnosis.healthy
+        assert f"{IAM_ACTIONS[operation]} could not be checked: this host has no such API" in diagnosis.only("warn")
+
+    @pytest.mark.parametrize("operation", OPTIONAL)
+    @pytest.mark.parametrize("fault", ["503=1", "garbage=1", "429=1"])
+    async def test_an_optional_operation_that_fails_is_a_failure(self, operation: str, fault: str) -> None:
+        diagnosis = await diagnosis_of(frozen(faults=parse_faults(f"{operation}:{fault}")))
+        assert f"{IAM_ACTIONS[operation]} could not be checked: " in diagnosis.only("FAIL")
 
     async def test_listing_users_is_not_needed_with_ids(self) -> None:
         simulator = frozen(denied_actions=frozenset({USERS}))
@@ -248,9 +277,9 @@ class TestPermissions:
     async def test_another_account_s_project_is_a_failure(self) -> None:
         """A 403 by the gateway may be about the project, so a permission only may be missing."""
         diagnosis = await diagnosis_of(frozen(), project_id="another")
-        failures = diagnosis.lines("FAIL")
-        assert len(failures) == 3
-        for line in failures:
+        failures, warnings = diagnosis.lines("FAIL"), diagnosis.lines("warn")
+        assert (len(failures), len(warnings)) == (3, 3)
+        for line in failures + warnings:
             assert "is not allowed, or these credentials are for another project (403 APIG.0302" in line
             assert "check project_id and region" in line
 
@@ -361,8 +390,8 @@ class TestUsers:
         diagnosis = await diagnosis_of(simulator, users=[f"{HUSH}-{number}" for number in range(9)])
         assert not diagnosis.healthy
         assert "the first 3 configured users are unknown to the cloud" in diagnosis.only("FAIL")
-        assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 3
-        assert authenticated(simulator) == 5
+        assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 6
+        assert authenticated(simulator) == 8
 
     async def test_an_unknown_id_is_a_warning(self) -> None:
         simulator = frozen()
@@ -393,7 +422,7 @@ class TestEndpoints:
         assert "is unreachable: " in diagnosis.only("FAIL")
         assert "the name cloud.invalid" in diagnosis.only("FAIL")
         assert "DNS" in diagnosis.only("FAIL")
-        assert len(diagnosis.lines("skip")) == 6
+        assert len(diagnosis.lines("skip")) == 9
 
     async def test_a_refused_connection_is_a_failure(self) -> None:
         diagnosis = await diagnosis_at("http://127.0.0.1:1")

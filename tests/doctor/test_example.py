@@ -22,8 +22,9 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 async def test_the_readme_s_example_is_word_for_word(tmp_path: Path, tool: Callable[[str], str]) -> None:
-    """A slow clock and a missing permission; only host, address and date are replaced."""
-    simulator = frozen(users=150, clock=lambda: NOW + BEHIND, denied_actions=frozenset({"workspace:users:list"}))
+    """A slow clock and two missing permissions; only host, address and date are replaced."""
+    denied = frozenset({"workspace:users:list", "workspace:serverGroup:list"})
+    simulator = frozen(users=150, clock=lambda: NOW + BEHIND, denied_actions=denied)
     files = {name: tmp_path / name for name in ("access_key", "secret_key")}
     for name, file in files.items():
         file.write_text(getattr(simulator.options.account, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from support.exporters import project
 from exporter import config
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS, LIST_USERS
 from exporter.cloud.errors import InvalidResponse
-from exporter.cloud.models import Session, SessionPage
+from exporter.cloud.models import ListedSession, Session, SessionPage
 from exporter.doctor import answers
 from exporter.doctor.findings import Verdict
 from exporter.simulator import Simulator, parse_faults
 
 USERS = 200
+BUDGET = ["ListSessions:", "ListSessionByUserName:", "ListUsers:", "ListServers:", "ListServerGroups:"]
+"""The first words of the request budget's lines."""
 POLL = {"timeout": "5s", "rate_limit": 100}
 """So few requests per minute that the users do not fit the interval."""
 SESSIONS_ACTION, USERS_ACTION = IAM_ACTIONS[LIST_SESSIONS], IAM_ACTIONS[LIST_USERS]
@@ -39,7 +42,7 @@ async def test_both_listings_are_queried_once_and_counted() -> None:
     assert diagnosis.healthy
     assert diagnosis.lines("warn") == []
     assert simulator.calls.total(LIST_SESSIONS) == 1
-    assert authenticated(simulator) == 5
+    assert authenticated(simulator) == 7
     (sessions,) = (line for line in diagnosis.lines("ok") if SESSIONS_ACTION in line)
     (listed,) = (line for line in diagnosis.lines("ok") if f"{USERS_ACTION} (ListUsers): " in line)
     live = int(sessions.split(": ")[1].split()[0])
@@ -47,8 +50,9 @@ async def test_both_listings_are_queried_once_and_counted() -> None:
     assert sessions.endswith(f"(ListSessions): {live} live sessions that started within 1d")
     assert listed.endswith(f"(ListUsers): {USERS} users in total")
     budget = [line for line in diagnosis.lines("ok") if " request budget " in line]
-    assert [line.split()[3] for line in budget] == ["ListSessions:", "ListSessionByUserName:", "ListUsers:"]
-    assert f"{live} sessions in 2 requests every 1m are 2 requests per minute" in budget[0]
+    assert [line.split()[3] for line in budget] == BUDGET
+    every = f"{live} live sessions in 2 requests and new ones in 1 every 1m, and failed ones every 5s,"
+    assert f"{every} are 15 requests per minute" in budget[0]
     assert (
         "200 users every 1m are 200 requests per minute, 100 allowed by poll.rate_limit; a cycle takes 2m; "
         "sessions also come from bulk collection (200 requests per interval, 100 allowed)" in budget[1]
@@ -56,13 +60,16 @@ async def test_both_listings_are_queried_once_and_counted() -> None:
     assert "200 users in 1 request every 5m are 0.2 requests per minute" in budget[2]
 
 
-async def test_a_project_that_fits_gets_no_request_for_the_listings() -> None:
+async def test_a_project_that_fits_only_lists_the_sessions_that_started_within_an_interval() -> None:
     simulator = frozen(users=50)
     diagnosis = await diagnosis_of(simulator)
-    assert simulator.calls.total(LIST_SESSIONS) == 0
+    assert simulator.calls.total(LIST_SESSIONS) == 1
+    assert simulator.calls.total(LIST_USERS) == 1
     assert "bulk" not in diagnosis.text
-    assert "ListSessions" not in diagnosis.text
-    assert authenticated(simulator) == 3
+    assert "live sessions" not in diagnosis.text
+    assert re.search(r"\(ListSessions\): \d+ sessions? started within 1m\n", diagnosis.text)
+    assert "ListSessions: new sessions in 1 request every 1m, and failed ones every 5s, are 13" in diagnosis.text
+    assert authenticated(simulator) == 6
 
 
 async def test_a_missing_permission_is_a_warning() -> None:
@@ -71,6 +78,7 @@ async def test_a_missing_permission_is_a_warning() -> None:
     assert diagnosis.healthy
     permission, budget = diagnosis.lines("warn")
     assert f"permission      {SESSIONS_ACTION} is missing (403 WKS.00010403, request_id " in permission
+    assert "without it, sessions that begin and end between two polls are not counted" in permission
     assert "users are queried one by one instead, which takes longer -> give the IAM user the policy" in permission
     assert (
         "ListSessionByUserName: 200 users every 1m are 200 requests per minute, 100 allowed by poll.rate_limit"
@@ -138,7 +146,7 @@ async def test_projects_with_equal_credentials_share_the_budget_of_the_scans_too
     assert diagnosis.healthy
     shared = "allowed by poll.rate_limit (100 shared by 2 projects with equal credentials)"
     budget = [line for line in diagnosis.lines("ok") if " request budget " in line]
-    assert [line.split()[3] for line in budget] == ["ListSessions:", "ListSessionByUserName:", "ListUsers:"] * 2
+    assert [line.split()[3] for line in budget] == BUDGET * 2
     assert all(shared in line for line in budget)
     assert "(200 requests per interval, 50 allowed)" in budget[1]
 
@@ -169,7 +177,7 @@ async def test_sessions_that_belong_to_no_configured_user_are_a_warning() -> Non
 
 @pytest.mark.parametrize("name", ["anna", "ANNA", "anna@there", "annabel", "annabel@there"])
 def test_names_are_compared_as_in_scans(name: str) -> None:
-    page = SessionPage(((name, Session("1")),), 1, 0)
+    page = SessionPage((ListedSession(name, Session.of("1")),), 1, 0)
     watching = config.Project(project_id="p", users=(config.User("Anna"),))
     finding = answers.session_listing(page, watching, config.Poll())
     assert finding.verdict is (Verdict.WARN if "annabel" in name else Verdict.OK)

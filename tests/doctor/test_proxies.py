@@ -107,7 +107,7 @@ async def test_a_page_in_place_of_the_api_is_told_from_the_cloud(
     async with wire.serve() as url:
         diagnosis = await (diagnosis_of("http://cloud.invalid", url) if through_proxy else diagnosis_of(url))
     assert endpoint in diagnosis.only("warn")
-    assert len(diagnosis.lines("FAIL")) == 3
+    assert len(diagnosis.lines("FAIL")) == 6
     assert all(permission in line and "could not be checked" in line for line in diagnosis.lines("FAIL"))
     assert ("rejects the credentials" not in diagnosis.text, "is missing" not in diagnosis.text) == (True, True)
     if through_proxy:

@@ -72,7 +72,7 @@ class TestDiscover:
         assert "one user        the first discovered user has " in diagnosis.text
         assert "the account's flags are known" in diagnosis.text
         assert "configured" not in diagnosis.text
-        assert authenticated(simulator) == 3
+        assert authenticated(simulator) == 6
         assert "ListSessionByUserName: 60 users (60 found by discover) every 1m" in diagnosis.text
         assert "ListUsers: 60 users in 1 request every 5m" in diagnosis.text
         assert "ListUserDetail:" not in diagnosis.text
@@ -108,8 +108,8 @@ class TestDiscover:
         """By a name that nobody has."""
         simulator = frozen()
         diagnosis = await diagnosis_of(simulator, discover, exclude=exclude)
-        assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 3
-        assert authenticated(simulator) == 3
+        assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 6
+        assert authenticated(simulator) == 6
 
     async def test_excluded_users_that_are_all_on_the_first_page_are_no_failure(self) -> None:
         diagnosis = await diagnosis_of(frozen(), ALL, exclude=["user*"])

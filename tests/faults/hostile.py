@@ -9,10 +9,21 @@ from functools import cache
 from support.faulty_server import Fault, http
 
 from exporter.cloud.bodies import answer_limit
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
+from exporter.cloud.client import (
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+    LIST_USERS,
+)
 
 MB = 1_000_000
-LISTS = {LIST_SESSION_BY_USER_NAME: "session_info_list", LIST_SESSIONS: "items", LIST_USERS: "users"}
+LISTS = {
+    LIST_SESSION_BY_USER_NAME: "session_info_list",
+    LIST_USERS: "users",
+    **dict.fromkeys((LIST_SESSIONS, LIST_SERVERS, LIST_SERVER_GROUPS), "items"),
+}
 
 
 def entry(operation: str, content: bytes) -> bytes:

@@ -24,6 +24,9 @@ from support.promises import Promise
 
 import exporter
 
+ATTEMPTS = 3
+"""At each kind: what holds the loop up does so every time, a busy machine only now and then."""
+
 MOST_SECONDS = 0.05
 """Of CPU, on a machine that computes the yardstick in YARDSTICK; in proportion on a slower one."""
 YARDSTICK = 0.036
@@ -101,7 +104,8 @@ async def measured(url: str) -> AsyncIterator[Measured]:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures with Linux's /proc")
 @pytest.mark.promise(Promise.BOUNDED, Promise.PROMPT)
-@pytest.mark.timeout(300)
+@pytest.mark.alone
+@pytest.mark.timeout(400)
 async def test_no_answer_holds_the_loop_up_or_fills_the_memory(subtests: pytest.Subtests) -> None:
     """Every kind is sent for every operation, in two projects at once; meanwhile the exporter answers."""
     asyncio.get_running_loop().set_debug(False)  # a stack trace for each future costs the server most of its time
@@ -112,11 +116,14 @@ async def test_no_answer_holds_the_loop_up_or_fills_the_memory(subtests: pytest.
         most_seconds = MOST_SECONDS * slowness()
         for name in HOSTILE:
             server.spoil = partial(_spoil, name)
-            await _answered(process, server.faulty, TIMES)
             with subtests.test(name):
-                figures = await process.figures()
-                assert figures["stall"] < most_seconds
-                assert figures["peak"] < MOST_MIB
+                stalls: list[float] = []
+                while len(stalls) < ATTEMPTS and min(stalls, default=most_seconds) >= most_seconds:
+                    await _answered(process, server.faulty, TIMES)
+                    figures = await process.figures()
+                    stalls.append(figures["stall"])
+                    assert figures["peak"] < MOST_MIB
+                assert min(stalls) < most_seconds
         server.spoil = lambda _call, _body: None
         await _answered(process, server.good, 50)
         after = await process.figures()

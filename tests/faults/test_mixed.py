@@ -25,8 +25,8 @@ SHARE = 0.3
 TIMES = dict(zip(OPERATIONS, (3, 3, 1), strict=True))
 """How often each fault must have come up at least, by operation; ids are looked up more rarely."""
 
-IN_FLIGHT = len(PLACES) * CONCURRENCY
-"""Calls that may be under way at a time."""
+IN_FLIGHT = len(PLACES) * len(OPERATIONS) * CONCURRENCY
+"""Calls that may be under way at a time: each operation has slots of its own."""
 
 
 class Deck:

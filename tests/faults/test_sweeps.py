@@ -1,4 +1,4 @@
-"""Each fault in all sweeps: nothing is lost or made up, since everybody is asked for one by one as well."""
+"""Each fault in all scans and listings: nothing is lost or made up, because each user is also polled alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from support.exporters import QUICK, get, running, settings
 from support.faulty_server import TOKEN, Call, Fault, FaultyServer
 from support.promises import Promise
 
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USERS
+from exporter.cloud.client import (
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USERS,
+)
+from exporter.polling import listings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,15 +91,40 @@ BELIEVED_LISTINGS = (
 """Odd entries besides the good ones: a field of another type costs that field."""
 
 
+ODD_SERVERS = (
+    Row("servers that are no list", INVALID, ok(json_of({"items": 7, "count": 1}))),
+    Row("servers that are null", INVALID, ok(json_of({"items": None, "count": 1}))),
+    Row("a number of servers that is no number", INVALID, ok(swept(count="two"))),
+    Row("1,001 servers on a page", INVALID, ok(swept(*[{}] * 1001, count=1001))),
+)
+
+BELIEVED_SERVERS = (
+    Row("no servers", "200", ok(swept(count=0))),
+    Row("fewer servers counted than listed", "200", ok(swept({"id": "x1"}, {"id": "x2"}, count=1))),
+    Row("more servers counted than listed", "200", ok(swept({"id": "x1"}, count=10**9))),
+    Row("a negative number of servers", "200", ok(swept({"id": "x1"}, count=-1))),
+    Row("a server of nothing", "200", ok(swept({}, count=1))),
+    Row("a server of nulls", "200", ok(swept(dict.fromkeys(("id", "status", "product_info", "name")), count=1))),
+    Row("a server of lists", "200", ok(swept({"id": [], "status": [], "product_info": [], "name": []}, count=1))),
+    Row("a server of 1 MB", "200", ok(swept({"id": LONG, "status": "A"}, count=1))),
+    Row("a server group of 1 MB", "200", ok(swept({"id": "1", "server_group_id": LONG, "name": LONG}, count=1))),
+    Row("a status of any character", "200", ok(swept({"id": "1", "server_group_id": ODD, "status": ODD}, count=1))),
+    Row("a number of sessions past 64 bits", "200", ok(swept({"id": "1", "session_count": HUGE}, count=1))),
+    Row("a negative number of sessions", "200", ok(swept({"id": "1", "session_count": -1}, count=1))),
+    Row("a capacity that is no number", "200", ok(swept({"id": "1", "product_info": {"sessions": "x"}}, count=1))),
+    Row("the same server twice", "200", ok(swept({"id": "1"}, {"id": "1"}, count=2))),
+    Row("a hundred groups", "200", ok(swept(*({"id": f"{n}", "server_group_id": f"{n}"} for n in range(100))))),
+)
+
+
 def _with_user(body: bytes, user: dict[str, object]) -> Fault:
     listing = json.loads(body)
     return ok(listed(*listing["users"], user, total=len(listing["users"]) + 1))(b"")
 
 
 def _with(body: bytes, item: dict[str, object]) -> Fault:
-    return ok(
-        body.replace(b'{"items": [', b'{"items": [' + json_of(item) + b", ").replace(b'"count": 4', b'"count": 5')
-    )(b"")
+    items = json.loads(body)["items"]
+    return ok(swept(item, *items, count=len(items) + 1))(b"")
 
 
 class Stage:
@@ -105,7 +137,9 @@ class Stage:
     async def scrape(self) -> Told:
         code, text, _ = await get(f"{self.address}/metrics", **{"Accept-Encoding": "identity"})
         assert code == 200
-        return told.read(text)["p"]
+        now = told.read(text)["p"]
+        assert now.starts in {None, 0}
+        return now
 
     async def until(self, condition: Callable[[Told], bool]) -> Told:
         """What is told as soon as it fulfils a condition; on the way every number is right."""
@@ -124,7 +158,7 @@ class Stage:
         """What is told after rounds without any failure."""
         self.server.spoil = lambda _call, _body: None
         moment = time.time()
-        polled = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USERS)
+        polled = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USERS, LIST_SERVERS, LIST_SERVER_GROUPS)
         return await self.until(
             lambda now: now.source == "bulk" and all(now.last_success.get(name, 0) > moment for name in polled)
         )
@@ -134,7 +168,7 @@ async def strike(rows: tuple[Row, ...], operation: str, source: str, subtests: p
     """Let each fault meet every call of an operation that is about all; then ``source`` is told."""
     asyncio.get_running_loop().set_debug(False)  # a stack trace for each future is most of a flood's cost
     server = FaultyServer(SESSIONS, ACCOUNTS)
-    pace = {**QUICK, "interval": 0.06, "user_interval": 0.06, "source": "bulk"}
+    pace = {**QUICK, "interval": 0.06, "user_interval": 0.06, "failures_interval": 0.1, "source": "bulk"}
     with structlog.testing.capture_logs() as log:
         async with server.serve() as url:
             project = {
@@ -175,10 +209,19 @@ def spoiling(row: Row, operation: str) -> Callable[[Call, bytes], Fault | None]:
         (BELIEVED_SWEEPS, LIST_SESSIONS, "bulk"),
         ((*EVERYWHERE, *ODD_LISTINGS), LIST_USERS, "bulk"),
         (BELIEVED_LISTINGS, LIST_USERS, "bulk"),
+        ((*EVERYWHERE, *ODD_SERVERS, *BELIEVED_SERVERS), LIST_SERVERS, "bulk"),
+        ((*EVERYWHERE, *ODD_SERVERS, *BELIEVED_SERVERS), LIST_SERVER_GROUPS, "bulk"),
     ],
-    ids=["sweeps", "odd entries", "lists of users", "odd users"],
+    ids=["sweeps", "odd entries", "lists of users", "odd users", "servers", "server groups"],
 )
-async def test_fault(rows: tuple[Row, ...], operation: str, source: str, subtests: pytest.Subtests) -> None:
-    """While sweeps fail the numbers stay right, and what fails and where sessions come from is told."""
+async def test_fault(
+    rows: tuple[Row, ...],
+    operation: str,
+    source: str,
+    subtests: pytest.Subtests,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The numbers about users stay right. What fails, and where sessions come from, is reported."""
+    monkeypatch.setattr(listings, "RETRY_UNAVAILABLE", 0.1)
     assert not {name for name, n in Counter(row.name for row in rows).items() if n > 1}
     await strike(rows, operation, source, subtests)

@@ -27,12 +27,13 @@ def test_without_flags_it_is_the_default_simulator() -> None:
 
 def test_every_flag_reaches_the_options() -> None:
     """Each flag sets its option."""
-    people = "--seed 3 --users 7 --turnover 2 --namesakes 1 --speed 60"
+    people = "--seed 3 --users 7 --utc-offset -5.5 --turnover 2 --namesakes 1 --speed 60"
     answers = "--quota 0 --faults 429=0.5,ListUsers:hang=1 --latency 50ms:1s"
     incident = "--incident-at 5m --incident-duration 1h30m --incident-ratio 0.5"
     assert options_of(parse(*people.split(), *answers.split(), *incident.split())) == SimulatorOptions(
         seed=3,
         users=7,
+        utc_offset=-5.5,
         turnover=2,
         namesakes=1,
         speed=60.0,
@@ -59,6 +60,8 @@ def test_an_address_has_a_host_or_not(text: str, address: tuple[str, int]) -> No
         ("--listen-address", "host:70000", "HOST:PORT"),
         ("--seed", "x", "whole number"),
         ("--users", "-1", "whole number"),
+        ("--utc-offset", "CET", "hours"),
+        ("--utc-offset", "15", "hours"),
         ("--turnover", "some", "whole number"),
         ("--namesakes", "0.5", "whole number"),
         ("--speed", "fast", "frozen"),

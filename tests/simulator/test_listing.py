@@ -17,6 +17,7 @@ from exporter.simulator import (
 from exporter.simulator.generated import GeneratedPopulation
 from exporter.simulator.operations import containing
 from exporter.simulator.population import all_sessions
+from exporter.simulator.simulation import Timeline
 
 START = 1_800_000_000.0
 HOUR = 3600.0
@@ -37,7 +38,7 @@ def listing(simulator: Simulator, query: str) -> dict[str, object]:
 @pytest.mark.parametrize("options", [{}, {"turnover": 7, "namesakes": 20}])
 def test_entries_are_the_sessions_of_all_users(hours: float, options: dict[str, int]) -> None:
     """Entries are the sessions of all users, record for record, whatever was queried before."""
-    population = GeneratedPopulation(5, 150, START, **options)  # type: ignore[arg-type] # the numbers among them
+    population = GeneratedPopulation(5, 150, Timeline(START, 1.0), **options)  # type: ignore[arg-type] # the numbers among them
     for now in (START + 26 * HOUR, START + hours * HOUR):
         entries = {entry.id: entry for entry in population.entries(now)}
         sessions = {str(session.id): session for session in all_sessions(population, now)}

@@ -14,6 +14,7 @@ from exporter.simulator import (
     Response,
     SessionInfo,
     Simulator,
+    SimulatorOptions,
     StaticPopulation,
     UserDetail,
 )
@@ -78,7 +79,7 @@ def simulator() -> Simulator:
     user = msgspec.convert(USER_EXAMPLE["user_detail"], UserDetail)
     sessions = msgspec.convert(SESSIONS_EXAMPLE["session_info_list"], list[SessionInfo])
     population = StaticPopulation({"api-test": user}, {"api-test": sessions})
-    return Simulator(clock=lambda: 1_800_000_000.0, population=population)
+    return Simulator(SimulatorOptions(utc_offset=0), clock=lambda: 1_800_000_000.0, population=population)
 
 
 def get(simulator: Simulator, target: str, method: str = "GET") -> Response:
@@ -103,6 +104,25 @@ def test_a_listed_user_has_other_fields_than_its_detail(simulator: Simulator) ->
     user = json.loads(get(simulator, f"/v2/{DEMO_PROJECT_ID}/users").body)["users"][0]
     assert (user["account_expires"], user["account_expired"]) == ("0", False)
     assert not {"user_expired", "sam_account_name"} & user.keys()
+
+
+@pytest.mark.parametrize(
+    ("hours", "started"),
+    [(8, "2022-08-13 15:00:20"), (0, "2022-08-13 07:00:20"), (-8, "2022-08-12 23:00:20"), (5.5, "2022-08-13 12:30:20")],
+)
+def test_the_times_of_a_users_sessions_are_in_the_zone_of_the_cloud(hours: float, started: str) -> None:
+    """Every time is shifted, but the end of an open session is no time. ListSessions shows UTC whatever the zone."""
+    (example,) = msgspec.convert(SESSIONS_EXAMPLE["session_info_list"], list[SessionInfo])
+    users = {"api-test": UserDetail(id="1", user_name="api-test")}
+    population = StaticPopulation(users, {"api-test": [example]})
+    simulator = Simulator(SimulatorOptions(utc_offset=hours), population=population)
+    by_name = get(simulator, f"/v1/{DEMO_PROJECT_ID}/session/user-session-info?user_name=api-test")
+    (shown,) = json.loads(by_name.body)["session_info_list"]
+    assert (shown["pre_conn_time"], shown["start_time"], shown["end_time"]) == (started, started, "0001-01-01 00:00:00")
+    assert "last_update_status_time" not in shown
+    window = "query_begin_time=2022-08-13T07:00:20.000Z&query_end_time=2022-08-13T07:00:20.999Z"
+    (listed,) = json.loads(get(simulator, f"{SESSIONS}?{window}").body)["items"]
+    assert (listed["start_time"], listed["end_time"]) == ("2022-08-13T07:00:20Z", "0001-01-01T00:00:00Z")
 
 
 def test_a_known_user_may_have_no_sessions() -> None:
@@ -225,6 +245,11 @@ def test_a_user_who_leaves_is_unknown_at_once() -> None:
         ("GET", f"{SESSIONS}?{WINDOW}&limit=0", 400, "WKS.0001"),
         ("GET", f"{SESSIONS}?{WINDOW}&limit=101", 400, "WKS.0001"),
         ("GET", f"{SESSIONS}?{WINDOW}&offset=-1", 400, "WKS.0001"),
+        ("GET", f"{SESSIONS}?{WINDOW}&is_success=yes", 400, "WKS.0001"),
+        ("GET", f"/v1/{DEMO_PROJECT_ID}/app-servers?limit=101", 400, "WKS.0001"),
+        ("GET", f"/v1/{DEMO_PROJECT_ID}/app-servers?maintain_status=1", 400, "WKS.0001"),
+        ("GET", f"/v1/{DEMO_PROJECT_ID}/app-server-groups?limit=0", 400, "WKS.0001"),
+        ("GET", f"/v1/{DEMO_PROJECT_ID}/app-server-groups?is_secondary_server_group=1", 400, "WKS.0001"),
         ("GET", f"/v2/{DEMO_PROJECT_ID}/users?limit=all", 400, "WKS.0001"),
         ("GET", f"/v2/{DEMO_PROJECT_ID}/users?disabled=no", 400, "WKS.0001"),
         ("POST", f"/v2/{DEMO_PROJECT_ID}/users", 405, "WKS.00010405"),

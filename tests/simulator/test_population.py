@@ -12,6 +12,7 @@ from exporter.simulator.generated import GeneratedPopulation
 from exporter.simulator.population import all_sessions, all_users
 from exporter.simulator.schema import OPEN_END, SUCCESS_CODE
 from exporter.simulator.sessions import Rollout
+from exporter.simulator.simulation import OfficeHours, Timeline
 
 START = 1_800_000_000.0
 HOUR = 3600.0
@@ -26,8 +27,9 @@ TRANSITIONS = {
 }
 
 
-def generated(**options: object) -> GeneratedPopulation:
-    return GeneratedPopulation(**{"seed": 7, "users": 50, "start": START} | options)  # type: ignore[arg-type]  # shorthand
+def generated(*, start: float = START, speed: float = 1.0, **options: object) -> GeneratedPopulation:
+    given = {"seed": 7, "users": 50, "timeline": Timeline(start, speed)} | options
+    return GeneratedPopulation(**given)  # type: ignore[arg-type]  # shorthand
 
 
 def timestamp(text: object) -> float:
@@ -105,7 +107,8 @@ def test_the_times_of_a_session_fit_its_state() -> None:
 def test_no_user_has_more_than_three_sessions() -> None:
     """Users have zero to three sessions at a time."""
     population = generated(users=200, script=Script(at=HOUR))
-    counts = {len(population.sessions_of(n, START + HOUR * 1.2)) for n in population.names()}
+    times = [START + HOUR * hours for hours in (1.2, 2, 3)]
+    counts = {len(population.sessions_of(name, at)) for name in population.names() for at in times}
     assert counts == {0, 1, 2, 3}
 
 
@@ -286,3 +289,116 @@ def test_users_differ_in_everything_that_can_be_filtered() -> None:
     assert len({user.enterprise_project_id for user in users}) == 2
     assert {user.active_type for user in users} == {"USER_ACTIVATE", "ADMIN_ACTIVATE"}
     assert len({bool(user.description) for user in users}) == 2
+
+
+def test_an_incident_takes_the_servers_of_its_group_away() -> None:
+    """The servers in service are shut off and not registered during the incident, and only then."""
+    population = generated(script=Script(at=HOUR, duration=900))
+
+    def lost(at: float) -> list[tuple[object, object]]:
+        return [(s.server_group_name, s.vm_status) for s in population.servers(at) if s.status == "UNREGISTER"]
+
+    assert lost(START + HOUR - 1) == lost(START + HOUR + 900) == []
+    assert lost(START + HOUR) == lost(START + HOUR + 899) == [("server-group-1", "SHUTOFF")] * 5
+    assert population.groups_without_servers(START + HOUR) == ["server-group-1"]
+    assert population.groups_without_servers(START + HOUR + 900) == []
+
+
+def test_no_session_runs_on_a_server_that_takes_none() -> None:
+    """Neither servers in maintenance nor frozen ones have sessions, and lost ones have no active session."""
+    population = generated(users=500, script=Script(at=HOUR, duration=900))
+    for at in (START, START + HOUR + 1, START + HOUR + 600, START + 3 * HOUR):
+        servers = {server.machine_name: server for server in population.servers(at)}
+        assert all(s.session_count == 0 for s in servers.values() if s.status in {"MAINTAINING", "FREEZE"})
+        active = [s for s in all_sessions(population, at) if s.session_state == "Active"]
+        assert active
+        assert {servers[session.machine_name].status for session in active} == {"REGISTERED"}
+
+
+def test_sessions_that_do_not_fail_in_an_incident_start_at_the_next_group() -> None:
+    """Every failure there is for want of a server. The others name the group without servers as their primary one."""
+    population = generated(users=500, script=Script(at=HOUR, duration=900))
+    begin = START + HOUR
+    (group, other, *_) = population.server_groups(begin)
+    sessions = all_sessions(population, begin + 890)
+    begun = [s for s in sessions if s.primary_server_group_id == group.id and timestamp(s.start_time) >= begin]
+    over = [s for s in begun if s.secondary_server_group_id]
+    assert {s.failed_code for s in begun if s.session_state == "InitFail"} == {"WKS.00220207"}
+    assert 0 < len(over) < len(begun) / 4
+    assert {s.app_server_group_id for s in over} == {s.secondary_server_group_id for s in over} == {other.id}
+
+
+@pytest.mark.parametrize("turnover", [0, 30])
+def test_attempts_are_what_a_client_sees_that_queries_all_the_time(turnover: int) -> None:
+    """Starts, failures and their fields are those of all listings, and each session is listed as long as stated."""
+    population = generated(users=80, script=Script(at=HOUR), turnover=turnover)
+    begin, end = START, START + 3 * HOUR
+    started: dict[str, SessionInfo] = {}
+    failed: dict[str, SessionInfo] = {}
+    attempts = population.attempts(begin, end)
+    before = {str(session.id) for session in all_sessions(population, begin - 5)}
+    for at in range(int(begin), int(end), 5):
+        sessions = {str(session.id): session for session in all_sessions(population, at)}
+        started |= {ident: session for ident, session in sessions.items() if ident not in before}
+        failed |= {ident: session for ident, session in sessions.items() if session.session_state == "InitFail"}
+        assert {a.id for a in attempts if a.visible(at)} <= sessions.keys()
+    # the truth has what begins after the last look, and what is gone before the next
+    truth = {a.id: a for a in attempts if begin <= a.started < end - 5 and a.removed > a.started + 5}
+    assert {i for i in started if i not in truth} <= {a.id for a in attempts}
+    assert truth.keys() <= started.keys()
+    for ident, attempt in truth.items():
+        shown = started[ident]
+        assert shown.login_user == f"{attempt.user_name}@{attempt.domain}"
+        assert (shown.app_server_group_id, shown.client_version) == (attempt.server_group_id, attempt.client_version)
+        assert 0 <= attempt.started - timestamp(shown.start_time) < 1
+    failures = {a.id: a for a in attempts if a.failed and begin <= a.failed < end - 5 and a.removed > a.failed + 5}
+    assert failures
+    for ident, attempt in failures.items():
+        assert attempt.failed
+        assert failed[ident].failed_code == attempt.failed_code
+        assert 0 <= attempt.failed - timestamp(failed[ident].last_update_status_time) < 1
+    assert {i for i in failed if i not in before} <= {a.id for a in attempts if a.failed}
+
+
+def test_office_hours_repeat_every_ten_minutes_at_speed_60() -> None:
+    """A work day takes ten minutes, and no moment is left out, so both conversions agree."""
+    timeline = OfficeHours(START, 60)
+    times = [timeline.simulated(START + seconds) for seconds in range(7200)]
+    assert all(0 < after - before <= 63 * 3600 / 30 for before, after in pairwise(times))
+    assert [timeline.clock(time) - START for time in times] == pytest.approx(range(7200), abs=1e-3)
+    days = [(int(time // 86400) % 7, time % 86400 / 3600) for time in times[::600]]
+    assert [day for day, _ in days] == [1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2]
+    assert [hour for _, hour in days] == pytest.approx([10.5] * 12)
+
+
+def test_a_script_can_repeat_on_every_work_day() -> None:
+    """With office hours, an incident happens every ten minutes, each time at the next group."""
+    script = Script(at=2 * HOUR, duration=1800, days=1000)
+    population = generated(users=60, timeline=OfficeHours(START, 60), script=script)
+    lost = {s: population.groups_without_servers(START + s) for s in range(5, 7200, 10)}
+    times = [second for second, groups in lost.items() if groups]
+    assert times == [600 * number + second for number in range(12) for second in (125, 135, 145)]
+    assert len({tuple(lost[second]) for second in times}) == 3
+
+
+def test_accounts_expire_in_real_time_at_any_speed() -> None:
+    """Months ahead, some within 30 days, some in the past; only the announced expiry belongs to the simulated day."""
+    users = all_users(generated(users=60, timeline=OfficeHours(START, 60)), START)
+    days = [(int(str(user.account_expires)) / 1000 - START) / 86400 for user in users if user.account_expires]
+    assert sum(day < 0 for day in days) >= 2
+    assert sum(1 < day <= 30 for day in days) >= 2
+    assert sum(day > 60 for day in days) > 20
+    assert sum(0 <= day < 0.01 for day in days) >= 2
+
+
+def test_entries_of_a_window_are_those_that_started_in_it() -> None:
+    """Both ends of the window belong to it, and a later start than now is in none."""
+    population = generated(users=300, turnover=20)
+    now = START + HOUR
+    everything = population.entries(now)
+    begin, end = "2027-01-15 07:30:00", "2027-01-15 08:30:00"
+    expected = {entry.id for entry in everything if begin <= entry.start_time <= end}
+    assert {entry.id for entry in population.entries(now, begin, end)} == expected
+    assert 0 < len(expected) < len(everything)
+    one = everything[0].start_time
+    assert {entry.start_time for entry in population.entries(now, one, one)} == {one}

@@ -1,9 +1,10 @@
 """The official SDK accepts the simulator as the cloud."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,12 @@ from huaweicloudsdkcore.auth.provider import (
 )
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, ServerResponseException
 from huaweicloudsdkworkspace.v2 import ListUserDetailRequest, ListUsersRequest, WorkspaceClient
-from huaweicloudsdkworkspaceapp.v1 import ListSessionByUserNameRequest, ListSessionsRequest
+from huaweicloudsdkworkspaceapp.v1 import (
+    ListServerGroupsRequest,
+    ListServersRequest,
+    ListSessionByUserNameRequest,
+    ListSessionsRequest,
+)
 from msgspec import UNSET
 
 from exporter.simulator import (
@@ -41,8 +47,11 @@ from exporter.simulator import (
     parse_faults,
 )
 from exporter.simulator.operations import DETAIL_ONLY
+from exporter.simulator.schema import OPEN_END, AppServer
 
 Connect = Callable[..., Any]
+TIMES = {"pre_conn_time", "start_time", "end_time", "last_update_status_time"}
+FAILURE = {"failed_code", "failed_reason"}
 TIMES_AS_TEXT = pytest.mark.filterwarnings("ignore:Unable to convert string to datetime:ImportWarning")
 """The SDK converts the times of ListSessions only if python-dateutil is installed."""
 
@@ -54,6 +63,10 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def eight_hours_later(text: str) -> str:
+    return text if text == OPEN_END else str(datetime.fromisoformat(text) + timedelta(hours=8))
+
+
 def same(record: Any, truth: msgspec.Struct, *, but: AbstractSet[str] = frozenset()) -> None:
     """Compare every field that both have. The SDK shows an absent field as None."""
     for name in set(record.attribute_map) & set(truth.__struct_fields__) - set(but):
@@ -62,7 +75,7 @@ def same(record: Any, truth: msgspec.Struct, *, but: AbstractSet[str] = frozense
 
 
 async def test_every_field_of_every_session_reaches_the_sdk(clock: Callable[[], float], connect_sdk: Connect) -> None:
-    """ListSessionByUserName returns the population's sessions field by field, in all five states."""
+    """ListSessionByUserName returns the population's sessions field by field, in all five states and China's time."""
     simulator = Simulator(clock=clock)
     async with simulator.serve() as url:
         sdk = connect_sdk(url)
@@ -73,7 +86,9 @@ async def test_every_field_of_every_session_reaches_the_sdk(clock: Callable[[], 
             truth = simulator.population.sessions_of(name, clock())
             assert len(answer.session_info_list) == len(truth)
             for shown, session in zip(answer.session_info_list, truth, strict=True):
-                same(shown, session)
+                same(shown, session, but=TIMES)
+                for field in TIMES:
+                    assert getattr(shown, field) == eight_hours_later(getattr(session, field))
                 states.add(shown.session_state)
     assert states == {"AppcInit", "Active", "Disconnected", "SignedOut", "InitFail"}
 
@@ -220,11 +235,16 @@ async def test_list_sessions_is_paged_newest_first(clock: Callable[[], float], c
     truth = {session.id: session for session in simulator.sessions()}
     assert len(items) == len(truth) == len({item.id for item in items})
     assert [item.start_time for item in items] == sorted((item.start_time for item in items), reverse=True)
-    times = {"pre_conn_time", "start_time", "end_time", "last_update_status_time"}
     for item in items:
-        same(item, truth[item.id], but=times)
-        assert str(item.start_time)[:19] == truth[item.id].start_time
+        same(item, truth[item.id], but=TIMES | FAILURE)
+        failed = item.session_state == "InitFail"
+        assert (item.failed_code.startswith("WKS."), item.failed_reason != "") == (failed, failed)
         assert item.app_server_group_name.startswith("server-group-")
+    raw = msgspec.json.decode(unlimited.raw_content)["items"]
+    assert not any("app_group_id" in item for item in raw)
+    for item in raw:
+        for field in TIMES:
+            assert item[field] == str(getattr(truth[item["id"]], field)).replace(" ", "T") + "Z"
 
 
 @TIMES_AS_TEXT
@@ -245,6 +265,176 @@ async def test_list_sessions_selects_by_start_and_state(clock: Callable[[], floa
     recent = {session.id for session in here if str(session.start_time) >= since}
     assert {item.id for item in answer.items} == recent
     assert 0 < len(recent) < len(here)
+
+
+@TIMES_AS_TEXT
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["session_state"],
+        ["user_name"],
+        ["app_server_group_id"],
+        ["machine_name"],
+        ["vm_ip"],
+        ["public_ip"],
+        ["is_success"],
+        ["is_success", "session_state", "user_name", "vm_ip"],
+    ],
+    ids=str,
+)
+async def test_list_sessions_filters(clock: Callable[[], float], connect_sdk: Connect, fields: list[str]) -> None:
+    """Each filter of the SDK, alone and combined, selects just the sessions with a value, and counts them all."""
+    simulator = Simulator(SimulatorOptions(quota=0), clock=clock)
+    values = {session.id: [filter_value(session, field) for field in fields] for session in simulator.sessions()}
+    wanted = {tuple(each) for each in values.values() if None not in each}
+    window = {"query_begin_time": timestamp(clock() - 86400), "query_end_time": timestamp(clock())}
+    async with simulator.serve() as url:
+        list_sessions = connect_sdk(url).sessions.list_sessions
+        for each in wanted:
+            request = ListSessionsRequest(limit=1, **window, **dict(zip(fields, each, strict=True)))
+            counted = await asyncio.to_thread(list_sessions, request)
+            request.limit = 100
+            answer = await asyncio.to_thread(list_sessions, request)
+            assert {item.id for item in answer.items} == {ident for ident, other in values.items() if [*each] == other}
+            assert counted.count == answer.count == len(answer.items)
+    assert len(wanted) > 1
+
+
+def filter_value(session: SessionInfo, field: str) -> str | None:
+    """Return the value of a filter of ListSessions that selects a session, None if no value does."""
+    if field == "is_success":
+        return {"AppcInit": None, "InitFail": "false"}.get(str(session.session_state), "true")
+    return str(session.login_user).partition("@")[0] if field == "user_name" else str(getattr(session, field))
+
+
+@TIMES_AS_TEXT
+async def test_list_servers_is_paged_and_counts_live_sessions(clock: Callable[[], float], connect_sdk: Connect) -> None:
+    """The pages contain each server once, with its group and its number of sessions that are not over."""
+    simulator = Simulator(clock=clock)
+    async with simulator.serve() as url:
+        list_servers = connect_sdk(url).sessions.list_servers
+        pages = [await asyncio.to_thread(list_servers, ListServersRequest(limit=7, offset=n)) for n in (0, 7, 14)]
+        ten = await asyncio.to_thread(list_servers, ListServersRequest())
+    servers = list(chain.from_iterable(page.items for page in pages))
+    assert [page.count for page in (*pages, ten)] == [15] * 4
+    assert [server.id for server in servers[:10]] == [server.id for server in ten.items]
+    assert len({server.id for server in servers}) == 15
+    live = Counter(
+        (session.app_server_group_id, session.app_server_group_name, session.machine_name, session.vm_ip)
+        for session in simulator.sessions()
+        if session.session_state in {"AppcInit", "Active", "Disconnected"}
+    )
+    for server in servers:
+        key = (server.server_group_id, server.server_group_name, server.machine_name, server.host_address[0].addr)
+        assert server.session_count == live.pop(key, 0) <= server.product_info.sessions
+    assert not live
+    assert Counter(
+        (server.status, server.vm_status, server.maintain_status, len(server.freeze)) for server in servers
+    ) == {
+        ("REGISTERED", "ACTIVE", False, 0): 13,
+        ("MAINTAINING", "ACTIVE", True, 0): 1,
+        ("FREEZE", "FREEZE", False, 1): 1,
+    }
+
+
+@TIMES_AS_TEXT
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"server_group_id": "second"},
+        {"server_id": "second"},
+        {"server_name": "group-1-"},
+        {"machine_name": "APS-"},
+        {"machine_name": "second"},
+        {"ip_addr": "172.16.1."},
+        {"maintain_status": "true"},
+        {"maintain_status": "false"},
+        {"scaling_auto_create": "true"},
+        {"scaling_auto_create": "false"},
+        {"server_group_id": "second", "maintain_status": "true"},
+        {"server_name": "nowhere"},
+    ],
+    ids=str,
+)
+async def test_list_servers_filters(clock: Callable[[], float], connect_sdk: Connect, filters: dict[str, str]) -> None:
+    """Each filter of the SDK, alone and combined, selects just the servers that match it."""
+    simulator = Simulator(clock=clock)
+    servers = simulator.population.servers(clock())
+    second = servers[5]
+    own = {"server_id": second.id, "server_group_id": second.server_group_id, "machine_name": second.machine_name}
+    given = {name: own[name] if value == "second" else value for name, value in filters.items()}
+    async with simulator.serve() as url:
+        answer = await asyncio.to_thread(connect_sdk(url).sessions.list_servers, ListServersRequest(limit=100, **given))
+
+    def shown(server: AppServer, name: str, value: Any) -> bool:
+        fields = {"server_id": server.id, "server_name": server.name, "ip_addr": server.host_address[0]["addr"]}  # type: ignore[index] # it has one
+        text = str(fields.get(name, getattr(server, name, None)))
+        return text == value if name.endswith("_id") else value in text or value == text.lower()
+
+    expected = [server.id for server in servers if all(shown(server, *each) for each in given.items())]
+    assert [server.id for server in answer.items] == expected
+    assert answer.count == len(expected)
+    assert bool(expected) == (filters.get("server_name") != "nowhere")
+
+
+@TIMES_AS_TEXT
+@pytest.mark.parametrize(
+    ("filters", "numbers"),
+    [
+        ({}, [1, 2, 3]),
+        ({"server_group_name": "server-group-2"}, [2]),
+        ({"server_group_name": "server-group"}, []),
+        ({"server_group_id": "first"}, [1]),
+        ({"app_type": "SESSION_DESKTOP_APP"}, [1]),
+        ({"app_type": "COMMON_APP"}, [2, 3]),
+        ({"tags": "floor"}, [1, 2, 3]),
+        ({"tags": "2"}, [3]),
+        ({"enterprise_project_id": "0"}, [1, 2, 3]),
+        ({"enterprise_project_id": "1"}, []),
+        ({"is_secondary_server_group": "true"}, []),
+        ({"is_secondary_server_group": "false"}, [1, 2, 3]),
+    ],
+    ids=str,
+)
+async def test_list_server_groups_filters(
+    clock: Callable[[], float], connect_sdk: Connect, filters: dict[str, str], numbers: list[int]
+) -> None:
+    """Each filter of the SDK selects just the groups that match it. They are the groups of sessions and servers."""
+    simulator = Simulator(clock=clock)
+    groups = simulator.population.server_groups(clock())
+    given = {name: str(groups[0].id) if value == "first" else value for name, value in filters.items()}
+    async with simulator.serve() as url:
+        list_groups = connect_sdk(url).sessions.list_server_groups
+        answer = await asyncio.to_thread(list_groups, ListServerGroupsRequest(**given))
+        last = await asyncio.to_thread(list_groups, ListServerGroupsRequest(limit=1, offset=max(0, len(numbers) - 1)))
+    assert [group.name for group in answer.items] == [f"server-group-{number}" for number in numbers]
+    assert answer.count == len(numbers)
+    assert [group.id for group in last.items] == ([groups[len(numbers) - 1].id] if numbers else [groups[0].id])
+    known = {(group.id, group.name) for group in groups}
+    assert {(group.id, group.name) for group in answer.items} <= known
+    assert all(group.app_server_count == 5 for group in answer.items)
+    assert {
+        (server.server_group_id, server.server_group_name) for server in simulator.population.servers(clock())
+    } == known
+    assert {(session.app_server_group_id, session.app_server_group_name) for session in simulator.sessions()} == known
+
+
+@pytest.mark.parametrize(
+    ("action", "call", "request_"),
+    [
+        ("workspace:server:list", "list_servers", ListServersRequest()),
+        ("workspace:serverGroup:list", "list_server_groups", ListServerGroupsRequest()),
+    ],
+)
+async def test_server_listings_require_their_actions(
+    clock: Callable[[], float], connect_sdk: Connect, action: str, call: str, request_: Any
+) -> None:
+    """Without the IAM action, the listing is forbidden."""
+    async with Simulator(SimulatorOptions(denied_actions=frozenset({action})), clock=clock).serve() as url:
+        with pytest.raises(ClientRequestException) as error:
+            await asyncio.to_thread(getattr(connect_sdk(url).sessions, call), request_)
+    assert error.value.status_code == 403
+    assert action in error.value.error_msg
 
 
 async def test_unusual_names_survive_signing_and_encoding(clock: Callable[[], float], connect_sdk: Connect) -> None:

@@ -44,7 +44,8 @@ def settings(*projects: dict[str, Any], **sections: Any) -> config.Settings:
         **sections,
     }
     # Tests poll more often than the configuration permits.
-    quick = {name: values["poll"][name] for name in ("interval", "user_interval") if name in values["poll"]}
+    intervals = ("interval", "user_interval", "failures_interval")
+    quick = {name: values["poll"][name] for name in intervals if name in values["poll"]}
     permitted = {**values["poll"], **dict.fromkeys(quick, "1m")}
     made = config.build(config.Layer("test", {**values, "poll": permitted}))
     return made.model_copy(update={"poll": made.poll.model_copy(update=quick)})

@@ -10,7 +10,18 @@ from msgspec.structs import replace
 from support.virtual_time import wall_clock
 
 from exporter.cloud.errors import CloudError, refusal
-from exporter.cloud.models import ListedSession, Session, SessionPage, User, UserDetail, UserPage
+from exporter.cloud.models import (
+    ListedSession,
+    Server,
+    ServerGroup,
+    ServerGroupPage,
+    ServerPage,
+    Session,
+    SessionPage,
+    User,
+    UserDetail,
+    UserPage,
+)
 from exporter.polling.gate import Access, KeyGate
 
 if TYPE_CHECKING:
@@ -39,7 +50,12 @@ class FakeCloud:
     started: dict[str, float] = field(default_factory=dict)
     """When sessions started, by id; where not told, when they were first asked for."""
     zone: float = 0.0
-    """Seconds that the times it tells, which carry no zone, are ahead of UTC."""
+    """Seconds that the times in answers about one user, which carry no zone, are ahead of UTC."""
+    counting: bool = False
+    """Whether scans of what has started and failed, and the listings of servers, are permitted."""
+    servers: tuple[Server, ...] = ()
+    server_groups: tuple[ServerGroup, ...] = ()
+    clock_skew: float | None = None
     latency: float = 0.01
     slow: dict[str, float] = field(default_factory=dict)
     """Latency of single operations."""
@@ -61,7 +77,7 @@ class FakeCloud:
         await self._call("ListSessionByUserName", user_name)
         if user_name not in self.sessions:
             raise refused("ListSessionByUserName", 404)
-        return tuple((user_name, self._told(session)) for session in self.sessions[user_name])
+        return tuple(self._listed(user_name, session, self.zone) for session in self.sessions[user_name])
 
     async def list_user_detail(self, user_id: str) -> UserDetail:
         await self._call("ListUserDetail", user_id)
@@ -85,19 +101,35 @@ class FakeCloud:
 
     async def list_sessions(self, begin: float, end: float, session_states: Sequence[str], offset: int) -> SessionPage:
         await self._call("ListSessions", f"from {offset}")
-        listed = [
-            (name, self._told(session))
+        if len(session_states) < 2 and not self.counting:
+            raise refused("ListSessions", 403)
+        found = [
+            (name, session)
             for name, sessions in self.sessions.items()
             for session in sessions
-            if session.session_state in session_states and begin <= self._start(session) <= end
+            if begin <= self._start(session) <= end and (not session_states or session.session_state in session_states)
         ]
-        return SessionPage(tuple(listed[offset : offset + 100]), len(listed), 0)
+        page = [self._listed(*each, 0.0)._replace(utc=True) for each in found[offset : offset + 100]]
+        return SessionPage(tuple(page), len(found), 0)
+
+    async def list_servers(self, offset: int) -> ServerPage:
+        await self._call("ListServers", f"from {offset}")
+        if not self.counting:
+            raise refused("ListServers", 403)
+        return ServerPage(self.servers[offset : offset + 100], len(self.servers))
+
+    async def list_server_groups(self, offset: int) -> ServerGroupPage:
+        await self._call("ListServerGroups", f"from {offset}")
+        if not self.counting:
+            raise refused("ListServerGroups", 403)
+        return ServerGroupPage(self.server_groups[offset : offset + 100], len(self.server_groups))
 
     def _start(self, session: Session) -> float:
         return self.started.setdefault(session.id or "", wall_clock())
 
-    def _told(self, session: Session) -> Session:
-        return replace(session, started=self._start(session) + self.zone)
+    def _listed(self, name: str, session: Session, zone: float) -> ListedSession:
+        started = self._start(session) + zone
+        return ListedSession(name, replace(session, started=started), started)
 
     def add(self, name: str, *sessions: Session, detail: UserDetail | None = None) -> None:
         """A user that the cloud knows."""
@@ -114,5 +146,5 @@ def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
     cloud = FakeCloud()
     names = [f"user{number:04}" for number in range(users)]
     for name in names:
-        cloud.add(name, Session(id=f"of-{name}", session_state="Active"))
+        cloud.add(name, Session.of(id=f"of-{name}", session_state="Active"))
     return cloud, names

@@ -9,14 +9,21 @@ import socket
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from support.ledger import LEDGER
 
-from exporter.cloud.client import LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USER_DETAIL, LIST_USERS
+from exporter.cloud.client import (
+    LIST_SERVER_GROUPS,
+    LIST_SERVERS,
+    LIST_SESSION_BY_USER_NAME,
+    LIST_SESSIONS,
+    LIST_USER_DETAIL,
+    LIST_USERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -27,6 +34,19 @@ Then: TypeAlias = Literal["keep", "close", "reset", "hang", "flood", "drip"]
 TOKEN = "hush-token"
 DRIP_PAUSE = 0.1
 """Seconds between two bytes of an answer that drips."""
+STARTED = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+"""When all sessions started: before any exporter of a test."""
+GROUPS = [{"id": "g1", "name": "Group 1", "app_server_count": 1, "app_type": "COMMON_APP"}]
+SERVERS = [
+    {
+        "id": "s1",
+        "server_group_id": "g1",
+        "server_group_name": "Group 1",
+        "status": "REGISTERED",
+        "session_count": 2,
+        "product_info": {"sessions": "8"},
+    }
+]
 
 
 def http(status: str = "200 OK", body: bytes = b"{}", **headers: str) -> bytes:
@@ -49,11 +69,15 @@ class Fault:
 
 @dataclass(frozen=True)
 class Call:
-    """What is asked: the operation, and the names of the users it is about; none where it is about all."""
+    """A request: its operation, and the names of the users that it is about; none if it is about all."""
 
     project_id: str
     operation: str
     users: tuple[str, ...]
+    states: tuple[str, ...] = ()
+    """The states of the sessions to list; none if it is about all."""
+    begin: str = ""
+    """The sessions to list started at or after this time."""
 
 
 @dataclass
@@ -67,6 +91,8 @@ class FaultyServer:
     """By the user's name."""
     accounts: Mapping[str, Mapping[str, Any]]
     """By the user's name."""
+    optional: bool = True
+    """Whether the account may use the operations that the exporter can do without."""
     spoil: Callable[[Call, bytes], Fault | None] = lambda _call, _body: None
     faulty: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Faulty answers begun, by project and operation."""
@@ -147,16 +173,23 @@ class FaultyServer:
         """Status and body of the good answer."""
         known = [name for name in call.users if name in self.accounts]
         match call.operation:
+            case "ListSessions" | "ListServers" | "ListServerGroups" if not self.optional:
+                return "403 Forbidden", b'{"error_code":"WKS.00000403","error_msg":"not permitted"}'
             case "ListUsers":
                 users = [self._entry(name) for name in known or self.accounts if known or not call.users]
                 answer: dict[str, Any] = {"users": users, "total_count": len(users)}
             case "ListSessions":
                 items = [
-                    {**session, "login_user": f"{name}@example.com", "start_time": _time()}
+                    {**session, "login_user": f"{name}@example.com", "start_time": STARTED}
                     for name, sessions in self.sessions.items()
                     for session in sessions
+                    if call.begin <= STARTED and (not call.states or session["session_state"] in call.states)
                 ]
                 answer = {"items": items, "count": len(items)}
+            case "ListServers":
+                answer = {"items": SERVERS, "count": len(SERVERS)}
+            case "ListServerGroups":
+                answer = {"items": GROUPS, "count": len(GROUPS)}
             case _ if not known:
                 return "404 Not Found", b'{"error_code":"WKS.00010404","error_msg":"no such user"}'
             case "ListUserDetail":
@@ -172,10 +205,6 @@ class FaultyServer:
         return {"id": f"id-of-{name}", "user_name": name, **account, **told}
 
 
-def _time() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _asked(request: bytes) -> Call:
     url = urlsplit(request.split()[1].decode())
     query = parse_qs(url.query)
@@ -186,7 +215,12 @@ def _asked(request: bytes) -> Call:
         case [project_id, "users"]:
             return Call(project_id, LIST_USERS, tuple(names))
         case [project_id, "session", "list-sessions"]:
-            return Call(project_id, LIST_SESSIONS, ())
+            states = query["session_state"][0].split(",") if "session_state" in query else ()
+            return Call(project_id, LIST_SESSIONS, (), tuple(states), query["query_begin_time"][0])
+        case [project_id, "app-servers"]:
+            return Call(project_id, LIST_SERVERS, ())
+        case [project_id, "app-server-groups"]:
+            return Call(project_id, LIST_SERVER_GROUPS, ())
         case [project_id, "users", user_id]:
             return Call(project_id, LIST_USER_DETAIL, (user_id.removeprefix("id-of-"),))
         case other:

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 class Figures:
-    """A plugin of pytest that counts what the tests note and what they are marked with."""
+    """A plugin of pytest that counts what the tests note and what they are marked with.
+
+    With pytest-xdist each worker has one as well, and hands its counts to the one that reports.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._whole = _is_whole(config)
         self._outcomes: dict[Promise, Counter[str]] = {promise: Counter() for promise in Promise}
+        self._recorded: list[tuple[str, object]] = []
 
     @property
     def unproven(self) -> list[Promise]:
@@ -43,18 +48,32 @@ class Figures:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note for each promise what became of its tests."""
+        """Have the report say which promises the test checks; a worker sends it on with that."""
         report = yield
-        if report.when == "call" or report.failed:
-            for marker in item.iter_markers("promise"):
-                for promise in marker.args:
-                    self._outcomes[promise][report.outcome] += 1
+        report.promises = [promise.name for marker in item.iter_markers("promise") for promise in marker.args]  # type: ignore[attr-defined] # reports take what plugins add
         return report
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note for each promise what became of its tests."""
+        if report.when == "call" or report.failed:
+            for name in getattr(report, "promises", ()):  # subtests and crashed workers have none
+                self._outcomes[Promise[name]][report.outcome] += 1
+        if report.when == "call" and report.passed:
+            self._recorded += report.user_properties
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail a whole run that has left a promise unproven, or lost a scrape."""
-        if self._whole and (self.unproven or LEDGER.lost) and session.exitstatus == pytest.ExitCode.OK:
+        """Fail a whole run that has left a promise unproven, or lost a scrape. A worker sends its counts instead."""
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput.update(ledger=LEDGER.as_plain(), whole=self._whole)
+        elif self._whole and (self.unproven or LEDGER.lost) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add the counts of a worker that has ended."""
+        if output := getattr(node, "workeroutput", None):  # a crashed one leaves none
+            LEDGER.add(output["ledger"])
+            self._whole &= output["whole"]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the figures."""
@@ -66,16 +85,17 @@ class Figures:
             f" · bad inputs tried: {LEDGER.bad_inputs:,}"
             f" · scrapes: {LEDGER.scrapes:,}, lost: {LEDGER.lost:,}, later than a second: {LEDGER.late:,}"
         )
+        for name, value in self._recorded:
+            terminalreporter.line(f"{name}: {value}")
         for promise in unproven if self._whole else []:
             terminalreporter.line(f"unproven: {promise.value} ({promise})", red=True)
 
 
 def _is_whole(config: pytest.Config) -> bool:
-    """Whether every test is asked for, and runs in this process."""
+    """Whether every test is asked for."""
     wanted = config.option
-    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (
-        wanted.keyword or wanted.markexpr or wanted.collectonly or getattr(wanted, "numprocesses", None)
-    )
+    asked_for_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS or hasattr(config, "workerinput")
+    return asked_for_all and not (wanted.keyword or wanted.markexpr or wanted.collectonly)
 
 
 def _is_bad_input(item: pytest.Item) -> bool:

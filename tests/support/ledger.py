@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 IN_TIME = 1.0
 """Seconds within which a scrape is answered even on a busy machine."""
@@ -30,6 +31,15 @@ class Ledger:
         self.scrapes += 1
         self.lost += status is None or status >= _SERVER_ERRORS
         self.late += seconds >= IN_TIME
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return the counts as what a process can send to another."""
+        return {**vars(self), "faults": dict(self.faults)}
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Add the counts of another process."""
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + (Counter(count) if name == "faults" else count))
 
 
 LEDGER = Ledger()

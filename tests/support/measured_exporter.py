@@ -11,7 +11,7 @@ from pathlib import Path
 from exporter.app import exporting
 from exporter.config import Layer, Log, build
 from exporter.logs import configure
-from exporter.polling import lane
+from exporter.polling import lane, listings
 
 TICK = 0.002
 INTERVAL = 0.2
@@ -47,10 +47,11 @@ def forget_peak() -> None:
 async def main(settings: str) -> None:
     configure(Log())
     lane.ATTEMPTS, lane._FIRST_RETRY_PAUSE, lane._JITTER = 2, 0.0, 0.0  # noqa: SLF001 - no pauses before retries
+    listings.RETRY_UNAVAILABLE = INTERVAL
     dog = Watchdog()
     loop = asyncio.get_running_loop()
     wanted = build(Layer("test", json.loads(settings)))
-    poll = wanted.poll.model_copy(update={"interval": INTERVAL, "user_interval": INTERVAL})
+    poll = wanted.poll.model_copy(update=dict.fromkeys(("interval", "user_interval", "failures_interval"), INTERVAL))
     async with exporting(wanted.model_copy(update={"poll": poll})) as at_work:
         watching = asyncio.create_task(dog.watch())
         print(at_work.address, flush=True)  # noqa: T201 - to the test

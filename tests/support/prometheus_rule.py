@@ -10,15 +10,24 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import walk_tree
 
+CONFIGURATION = Path("deploy/prometheus/prometheus.yml")
 RULES = Path("deploy/prometheus/rules")
 MANIFEST = Path("deploy/kubernetes/with-operator/prometheusrule.yaml")
 HEADER = "# Made from deploy/prometheus/rules by `make kubernetes`.\n"
 
 
 def prometheus_rule(root: Path) -> str:
-    """Return the manifest: the groups of all files of rules, in the files' order."""
+    """Return the manifest: the groups of all files of rules, in the files' order.
+
+    Groups without an interval get ours: the one that the Operator's Prometheus has may be longer.
+    """
     yaml = YAML(typ="safe", pure=True)
-    groups = [group for file in sorted((root / RULES).glob("*.yml")) for group in yaml.load(file)["groups"]]
+    interval = yaml.load(root / CONFIGURATION)["global"]["evaluation_interval"]
+    groups = [
+        {"interval": interval, **group}
+        for file in sorted((root / RULES).glob("*.yml"))
+        for group in yaml.load(file)["groups"]
+    ]
     manifest: dict[str, Any] = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",

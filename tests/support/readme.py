@@ -1,6 +1,6 @@
-"""Writes the tables that follow from the code into the README, and that of the alerts into the runbook.
+"""Writes the tables that follow from the code into the README and METRICS.md, and that of the alerts into the runbook.
 
-`python tests/support/readme.py README.md deploy/RUNBOOK.md`
+`python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md`
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ def _labels(of_projects: bool, labels: tuple[str, ...]) -> tuple[str, ...]:
     return ("project", *labels) if of_projects else labels
 
 
-TABLES = {"README.md": {"settings": settings_table, "metrics": metrics_table}, "RUNBOOK.md": {"tried": tried_table}}
+TABLES = {
+    "README.md": {"settings": settings_table, "metrics": metrics_table},
+    "METRICS.md": {"metrics": metrics_table},
+    "RUNBOOK.md": {"tried": tried_table},
+}
 
 
 def with_tables(text: str, file: str = "README.md") -> str:

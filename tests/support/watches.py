@@ -40,7 +40,7 @@ def watch_of(cloud: Cloud, *names: str, **poll: float | str) -> Watch:
     spec = WatchSpec(project, settings, ConnectionSpec(project, config.Http(), 10.0, cast("SSLContext", None), None))
     connection = _connection(cloud)
     watch = Watch(spec, connection, unverified("berlin"), lambda _: Pace(), wall_clock)
-    for _ in watch.fleet.update(map(Watched, names)):
+    for _ in watch.fleet.update(map(Watched, names), 0.0):
         pass
     return watch
 
@@ -103,6 +103,6 @@ def after(cloud: Cloud, names: list[str], *times: float, **poll: float | str) ->
 def by_state(status: ProjectStatus) -> Counter[str]:
     """The sessions that count, by state."""
     states = Counter[str]()
-    for (state, _, _), number in status.counts.sessions.items():
-        states[state] += number
+    for kind, number in status.counts.sessions.items():
+        states[kind.session_state or ""] += number
     return states

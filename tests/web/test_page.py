@@ -11,19 +11,20 @@ from urllib.parse import urljoin
 import pytest
 from playwright.async_api import async_playwright
 from support.exporters import project, running, settings, until
-from support.fleets import watching
+from support.fleets import answered, fleet_of, watching
 from support.virtual_time import EPOCH
 from support.web_clients import ask, web_server
 
 from exporter.cloud.errors import CloudError, refusal
+from exporter.cloud.models import Session
 from exporter.cloud.telemetry import Telemetry
-from exporter.fleet import Fleet
+from exporter.fleet import Attempts, Fleet, ServerCounts
 from exporter.polling.cycles import Cycle, Cycles, Failure
 from exporter.polling.source import Source
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.status import DiscoveryStatus, OperationStatus, ProjectStatus
 from exporter.web import page
-from exporter.web.page import ago, lasting
+from exporter.web.formats import ago, lasting, percent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
         "taken_at": NOW,
         "counts": fleet.counts(),
         "users": fleet.users(),
-        "init_failures": fleet.init_failures,
+        "attempts": fleet.attempts,
         "account_locks": fleet.account_locks,
         "operations": operations,
         "source": Source("per_user", "2 users fit"),
@@ -54,6 +55,7 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
         "rate_limit": 180.0,
         "telemetry": Telemetry(),
         "credentials_expire_at": None,
+        "short_sessions_counted": True,
     }
     return ProjectStatus(**{**values, **changes})
 
@@ -107,9 +109,9 @@ def test_progress_request_rate_and_the_next_cycle_are_shown() -> None:
 
 
 def test_unknown_numbers_are_absent_and_not_zero() -> None:
-    text = text_of(html_of([status()]))
+    text = text_of(html_of([status()])).partition("All names begin with")[0]
     assert "Active" not in text
-    assert "locked" not in text.partition("All names begin with")[0]
+    assert "locked" not in text
 
 
 def test_names_from_outside_are_escaped() -> None:
@@ -222,6 +224,118 @@ async def test_a_slash_more_or_less_redirects_to_the_metrics(telemetry_path: str
         assert urljoin(prefix + path, answer.headers["Location"]) == prefix + telemetry_path
         assert (await ask(server, telemetry_path)).status == 200
         assert (await ask(server, f"{telemetry_path.rstrip('/')}/more")).status == 404
+
+
+def failing(*groups: str | None, starts: int = 0) -> Attempts:
+    """Starts that failed, each in this group, and as many others."""
+    attempts = Attempts()
+    for group in groups:
+        session = Session.of(app_server_group_id=group, failed_code="WKS.1")
+        attempts.starts.add(session)
+        attempts.failures.add(session)
+    for _ in range(starts):
+        attempts.starts.add(Session.of())
+    return attempts
+
+
+def known(**changes: Any) -> ProjectStatus:
+    """A status with fresh answers about sessions."""
+    fleet = fleet_of("a", "b")
+    answered(fleet, fleet.members[0], changes.pop("sessions", ()), at=1)
+    return status(**{"counts": fleet.counts(), "attempts": fleet.attempts, **changes})
+
+
+def test_starts_and_failed_starts_are_shown_with_their_share() -> None:
+    text = text_of(html_of([known(attempts=failing(None, starts=79))]))
+    assert "starts since exporter start 80" in text
+    assert "failed starts since exporter start 1 (1.2 %)" in text
+
+
+def test_without_any_start_there_is_no_share() -> None:
+    text = text_of(html_of([known()]))
+    assert "starts since exporter start 0 failed starts since exporter start 0 " in text
+    assert "%" not in text.partition("All names begin with")[0]
+    assert "Failed starts by server group" not in text
+    assert "Time from start to Active" not in text
+
+
+def test_the_time_to_active_is_shown_as_mean_and_median() -> None:
+    attempts = Attempts()
+    for seconds in (1.5, 4.0, 12.5):
+        attempts.init_durations.observe(seconds)
+    text = text_of(html_of([known(attempts=attempts)]))
+    assert "Time from start to Active: 6.0 s on average, at most 5.0 s for half of the starts." in text
+    for _ in range(4):
+        attempts.init_durations.observe(900.0)
+    assert "more than 10 min for half of the starts." in text_of(html_of([known(attempts=attempts)]))
+
+
+def test_failed_starts_name_the_groups_and_their_registered_servers() -> None:
+    servers = ServerCounts({("f", "REGISTERED"): 2, ("f", "UNREGISTER"): 3, ("s", "REGISTERED"): 1}, {}, {})
+    names = {"f": "Finance & Co", "s": "Sales"}
+    shown = known(attempts=failing("s", None, *["f"] * 14), group_names=names, servers=servers)
+    groups = "Finance &amp; Co (2 of 5 servers registered): 14, Sales (1 of 1 servers registered): 1, unknown: 1"
+    assert f"Failed starts by server group since exporter start: {groups}" in text_of(html_of([shown]))
+    unknown = known(attempts=failing("f"), group_names=names)
+    assert "Failed starts by server group since exporter start: Finance &amp; Co: 1 " in text_of(html_of([unknown]))
+
+
+def test_sessions_at_init_fail_name_their_groups() -> None:
+    """Also those that had failed before the exporter started, which are not counted."""
+    failed = [Session.of(str(number), "InitFail", app_server_group_id="f") for number in range(3)]
+    text = text_of(html_of([known(sessions=failed, group_names={"f": "Finance"})]))
+    assert "Sessions at InitFail by server group, as of the last poll: Finance: 3" in text
+    assert "Failed starts by server group" not in text
+
+
+def test_at_most_ten_groups_are_named() -> None:
+    shown = known(attempts=failing(*(f"g{number:02}" for number in range(12))))
+    assert "g09: 1, and 2 more" in text_of(html_of([shown]))
+
+
+def test_it_is_shown_that_short_sessions_are_not_counted() -> None:
+    sentence = "Sessions that begin and end between two polls are not counted, and failed starts show up to a polling"
+    assert "ListSessions is failing." in text_of(html_of([status(short_sessions_counted=False)]))
+    assert sentence in text_of(html_of([status(short_sessions_counted=False)]))
+    assert sentence not in text_of(html_of([status()]))
+    first_cycle = {SESSIONS: OperationStatus(Cycles(), 60.0, 2, 0)}
+    assert sentence not in text_of(html_of([status(short_sessions_counted=False, operations=first_cycle)]))
+
+
+def test_each_missing_permission_is_shown_with_its_effect() -> None:
+    missing = [Failure(refusal(name, 403, "WKS.403", "1"), NOW - 60) for name in ("ListSessions", "ListServers")]
+    text = text_of(html_of([status(short_sessions_counted=False, unavailable=missing)]))
+    assert "1 project working" in text
+    assert "ListSessions is not permitted (workspace:session:listSessions)." in text
+    assert "workspace:server:list" in text
+    assert "no metric shows the servers of a group" in text
+
+
+def test_a_failures_scan_that_misses_failures_is_shown() -> None:
+    sentence = "Failed starts may be counted up to a polling cycle late."
+    assert sentence in text_of(html_of([status(failures_scan_incomplete=True)]))
+    assert sentence not in text_of(html_of([status()]))
+
+
+def test_operations_that_are_not_about_users_have_no_coverage() -> None:
+    names = ("ListServers", "ListServerGroups", "ListSessions")
+    html = html_of([status(operations={name: OperationStatus(DONE, 60.0, 2, None) for name in names})])
+    assert "<meter" not in html
+    text = text_of(html)
+    for title in (
+        "Servers ListServers",
+        "Server groups ListServerGroups",
+        "Session starts, scan of all users ListSessions",
+    ):
+        assert title in text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "told"),
+    [(0, 9, "0.0 %"), (1, 9_000, "0.1 %"), (8_999, 9_000, "99.9 %"), (9, 9, "100.0 %"), (1, 3, "33.3 %")],
+)
+def test_only_none_is_zero_per_cent_and_only_all_a_hundred(part: int, whole: int, told: str) -> None:
+    assert percent(part, whole) == told
 
 
 def test_discovered_users_are_counted() -> None:
