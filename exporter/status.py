@@ -49,7 +49,7 @@ class ProjectStatus:
     discovery: DiscoveryStatus | None = None  # None if no discovery is configured
     ages: Mapping[tuple[str, str], int] = field(default_factory=dict)  # sessions by state and time in that state
     servers: ServerCounts | None = None  # None if they are unknown, as without permission
-    group_names: Mapping[str, str] = field(default_factory=dict)  # names of server groups by id, as far as known
+    group_names: Mapping[str, str] = field(default_factory=dict)  # known names of server groups, by id
     short_sessions_counted: bool = False  # whether sessions that begin and end between two polls are counted
     unavailable: Sequence[Failure] = ()  # optional operations that are not permitted, or that the region lacks
     failures_scan_incomplete: bool = False  # whether it did not list failures that users' own queries found

@@ -71,7 +71,7 @@ COUNTS_ALONE = (Scan.LISTED, Scan.OUTSIDE)  # sessions that count even without a
 class Start(Enum):
     """Whether a session's start has been counted."""
 
-    NONE = auto()  # it is not counted: the session existed at the first look, as far as is known
+    NONE = auto()  # it is not counted: the session is not known to have started after the first look
     COUNTED = auto()  # it is counted, and the session has not been seen Active since, nor in a later state
     SETTLED = auto()  # it is counted, and so is the time to Active if that is known
 

@@ -18,7 +18,7 @@ from exporter.polling.gate import Paused
 from exporter.polling.lane import Lane
 from exporter.polling.loop import CycleLoop, PollContext
 from exporter.polling.pace import monotonic
-from exporter.polling.paging import Paging, TornError
+from exporter.polling.paging import Paging, TornError, entry_keys
 
 USERS_A_PAGE = 1000  # the reference names no maximum; PAGE_SIZE if the cloud has one
 NAMES_PER_LOOKUP = 50  # in one request for ids: a query of a few kB at most
@@ -79,7 +79,7 @@ async def _find_users(names: Sequence[str], context: PollContext, lane: Lane, de
 
 
 def _keys(users: Sequence[User], offset: int) -> list[str]:
-    return [user.id or user.user_name or f"at {offset + n}" for n, user in enumerate(users)]
+    return entry_keys((user.id or user.user_name for user in users), offset)
 
 
 class Listing(CycleLoop):

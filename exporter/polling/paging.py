@@ -1,11 +1,16 @@
 """Reading a listing that changes while it is read, page by page, without losing or doubling an entry. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 OVERLAP = 10  # entries of a page that have been on the page before, where not told otherwise
 MOST_PAGES = 2000  # a listing that goes on beyond this is not believed
 MOST_STEPS_BACK = 10  # pages in a row that do not join on to the one before, after which a listing is given up
 MOST_PASSES = 3  # how often a listing is read in all to find the entries that came in behind the place that was read at
+
+
+def entry_keys(ids: Iterable[str | None], offset: int) -> list[str]:
+    """Return the keys of a page's entries: their ids, or their places in the listing."""
+    return [entry_id or f"at {place}" for place, entry_id in enumerate(ids, start=offset)]
 
 
 class TornError(Exception):

@@ -6,6 +6,7 @@ from functools import partial
 import structlog
 
 from exporter.cloud.client import SESSIONS_A_PAGE
+from exporter.cloud.models import SessionPage
 from exporter.fleet import INIT_FAIL, LIVE_STATES, Attempts, Fleet
 from exporter.polling.cycles import Cycle, FailureLog
 from exporter.polling.discovery import ImplausibleError
@@ -13,7 +14,7 @@ from exporter.polling.lane import Lane
 from exporter.polling.listings import Listing, NotWorthItError, OptionalListing, PageKeys, run_steps
 from exporter.polling.loop import PollContext
 from exporter.polling.pace import monotonic
-from exporter.polling.paging import LoosePaging, Paging
+from exporter.polling.paging import LoosePaging, Paging, entry_keys
 from exporter.polling.source import cycle_seconds
 
 CLOCK_SKEW = 15 * 60.0  # seconds that the cloud may be ahead: beyond them, it rejects signatures
@@ -69,9 +70,14 @@ class SessionScan(Listing):
         self.total = page.total
         if not self._is_worth_it():
             raise NotWorthItError
-        context.servers.name((each.session.kind.app_server_group_id, each.group_name) for each in page.sessions)
         self._ours += context.fleet.scan_page(page.sessions, monotonic(), context.clock)
-        return [each.session.id or f"at {offset + n}" for n, each in enumerate(page.sessions)], page.total
+        return _taken(page, offset, context)
+
+
+def _taken(page: SessionPage, offset: int, context: PollContext) -> PageKeys:
+    """Note the names of server groups on a page, and return the keys of its sessions and the total."""
+    context.servers.name((each.session.kind.app_server_group_id, each.group_name) for each in page.sessions)
+    return entry_keys((each.session.id for each in page.sessions), offset), page.total
 
 
 class PublishedAttempts:
@@ -146,9 +152,8 @@ class CountingScan(OptionalListing):
         async def request(offset: int, deadline: float) -> PageKeys:
             send = partial(context.cloud.list_sessions, *window, states, offset)
             page = await self.lane.request(send, deadline, ahead=ahead, optional=True)
-            context.servers.name((each.session.kind.app_server_group_id, each.group_name) for each in page.sessions)
             context.fleet.sighted(page.sessions, monotonic(), context.clock)
-            return [each.session.id or f"at {offset + n}" for n, each in enumerate(page.sessions)], page.total
+            return _taken(page, offset, context)
 
         return await self._read_pages(cycle, request, LoosePaging(self._limit, tolerance))
 

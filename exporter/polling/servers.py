@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from exporter.cloud.client import PAGE_SIZE
+from exporter.cloud.client import SERVERS_A_PAGE
 from exporter.cloud.models import Server, ServerGroup
 from exporter.polling.cycles import Cycle
 from exporter.polling.lane import Lane
 from exporter.polling.listings import OptionalListing, PageKeys
 from exporter.polling.loop import Cloud, PollContext
 from exporter.polling.pace import monotonic
+from exporter.polling.paging import entry_keys
 
 
 class _Entry(Protocol):
@@ -25,7 +26,7 @@ E = TypeVar("E", bound=_Entry)
 class Inventory(OptionalListing, Generic[E]):
     """A listing of servers or of server groups."""
 
-    _limit = PAGE_SIZE
+    _limit = SERVERS_A_PAGE
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Inventory(OptionalListing, Generic[E]):
             entries, total = await self.lane.request(
                 partial(self._query, self.context.cloud, offset), deadline, optional=True
             )
-            keys = [entry.id or f"at {offset + n}" for n, entry in enumerate(entries)]
+            keys = entry_keys((entry.id for entry in entries), offset)
             found.update(zip(keys, entries, strict=True))
             return keys, total
 

@@ -98,8 +98,8 @@ class _People:
         return [self.record(each) for each in self.traffic.of_user(int(name.removeprefix("user")))]
 
     def entries(self, _now: float, _begin: str = "", _end: str = "") -> Sequence[Entry]:
-        """See Population. ListSessions is answered without."""
-        raise NotImplementedError
+        """See Population. Nobody calls it: this cloud answers ListSessions itself."""
+        raise AssertionError("ListSessions is answered without it")
 
     def servers(self, _now: float) -> Sequence[AppServer]:
         """See Population."""

@@ -119,7 +119,7 @@ def _course(users: int, source: str, at_least: float) -> Course:
     whom = dice.sample(range(users), FAILURES) if users >= FAILURES else dice.choices(range(users), k=FAILURES)
     failures = [
         Failure(EPOCH + heard_of + at, user, f"WKS.{number:08}")
-        for number, (at, user) in enumerate(zip(times, whom, strict=True), start=1)  # 0 stands for success
+        for number, (at, user) in enumerate(zip(times, whom, strict=True), start=1)  # 0 is success
     ]
     return Course(interval, failures)
 

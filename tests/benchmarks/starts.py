@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME = "starts"
 MOST_USERS = 10_000
 LARGEST = 1_000
-"""Users at most with whom all days pass; with more, it is a seventh of the time."""
+"""Users up to which the whole span is simulated. Larger fleets get a seventh of it."""
 
 FAULTS = (0.0, 0.1)
 """Shares of requests that fail."""

@@ -92,7 +92,7 @@ class Figures:
 
 
 def _is_whole(config: pytest.Config) -> bool:
-    """Whether every test is asked for."""
+    """Whether all tests run."""
     wanted = config.option
     asked_for_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS or hasattr(config, "workerinput")
     return asked_for_all and not (wanted.keyword or wanted.markexpr or wanted.collectonly)

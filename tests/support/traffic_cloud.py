@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from support.session_traffic import Planned
 
     from exporter.fleet import Attempts
+    from exporter.watch import Watch
 
 ZONE = 8 * HOUR
 """How far the zone-less times of ListSessionByUserName are ahead of UTC."""
@@ -227,7 +228,7 @@ class Life:
             noting=self.noting,
         )
         watch = watch_of(cloud, **self.poll)  # type: ignore[arg-type] # any setting
-        await reload(watch, cloud, *map(user_name, spans.users(EPOCH)), **self.poll)  # type: ignore[arg-type]
+        await reload(watch, cloud, *map(user_name, spans.users(EPOCH)), **self.poll)  # type: ignore[arg-type] # any setting
         moments = sorted({moment for of_user in spans.of_user.values() for span in of_user for moment in span})
         times = {moment: False for moment in moments if EPOCH < moment < end}
         times |= {EPOCH + n * self.reload_every: True for n in range(1, int(self.length // self.reload_every))}
@@ -238,20 +239,20 @@ class Life:
                 previous = await self._until(time, watch, previous)
                 other ^= toggles
                 settings = self.poll | (self.other_poll if other else {})
-                await reload(watch, cloud, *map(user_name, spans.users(time)), **settings)  # type: ignore[arg-type]
+                await reload(watch, cloud, *map(user_name, spans.users(time)), **settings)  # type: ignore[arg-type] # any setting
                 if number % 50 == 0:
                     self.tell(f"{(time - EPOCH) / HOUR:,.1f} h: {previous.starts.total:,} starts")
             await self._until(end, watch, previous)
             attempts = watch.poller.attempts().copy()
         return Found(attempts, counted_starts(sessions, spans), counted_failures(sessions, spans), cloud, spans)
 
-    async def _until(self, time: float, watch: object, before: Attempts) -> Attempts:
+    async def _until(self, time: float, watch: Watch, before: Attempts) -> Attempts:
         """Publish every minute until a time. The numbers never fall, and no failure comes without its start."""
         while (left := time - wall_clock()) > 0:
             await asyncio.sleep(min(left, MINUTE))
-            for _ in watch.expire():  # type: ignore[attr-defined]
+            for _ in watch.expire():
                 pass
-            now = watch.poller.attempts()  # type: ignore[attr-defined]
+            now = watch.poller.attempts()
             assert before.starts.total <= now.starts.total
             assert before.failures.total <= now.failures.total <= now.starts.total
             before = now.copy()
