@@ -144,9 +144,12 @@ class Pipe:
 def pipe() -> Iterator[Pipe]:
     pipe = Pipe()
     yield pipe
-    for descriptor in (pipe.reading, pipe.writing):
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
+    # The thread ends its last write before the number of its descriptor is given to another file.
+    with contextlib.suppress(OSError):
+        os.close(pipe.reading)
+    pipe.handler.flush()
+    with contextlib.suppress(OSError):
+        os.close(pipe.writing)
 
 
 def test_lines_wait_in_order_until_they_are_read(pipe: Pipe) -> None:
