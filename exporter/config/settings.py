@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -20,8 +21,7 @@ from pydantic_core.core_schema import no_info_after_validator_function
 
 from exporter.config.names import Domain, LabelName, LabelValue, Name, Pattern, UserId, UserName, login_parts, matcher
 from exporter.config.values import (
-    Duration,
-    DurationOrZero,
+    DurationBetween,
     Endpoint,
     File,
     Line,
@@ -35,9 +35,7 @@ from exporter.config.values import (
     Switch,
     TelemetryPath,
     Whole,
-    between,
     require,
-    zero_or_between,
 )
 from exporter.files import Version
 
@@ -146,11 +144,12 @@ class Discover(Section):
         return tuple((parameter, value) for parameter, value in values.items() if value is not None)
 
 
-Interval = Annotated[Duration, between("1s", "30d")]
-IntervalOrOff = Annotated[DurationOrZero, zero_or_between("1s", "30d")]
-Timeout = Annotated[Duration, between("100ms", "1h")]
-Window = Annotated[Duration, between("1m", "1y")]
-MaximumAge = Annotated[Duration, between("1s", "1y")]
+Interval = Annotated[float, BeforeValidator(DurationBetween("1s", "30d"))]
+IntervalOrOff = Annotated[float, BeforeValidator(DurationBetween("1s", "30d", or_zero=True))]
+RefreshOrOff = Annotated[float, BeforeValidator(DurationBetween("1s", "1d", or_zero=True))]
+Timeout = Annotated[float, BeforeValidator(DurationBetween("100ms", "1h"))]
+Window = Annotated[float, BeforeValidator(DurationBetween("1m", "1y"))]
+MaximumAge = Annotated[float, BeforeValidator(DurationBetween("1s", "1y"))]
 
 
 class Poll(Section):
@@ -292,6 +291,12 @@ class Web(Section):
         None, description="File for TLS, client certificates, basic auth and headers, as for Prometheus's exporters."
     )
     enable_lifecycle: Switch = Field(False, description="Enable POST /-/reload and POST /-/quit.")
+    enable_config: Switch = Field(
+        False, description="Enable GET /-/config, which shows the configuration in effect with secrets masked."
+    )
+    refresh_interval: RefreshOrOff = Field(
+        30.0, description="How often a browser loads the page at `/` again. 0 turns it off."
+    )
 
 
 class Shard(Section):

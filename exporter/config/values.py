@@ -9,6 +9,8 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
@@ -49,33 +51,21 @@ class Text(str):
 
 
 def parse_duration(value: object) -> float:
-    """Return the seconds of a Prometheus duration or a number; raise ValueError if not greater than zero and finite."""
-    seconds = _seconds(value)
-    if not 0 < seconds < math.inf:
-        raise ValueError("must be a duration greater than zero such as 30s, 5m or 1h30m, or a number of seconds")
-    return seconds
-
-
-def parse_duration_or_zero(value: object) -> float:
-    """Return the same for a setting that zero turns off."""
-    seconds = _seconds(value)
-    if not 0 <= seconds < math.inf:
-        raise ValueError("must be 0, or a duration such as 30s, 5m or 1h30m, or a number of seconds")
-    return seconds
-
-
-def _seconds(value: object) -> float:
-    """Return the seconds of a Prometheus duration or a number, zero and less included; NaN for anything else."""
+    """Return the seconds of a Prometheus duration or a number; raise ValueError if they are negative or not finite."""
     match value:
         case str() if _PLAIN.fullmatch(value):
-            return float(value)
+            seconds = float(value)
         case str() if value and (match := _COMPOUND.fullmatch(value)):
             # Whole milliseconds add up exactly; fractions of seconds would not.
             counts = zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)
-            return sum(int(count) * size for count, size in counts) / 1000
+            seconds = sum(int(count) * size for count, size in counts) / 1000
         case int() | float() if not isinstance(value, bool) and value < sys.float_info.max:
-            return float(value)
-    return math.nan
+            seconds = float(value)
+        case _:
+            seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError("must be a duration such as 30s, 5m or 1h30m, or a number of seconds")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:
@@ -90,10 +80,27 @@ def format_duration(seconds: float) -> str:
     return text
 
 
-_SECONDS = BeforeValidator(parse_duration)
-_SECONDS_OR_ZERO = BeforeValidator(parse_duration_or_zero)
-Duration = Annotated[float, _SECONDS]  # Seconds, written as a Prometheus duration or a plain number
-DurationOrZero = Annotated[float, _SECONDS_OR_ZERO]  # the same, or 0 to turn something off
+@dataclass(frozen=True)
+class DurationBetween:
+    """A check that a value is a duration within limits, themselves included; 0 is allowed where it turns a thing off.
+
+    The field then holds float seconds.
+    """
+
+    shortest: str
+    longest: str
+    or_zero: bool = False
+
+    def __call__(self, value: object) -> float:
+        """Return the seconds."""
+        with suppress(ValueError):
+            seconds = parse_duration(value)
+            within = parse_duration(self.shortest) <= seconds <= parse_duration(self.longest)
+            if within or (self.or_zero and seconds == 0):
+                return seconds
+        zero = "0, or " if self.or_zero else ""
+        limits = f"from {self.shortest} to {self.longest}"
+        raise ValueError(f"must be {zero}a duration {limits} such as 1m30s, or a number of seconds")
 
 
 def require(test: Callable[[Any], object], reason: str) -> AfterValidator:
@@ -112,23 +119,11 @@ def matching(pattern: str, reason: str) -> AfterValidator:
     return require(re.compile(pattern).fullmatch, reason)
 
 
-def between(shortest: str, longest: str) -> AfterValidator:
-    """Return a check that a Duration lies within limits, themselves included."""
-    low, high = parse_duration(shortest), parse_duration(longest)
-    return require(lambda seconds: low <= seconds <= high, f"must be a duration from {shortest} to {longest}")
-
-
-def zero_or_between(shortest: str, longest: str) -> AfterValidator:
-    """Return a check that a DurationOrZero is zero or lies within limits, themselves included."""
-    low, high = parse_duration(shortest), parse_duration(longest)
-    reason = f"must be 0, or a duration from {shortest} to {longest}"
-    return require(lambda seconds: seconds == 0 or low <= seconds <= high, reason)
-
-
 def is_duration(field: FieldInfo) -> bool:
-    """Return whether a model's field is a Duration or DurationOrZero, optional or not."""
+    """Return whether a model's field is a duration, optional or not."""
     options = (getattr(each, "__metadata__", ()) for each in get_args(field.annotation))
-    return any(parser in metadata for metadata in (field.metadata, *options) for parser in (_SECONDS, _SECONDS_OR_ZERO))
+    checks = (check for metadata in (field.metadata, *options) for check in metadata)
+    return any(isinstance(check, BeforeValidator) and isinstance(check.func, DurationBetween) for check in checks)
 
 
 def one_line(text: str) -> str:

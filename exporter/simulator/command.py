@@ -30,7 +30,7 @@ def _listen_address(text: str) -> tuple[str, int]:
 
 def _duration(text: str) -> float:
     try:
-        return 0.0 if re.fullmatch("0+(ms|[smhd])?", text) else parse_duration(text)
+        return parse_duration(text)
     except ValueError:
         raise ValueError(f"{text!r} is no duration: write 50ms, 30s, 5m, 1h30m or a number of seconds") from None
 

@@ -31,6 +31,8 @@ def test_defaults_are_written_as_in_the_file() -> None:
     assert defaults["poll.bulk_lookback"] == "1d"
     assert defaults["poll.rate_limit"] == "180"
     assert defaults["web.enable_lifecycle"] == "false"
+    assert defaults["web.enable_config"] == "false"
+    assert defaults["web.refresh_interval"] == "30s"
     assert defaults["web.listen_address"] == ":10099"
     assert defaults["poll.stale_after"] == ""
     assert defaults["projects"] == "required"

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from exporter.config import ConfigError, Layer, Settings, User, build, parse_duration
 from exporter.config.catalog import all_settings
 from exporter.config.names import RESERVED_LABELS
-from exporter.config.values import split_address
+from exporter.config.values import is_duration, split_address
 from exporter.metrics.families import DESCRIPTIONS
 
 PROJECT: dict[str, Any] = {"project_id": "p1", "region": "eu-west-101", "users": ["alice"]}
@@ -67,6 +67,8 @@ def test_defaults_are_those_of_the_interface() -> None:
             "telemetry_path": "/metrics",
             "config_file": None,
             "enable_lifecycle": False,
+            "enable_config": False,
+            "refresh_interval": 30.0,
         },
         "shard": {"index": 0, "total": 1},
         "log": {"level": "info", "format": "logfmt"},
@@ -307,48 +309,61 @@ def test_types_are_strict(section: str, values: object, reason: str) -> None:
     assert mistake.startswith(reason)
 
 
+DURATIONS = [  # setting, shortest, longest
+    ("poll.interval", "1s", "30d"),
+    ("poll.user_interval", "1s", "30d"),
+    ("poll.timeout", "100ms", "1h"),
+    ("poll.bulk_lookback", "1m", "1y"),
+    ("poll.stale_after", "1s", "1y"),
+]
+DURATIONS_OR_ZERO = [("poll.failures_interval", "1s", "30d"), ("web.refresh_interval", "1s", "1d")]
+NO_DURATION = ["", "off", -1, "-5s", "0.5s", False, True, [], "nan", float("nan"), float("inf"), "1e999", 10**400]
+
+
+def duration(path: str, value: object) -> float:
+    section, name = path.split(".")
+    seconds: float = getattr(getattr(settings(**{section: {name: value}}), section), name)
+    return seconds
+
+
+def duration_mistake(path: str, value: object) -> str:
+    section, name = path.split(".")
+    [mistake] = rejections(**{section: {name: value}})
+    return mistake.removeprefix(f"{path}: ")
+
+
+def test_these_are_all_durations() -> None:
+    durations = [setting.path for setting in all_settings() if is_duration(setting.field)]
+    assert sorted(durations) == sorted(path for path, _, _ in (*DURATIONS, *DURATIONS_OR_ZERO))
+
+
+@pytest.mark.parametrize(("path", "low", "high"), [*DURATIONS, *DURATIONS_OR_ZERO])
+def test_a_duration_is_valid_up_to_its_limits(path: str, low: str, high: str) -> None:
+    for allowed in (low, high, "1m30s", parse_duration(low), 90, "90"):
+        assert duration(path, allowed) == parse_duration(allowed)
+
+
 @pytest.mark.bad_input
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [
-        ("interval", "1s", "30d"),
-        ("user_interval", "1s", "30d"),
-        ("timeout", "100ms", "1h"),
-        ("bulk_lookback", "1m", "1y"),
-        ("stale_after", "1s", "1y"),
-    ],
-)
-def test_a_duration_has_limits(name: str, low: str, high: str) -> None:
+@pytest.mark.parametrize(("path", "low", "high"), DURATIONS)
+def test_the_mistake_in_a_duration_names_its_limits(path: str, low: str, high: str) -> None:
     """With a look-back beyond the year 1, every scan would fail."""
-    for allowed in (low, high):
-        settings(poll={name: allowed})
-    for beyond in (parse_duration(low) * 0.999, parse_duration(high) * 1.001, "2100y"):
-        assert rejections(poll={name: beyond}) == [f"poll.{name}: must be a duration from {low} to {high}"]
+    for wrong in (parse_duration(low) * 0.999, parse_duration(high) * 1.001, "2100y", 0, "0s", *NO_DURATION):
+        reason = f"must be a duration from {low} to {high} such as 1m30s, or a number of seconds"
+        assert duration_mistake(path, wrong) == reason
 
 
+@pytest.mark.bad_input
+@pytest.mark.parametrize(("path", "low", "high"), DURATIONS_OR_ZERO)
+def test_the_mistake_in_a_duration_that_may_be_zero_says_so(path: str, low: str, high: str) -> None:
+    for wrong in ("1ms", parse_duration(low) * 0.999, parse_duration(high) * 1.001, "2100y", *NO_DURATION):
+        reason = f"must be 0, or a duration from {low} to {high} such as 1m30s, or a number of seconds"
+        assert duration_mistake(path, wrong) == reason
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in DURATIONS_OR_ZERO])
 @pytest.mark.parametrize("off", [0, 0.0, "0", "0s", "0ms", "0.0"])
-def test_zero_turns_the_failures_interval_off(off: object) -> None:
-    assert settings(poll={"failures_interval": off}).poll.failures_interval == 0
-
-
-@pytest.mark.parametrize(("written", "seconds"), [("1s", 1), (2.5, 2.5), ("1m", 60), ("30d", 2_592_000)])
-def test_the_failures_interval_is_a_duration(written: object, seconds: float) -> None:
-    assert settings(poll={"failures_interval": written}).poll.failures_interval == seconds
-
-
-@pytest.mark.bad_input
-@pytest.mark.parametrize("wrong", ["", "off", -1, "-5s", False, True, [], "nan", float("nan"), float("inf"), "1e999"])
-def test_a_failures_interval_that_is_neither_zero_nor_a_duration_is_rejected(wrong: object) -> None:
-    [mistake] = rejections(poll={"failures_interval": wrong})
-    assert mistake.startswith("poll.failures_interval: must be 0, or a duration such as 30s")
-
-
-@pytest.mark.bad_input
-@pytest.mark.parametrize("beyond", ["1ms", 0.999, "31d", "2100y"])
-def test_the_failures_interval_has_limits(beyond: object) -> None:
-    assert rejections(poll={"failures_interval": beyond}) == [
-        "poll.failures_interval: must be 0, or a duration from 1s to 30d"
-    ]
+def test_zero_turns_an_interval_off(path: str, off: object) -> None:
+    assert duration(path, off) == 0
 
 
 @pytest.mark.bad_input
@@ -633,7 +648,7 @@ def test_a_project_overrides_only_the_poll_settings_that_it_names() -> None:
     ("poll", "reason"),
     [
         ({"interval": "1ms"}, ".interval: must be a duration from 1s to 30d"),
-        ({"interval": "soon"}, ".interval: must be a duration greater than zero"),
+        ({"interval": "soon"}, ".interval: must be a duration from 1s to 30d"),
         ({"intervall": "1m"}, ".intervall: is unknown; did you mean interval?"),
         ({"failures_interval": "500ms"}, ".failures_interval: must be 0, or a duration from 1s to 30d"),
         ({"rate_limit": 0}, ".rate_limit: must be a number of at least 0.1"),
