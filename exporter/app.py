@@ -6,11 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
 
-from exporter.config import ConfigError, Mistake, Settings, Web
+from exporter.config import ConfigError, Mistake, Settings, Web, shown
 from exporter.logs import configure
 from exporter.runner import Exporter
 from exporter.setup import prepared
@@ -29,6 +30,7 @@ class Reload:
     def __init__(
         self, exporter: Exporter, server: Server, load: Callable[[], Settings], now: Callable[[], float]
     ) -> None:
+        self.shown: tuple[bytes, ...] = ()  # the configuration in effect, as /-/config shows it
         self._exporter = exporter
         self._server = server
         self._load = load
@@ -44,7 +46,9 @@ class Reload:
         async with self._one_at_a_time:
             try:
                 settings = await in_a_thread(self._load)
+                configuration = await _shown(settings)
                 await self._apply(settings)
+                self.shown = configuration
             except ConfigError as error:
                 await self._reject(error)
                 raise
@@ -120,6 +124,7 @@ async def exporting(
         await exporter.publish()
         server = Server(CurrentWebFile(settings.web.config_file), Limits())
         reload = Reload(exporter, server, load or (lambda: settings), now)
+        reload.shown = await _shown(settings)
         async with server.running(_application(exporter, reload)):
             server.listen(await listening_sockets(settings.web))
             for address in server.addresses:
@@ -137,6 +142,11 @@ def _application(exporter: Exporter, reload: Reload) -> web.Application:
     def settings() -> Web:
         return exporter.setup.web
 
-    app = application(settings, exporter.exposition, lambda: exporter.statuses)
+    app = application(settings, exporter.exposition, lambda: exporter.statuses, configuration=lambda: reload.shown)
     add_lifecycle(app, settings, reload, lambda: signal.raise_signal(signal.SIGTERM))
     return app
+
+
+async def _shown(settings: Settings) -> tuple[bytes, ...]:
+    """Return what /-/config shows; nothing while it is off."""
+    return ((await in_a_thread(partial(shown, settings))).encode(),) if settings.web.enable_config else ()

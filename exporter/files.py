@@ -92,12 +92,8 @@ class ChangingFile:
         return self._content
 
 
-def secret(value: SecretStr | str | None, file: Path | None) -> Callable[[], str] | None:
+def secret(value: SecretStr | None, file: Path | None) -> Callable[[], str] | None:
     """Return a function that reads the secret from its value or file, or None if neither is given."""
-    match value:
-        case None:
-            return ChangingFile(file).read if file else None
-        case str():
-            return lambda: value
-        case _:
-            return value.get_secret_value
+    if value is not None:
+        return value.get_secret_value
+    return ChangingFile(file).read if file else None

@@ -14,6 +14,7 @@ from unittest.mock import Mock
 
 import aiohttp
 import aioresponses.core
+import hypothesis
 import pytest
 import structlog
 from support.figures import Figures
@@ -33,6 +34,10 @@ class _MockedResponse(aiohttp.ClientResponse):
 
 
 aioresponses.core.ClientResponse = _MockedResponse  # type: ignore[attr-defined] # this is what has to be mended
+
+# A single example may take long on a busy machine; pytest-timeout limits the whole test.
+hypothesis.settings.register_profile("exporter", deadline=None)
+hypothesis.settings.load_profile("exporter")
 
 IN_CI = os.environ.get("CI") == "true"
 PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

@@ -64,7 +64,7 @@ class Auth(Section):
         None, description="IAM token. Without credentials, the SDK's credential chain is used."
     )
     token_file: File | None = Field(None, description="File with the token.")
-    access_key: Line | None = Field(None, description="Access key ID (AK). Requires the secret access key.")
+    access_key: Secret | None = Field(None, description="Access key ID (AK). Requires the secret access key.")
     access_key_file: File | None = Field(None, description="File with the access key ID.")
     secret_key: Secret | None = Field(None, description="Secret access key (SK).")
     secret_key_file: File | None = Field(None, description="File with the secret access key.")

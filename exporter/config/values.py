@@ -70,6 +70,8 @@ def parse_duration(value: object) -> float:
 
 def format_duration(seconds: float) -> str:
     """Return the shortest text that `parse_duration` turns into exactly these seconds."""
+    if seconds == 0:
+        return "0s"
     rest = round(seconds * 1000) if seconds < _EXACT_BELOW else 0
     if rest == 0 or rest / 1000 != seconds:
         return repr(seconds)

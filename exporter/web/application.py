@@ -1,4 +1,4 @@
-"""The HTTP paths: metrics, the page for people, health, reload and quit."""
+"""The HTTP paths: metrics, the page for people, health, configuration, reload and quit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ def application(
     exposition: Exposition,
     statuses: Callable[[], Sequence[ProjectStatus]],
     limits: Limits | None = None,
+    configuration: Callable[[], tuple[bytes, ...]] = tuple,
 ) -> web.Application:
-    """Return the web application. ``settings`` and ``statuses`` return those in effect and last published."""
-    handlers = _Handlers(settings, exposition, statuses, _Transfers((limits or Limits()).pages))
+    """Return the web application.
+
+    ``settings``, ``configuration`` (as YAML) and ``statuses`` return those in effect and last published.
+    """
+    handlers = _Handlers(settings, exposition, statuses, configuration, _Transfers((limits or Limits()).pages))
     app = web.Application()
     app.router.add_get("/", handlers.landing_page)
     app.router.add_get("/-/healthy", handlers.healthy)
     app.router.add_get("/-/ready", handlers.ready)
+    app.router.add_get("/-/config", handlers.configured)
     app.router.add_get("/{path:(?!-/).+}", handlers.metrics)
     return app
 
@@ -73,6 +78,7 @@ class _Handlers:
     settings: Callable[[], WebSettings]
     exposition: Exposition
     statuses: Callable[[], Sequence[ProjectStatus]]
+    configuration: Callable[[], tuple[bytes, ...]]
     transfers: _Transfers
     rendered_from: tuple[str, Sequence[ProjectStatus]] | None = None  # what `landing` was rendered from
     landing: tuple[bytes, ...] = ()  # the page at `/`, rendered at most once per publish
@@ -99,6 +105,12 @@ class _Handlers:
                 self.rendered_from = path, statuses
         csp = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return await self.transfers.send(request, {hdrs.CONTENT_TYPE: "text/html; charset=utf-8", **csp}, self.landing)
+
+    async def configured(self, request: web.Request) -> web.StreamResponse:
+        if not self.settings().enable_config:
+            raise web.HTTPForbidden(text="The configuration is not shown. Set web.enable_config to show it.\n")
+        headers: dict[str, str] = {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8", hdrs.CACHE_CONTROL: "no-store"}
+        return await self.transfers.send(request, headers, self.configuration())
 
     async def healthy(self, _: web.Request) -> web.Response:
         return web.Response(text="Healthy.\n")

@@ -357,11 +357,11 @@ class TestChangingFile:
 
 
 def test_where_a_secret_may_stand(tmp_path: Path) -> None:
-    """A value, a hidden value, a file, or nowhere."""
+    """A value, a file, or nowhere."""
     path = tmp_path / "token"
     path.write_text("in a file\n", "utf-8")
-    readers = [secret("a value", None), secret(SecretStr("hidden"), None), secret(None, path)]
-    assert [reader and reader() for reader in readers] == ["a value", "hidden", "in a file"]
+    readers = [secret(SecretStr("a value"), None), secret(None, path)]
+    assert [reader and reader() for reader in readers] == ["a value", "in a file"]
     assert secret(None, None) is None
 
 
@@ -399,7 +399,7 @@ def test_secrets_are_shown_by_nothing() -> None:
         request,
         Answer(201, {"X-Subject-Token": "hush"}, b'{"credential": {"secret": "hush"}}'),
         config.Auth(token=SecretStr("hush")),
-        config.Auth(access_key="AK", secret_key=SecretStr("hush"), security_token=SecretStr("hush")),
+        config.Auth(access_key=SecretStr("hush"), secret_key=SecretStr("hush"), security_token=SecretStr("hush")),
         config.Auth(username="u", domain="d", password=SecretStr("hush")),
         config.Http(proxy=SecretStr("http://user:hush@proxy:3128")),
     ]

@@ -51,7 +51,7 @@ def test_whole_milliseconds_are_written_with_units(milliseconds: int) -> None:
 
 
 def test_the_shortest_text_is_written() -> None:
-    assert [format_duration(seconds) for seconds in (60, 90.0, 86_400, 0.25)] == ["1m", "1m30s", "1d", "250ms"]
+    assert [format_duration(seconds) for seconds in (60, 90.0, 86_400, 0.25, 0)] == ["1m", "1m30s", "1d", "250ms", "0s"]
 
 
 @pytest.mark.bad_input
