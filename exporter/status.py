@@ -1,10 +1,11 @@
 """A project at one moment: everything that metrics and page are made of. Plain data."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.cloud.telemetry import Telemetry
-from exporter.fleet import Attempts, Counts, FreshUser, ServerCounts
+from exporter.fleet import Attempts, Counts, FreshUser, Recent, ServerCounts
 from exporter.polling.cycles import Cycles, Failure
 from exporter.polling.source import Source
 
@@ -53,6 +54,8 @@ class ProjectStatus:
     short_sessions_counted: bool = False  # whether sessions that begin and end between two polls are counted
     unavailable: Sequence[Failure] = ()  # optional operations that are not permitted, or that the region lacks
     failures_scan_incomplete: bool = False  # whether it did not list failures that users' own queries found
+    recent: Recent = field(default_factory=Recent)  # how it went lately
+    data_age: float | None = None  # seconds after which a failed start is seen at present; None before the first cycle
     labels: Mapping[str, str] = field(default_factory=dict)  # further labels of every series
 
     @property
@@ -64,6 +67,14 @@ class ProjectStatus:
     def users_known(self) -> bool:
         """Whether it is known who is watched: without discovery always, else once it has found out."""
         return self.discovery is None or self.discovery.successful or self.configured > 0
+
+    @property
+    def sessions_by_state(self) -> Counter[str]:
+        """The number of sessions by state."""
+        states: Counter[str] = Counter()
+        for (state, _), sessions in self.ages.items():
+            states[state] += sessions
+        return states
 
     @property
     def sessions_known(self) -> bool:

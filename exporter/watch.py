@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -14,7 +14,7 @@ from exporter.cloud.connect import Connection, ConnectionSpec
 from exporter.cloud.models import User
 from exporter.config import Poll, Project, Settings
 from exporter.config import User as ConfiguredUser
-from exporter.fleet import Fleet, Watched
+from exporter.fleet import WINDOW, Fleet, History, Watched
 from exporter.polling.discovery import to_watch
 from exporter.polling.gate import Access
 from exporter.polling.listings import run_steps
@@ -59,6 +59,7 @@ class Watch:
         self.spec = spec
         self.connection = connection
         self.fleet = Fleet()
+        self.history = History()
         self.failures_found: Callable[[], None] = lambda: None  # called when failures are to be published
         self.poller = Poller(
             self.fleet,
@@ -166,10 +167,10 @@ class Watch:
         return self.poller.expire()
 
     def status(self) -> ProjectStatus:
-        """Return the project at this moment."""
+        """Return the project at this moment, and note it in the history."""
         poller = self.poller
         counts = self.fleet.counts()
-        return ProjectStatus(
+        status = ProjectStatus(
             project=self.spec.project.name,
             taken_at=self.now(),
             counts=counts,
@@ -204,3 +205,15 @@ class Watch:
             telemetry=deepcopy(self.connection.telemetry),
             credentials_expire_at=self.connection.credentials.expires_at,
         )
+        since, at = poller.complete_since, monotonic()
+        age = None if since is None else max(status.taken_at - since, 0.0)
+        recent = self.history.observe(
+            at,
+            status.attempts,
+            users=status.configured,
+            failing_users=self.fleet.failing_users(at - WINDOW),
+            sessions=status.sessions_by_state if status.sessions_known else None,
+            up=status.up,
+            age=age,
+        )
+        return replace(status, recent=recent, data_age=age)

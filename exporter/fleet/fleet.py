@@ -1,6 +1,7 @@
 """The watched users of one project, with what the cloud's answers and scans say about them."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from sys import intern
@@ -59,6 +60,7 @@ class Fleet(Accounts):
         self._oldest_asked = math.inf  # no answer is older, nor any scan that left a session OUTSIDE
         self._priority: dict[Member, None] = {}
         self._in_flight: dict[Member, None] = {}  # taken from the priority queue and not answered since
+        self._failed_at = OrderedDict[Member, float]()  # when users had their last failed start, the latest last
         for _ in self.update(users):
             pass
 
@@ -102,7 +104,7 @@ class Fleet(Accounts):
         self._counts.asked += member.asked_at is None
         self._oldest_asked = min(self._oldest_asked, at)
         member.asked, member.asked_at = True, at
-        self._change(member, listed, changes, unknown=unknown)
+        self._change(member, listed, changes, at, unknown=unknown)
 
     def _owner(self, login_user: str | None, asked: Sequence[Member]) -> Member | None:
         """Return the owner of a session that a query for these members lists; None if that is somebody else."""
@@ -141,7 +143,7 @@ class Fleet(Accounts):
             changes = after_answer(member, on_page, look)
             if denied:
                 changes.records = with_denied(changes.records, denied, at)
-            self._change(member, shown, changes)
+            self._change(member, shown, changes, at)
         if self.scanned_since is None:
             self.scanned_since = at
         self._last_page = at
@@ -156,7 +158,7 @@ class Fleet(Accounts):
             counted = [each for each in sessions.values() if each.session.id not in others]
             self._take_over(member, counted)
             look = Look(at, clock, own=False, covered=self._covered(member))
-            self._count(member, after_sighting(member, counted, look))
+            self._count(member, after_sighting(member, counted, look), at)
 
     def _take_over(self, member: Member, listed: Iterable[ListedSession]) -> None:
         """Copy what was counted of these sessions while they seemed to be another user's."""
@@ -253,6 +255,12 @@ class Fleet(Accounts):
         """Return a copy of the counts."""
         return self._counts.copy()
 
+    def failing_users(self, since: float) -> int:
+        """Return how many users have had a failed start since a time, and forget earlier ones."""
+        while self._failed_at and next(iter(self._failed_at.values())) < since:
+            self._failed_at.popitem(last=False)
+        return len(self._failed_at)
+
     def users(self) -> Sequence[FreshUser]:
         """Return every watched user with what is known at this moment."""
         return [member.fresh for member in self.members]
@@ -282,13 +290,15 @@ class Fleet(Accounts):
         self._priority.pop(member, None)
         self._in_flight.pop(member, None)
 
-    def _change(self, member: Member, listed: tuple[Session, ...], changes: Changes, *, unknown: bool = False) -> None:
+    def _change(
+        self, member: Member, listed: tuple[Session, ...], changes: Changes, at: float, *, unknown: bool = False
+    ) -> None:
         """Set a user's sessions. A live one shows that the user exists, whatever was answered before."""
-        self._count(member, changes)
+        self._count(member, changes, at)
         no_account = member.fresh.without_account and not any(map(is_live, listed))
         self._know(member, replace(member.fresh, sessions=listed, without_sessions=unknown, without_account=no_account))
 
-    def _count(self, member: Member, changes: Changes) -> None:
+    def _count(self, member: Member, changes: Changes, at: float) -> None:
         self._remember(member, changes.records)
         attempts = self.attempts
         for session in changes.started:
@@ -300,6 +310,8 @@ class Fleet(Accounts):
         attempts.disconnects += changes.disconnects
         attempts.reconnects += changes.reconnects
         if changes.failed:
+            self._failed_at[member] = at
+            self._failed_at.move_to_end(member)
             failures = member.fresh.init_failures + len(changes.failed)
             self._know(member, replace(member.fresh, init_failures=failures))
 

@@ -46,6 +46,7 @@ class Cycles:
     last_pass: float = 0.0  # seconds that the last cycle with an answer took, without its pauses
     last_ended: float | None = None  # wall time
     last_success: float | None = None  # wall time at which a cycle last ended without a failed request
+    complete_since: float | None = None  # wall time at which that cycle began
     next_at: float | None = None  # wall time at which the next cycle begins
 
     @property
@@ -57,7 +58,7 @@ class Cycles:
         """End the running cycle at wall time ``ended``."""
         assert self.current
         if not self.current.failed:
-            self.last_success = ended
+            self.last_success, self.complete_since = ended, self.current.started
         if self.current.answered:
             self.last_pass = pass_duration
         self.last, self.last_duration, self.last_ended, self.current = self.current, duration, ended, None

@@ -171,6 +171,16 @@ class Poller:
         lately = self.sessions.last_answer_at + STALE_CYCLES * self._context.poll.interval > monotonic()
         return self.scan.cycles.up or (lately and self.sessions.cycles.up)
 
+    @property
+    def complete_since(self) -> float | None:
+        """The wall time since which all failures are known that began before it; None before the first whole cycle."""
+        loops: list[CycleLoop] = [self.sessions]
+        if self._chosen.name == "bulk":
+            loops.append(self.scan)
+        if not self.failures.incomplete:
+            loops.append(self.failures)
+        return max((since for each in loops if (since := each.cycles.complete_since) is not None), default=None)
+
     def follow_users(self) -> None:
         """Poll users without an answer soon: the users have changed."""
         members = self._context.fleet.members
