@@ -142,7 +142,7 @@ def _application(exporter: Exporter, reload: Reload) -> web.Application:
     def settings() -> Web:
         return exporter.setup.web
 
-    app = application(settings, exporter.exposition, lambda: exporter.statuses, configuration=lambda: reload.shown)
+    app = application(settings, exporter.exposition, lambda: exporter.published, configuration=lambda: reload.shown)
     add_lifecycle(app, settings, reload, lambda: signal.raise_signal(signal.SIGTERM))
     return app
 

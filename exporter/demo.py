@@ -91,7 +91,7 @@ def _events(before: Sequence[str], after: Sequence[str]) -> str:
 
 def _progress(exporter: Exporter) -> str:
     """Return a line with the progress of the polling cycle and the current numbers."""
-    (status,) = exporter.statuses
+    (status,) = exporter.published.projects
     (sessions, *_) = status.operations.values()
     states = Counter[str]()
     for kind, count in status.counts.sessions.items():

@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from exporter.logs import lines_dropped
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import render, user_lines
 from exporter.setup import Plan, Setup
-from exporter.status import ProcessStatus, ProjectStatus
+from exporter.status import ProcessStatus, Published
 from exporter.watch import Watch
 
 PUBLISH_INTERVAL = 1.0  # seconds between two publishes; longer if one takes long
@@ -40,17 +40,13 @@ class Exporter:
             collector(registry=own)
         self.exposition = Exposition(own)
         self._user_lines = user_lines()
-        self.statuses: tuple[ProjectStatus, ...] = ()  # as last published
+        self._process = ProcessStatus(
+            version=__version__, revision=_revision(), python_version=platform.python_version(), loaded_at=now()
+        )
+        self.published = Published(self._process)
         self.setup = setup
         self.stopping = False  # whether :meth:`run` has ended, after which no setup can be adopted
         self._now = now
-        self._process = ProcessStatus(
-            version=__version__,
-            revision=_revision(),
-            python_version=platform.python_version(),
-            reload_successful=True,
-            loaded_at=now(),
-        )
         self._tasks: asyncio.TaskGroup | None = None
         self._polling: dict[Watch, asyncio.Task[None]] = {}
         self._following: list[asyncio.Task[None]] = []  # users files
@@ -82,14 +78,17 @@ class Exporter:
         for watch in watches:
             statuses.append(watch.status())
             yield
+        process = replace(
+            self._process, users_files_rejected=self._users_files_rejected(), log_lines_dropped=lines_dropped()
+        )
         try:
-            successful = self._process.reload_successful and not any(
-                file.rejected for file in self.setup.users_files.values()
-            )
-            process = replace(self._process, reload_successful=successful, log_lines_dropped=lines_dropped())
             yield from self.exposition.publishing(render(statuses, self.setup.labelling, process, self._user_lines))
         finally:
-            self.statuses = tuple(statuses)
+            self.published = Published(process, tuple(statuses))
+
+    def _users_files_rejected(self) -> Mapping[str, float]:
+        files = self.setup.users_files.items()
+        return {watch.spec.project.name: file.rejected_at for watch, file in files if file.rejected_at is not None}
 
     async def run(self) -> None:
         """Poll and publish until cancelled."""
@@ -144,8 +143,10 @@ class Exporter:
 
     async def reloaded(self, *, successful: bool) -> None:
         """Publish how a reload ended and what it changed."""
-        loaded_at = self._now() if successful else self._process.loaded_at
-        self._process = replace(self._process, reload_successful=successful, loaded_at=loaded_at)
+        if successful:
+            self._process = replace(self._process, loaded_at=self._now(), reload_rejected_at=None)
+        elif self._process.reload_rejected_at is None:
+            self._process = replace(self._process, reload_rejected_at=self._now())
         await self._publish_timed()
 
     def _poll_new_watches(self) -> None:
@@ -177,11 +178,14 @@ class Exporter:
 
         After a bug of ours nothing is published.
         """
+        failed_at = self.published.process.publish_failed_at
         try:
             took = await self.publish()
         except Exception:
             _logger.exception("publish_failed", retry_in_seconds=_RETRY_PAUSE)
             self.exposition.publish(())  # what is not known is absent
+            process = replace(self.published.process, publish_failed_at=failed_at or self._now())
+            self.published = replace(self.published, process=process)
             return _RETRY_PAUSE
         return took / _PUBLISH_SHARE
 

@@ -75,7 +75,7 @@ def prepared(settings: Settings, now: Callable[[], float], before: Setup | None 
     planned = list(map(plan, specs, keys, users))
     watches = tuple(watch for watch, _ in planned)
     projects = zip(watches, settings.watched, strict=True)
-    users_files = {watch: UsersFile(project) for watch, project in projects if project.users_file}
+    users_files = {watch: UsersFile(project, now) for watch, project in projects if project.users_file}
     setup = Setup(settings.web, labelling, watches, users_files, gates, paces, budget)
     return setup, [apply for _, apply in planned]
 

@@ -94,6 +94,21 @@ class ProcessStatus:
     version: str
     revision: str
     python_version: str
-    reload_successful: bool
-    loaded_at: float  # wall time, in seconds since 1970, at which the configuration in effect was loaded
+    loaded_at: float  # when the configuration in effect was loaded. All times are in seconds since 1970.
+    reload_rejected_at: float | None = None  # since when reloads are rejected; None if the last one was applied
+    users_files_rejected: Mapping[str, float] = field(default_factory=dict)  # since when, by project
+    publish_failed_at: float | None = None  # since when a bug keeps new numbers from being published
     log_lines_dropped: int = 0  # because standard error was not read
+
+    @property
+    def reload_successful(self) -> bool:
+        """Whether the configuration and the users files, as they were last read, are in effect."""
+        return self.reload_rejected_at is None and not self.users_files_rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was last published."""
+
+    process: ProcessStatus
+    projects: tuple[ProjectStatus, ...] = ()

@@ -1,6 +1,7 @@
 """The users file of a running project: read again when it changes, without a reload."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -22,7 +23,8 @@ class UsersFile:
     A file that is missing, unreadable, empty or wrong changes nothing.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, now: Callable[[], float] = time.time) -> None:
+        """``now`` returns the wall clock, in seconds since 1970."""
         assert project.users_file
         self._path = project.users_file
         self._inline = project.inline_users
@@ -30,7 +32,9 @@ class UsersFile:
         self._seen = project.file_version  # at the last look
         self._unusable: tuple[Version | None, str] | None = None  # the version that could not be read, and why
         self._project = project.name
-        self.rejected = False  # whether the present file cannot be used, and an earlier one is in effect
+        self._now = now
+        self.rejected_at: float | None = None
+        """When the file could no longer be used, so that an earlier one is in effect; None if it is in effect."""
 
     async def follow(
         self,
@@ -43,11 +47,11 @@ class UsersFile:
             try:
                 users = await in_a_thread(self.look)
                 if users is not None:
-                    self.rejected = False
+                    self.rejected_at = None
                     await watch_users(users)
                     _logger.info("users_file_read", project=self._project, users=len(users))
             except ConfigError as error:
-                self.rejected = True
+                self.rejected_at = self.rejected_at or self._now()
                 self._reject(error.mistakes)
             except Exception:
                 _logger.exception("users_file_failed", project=self._project)

@@ -47,7 +47,7 @@ TIMED = ("account_locks_total",)
 def told(status: ProjectStatus) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample about the cloud."""
     exposition = Exposition(CollectorRegistry())
-    process = ProcessStatus("1", "2", "3", reload_successful=True, loaded_at=0.0)
+    process = ProcessStatus("1", "2", "3", loaded_at=0.0)
     exposition.publish(render([status], Labelling.of(config.Metrics()), process, user_lines()))
     return {
         (sample.name.removeprefix(PREFIX), frozenset(sample.labels.items())): sample.value

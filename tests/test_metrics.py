@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_767_225_600.0
 SESSIONS, DETAIL = "ListSessionByUserName", "ListUserDetail"
-PROCESS = ProcessStatus("1.2.3", "abc", "3.11.7", reload_successful=True, loaded_at=NOW)
+PROCESS = ProcessStatus("1.2.3", "abc", "3.11.7", loaded_at=NOW)
 
 
 def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:

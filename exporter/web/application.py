@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from exporter.config import ConfigError
 from exporter.config import Web as WebSettings
 from exporter.metrics.exposition import Exposition, negotiated
-from exporter.status import ProjectStatus
+from exporter.status import Published
 from exporter.web.connections import Limits
 from exporter.web.page import CONTENT_SECURITY_POLICY, render
 
@@ -25,15 +25,15 @@ _TURN = 0.001  # seconds that rendering a page takes before other tasks run
 def application(
     settings: Callable[[], WebSettings],
     exposition: Exposition,
-    statuses: Callable[[], Sequence[ProjectStatus]],
+    published: Callable[[], Published],
     limits: Limits | None = None,
     configuration: Callable[[], tuple[bytes, ...]] = tuple,
 ) -> web.Application:
     """Return the web application.
 
-    ``settings``, ``configuration`` (as YAML) and ``statuses`` return those in effect and last published.
+    ``settings`` and ``configuration`` (as YAML) return those in effect.
     """
-    handlers = _Handlers(settings, exposition, statuses, configuration, _Transfers((limits or Limits()).pages))
+    handlers = _Handlers(settings, exposition, published, configuration, _Transfers((limits or Limits()).pages))
     app = web.Application()
     app.router.add_get("/", handlers.landing_page)
     app.router.add_get("/-/healthy", handlers.healthy)
@@ -77,10 +77,10 @@ def add_lifecycle(
 class _Handlers:
     settings: Callable[[], WebSettings]
     exposition: Exposition
-    statuses: Callable[[], Sequence[ProjectStatus]]
+    published: Callable[[], Published]
     configuration: Callable[[], tuple[bytes, ...]]
     transfers: _Transfers
-    rendered_from: tuple[str, Sequence[ProjectStatus]] | None = None  # what `landing` was rendered from
+    rendered_from: tuple[object, object] = (None, None)  # what `landing` was rendered from
     landing: tuple[bytes, ...] = ()  # the page at `/`, rendered at most once per publish
     one_rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -99,10 +99,11 @@ class _Handlers:
 
     async def landing_page(self, request: web.Request) -> web.StreamResponse:
         async with self.one_rendering:
-            path, statuses = self.settings().telemetry_path, self.statuses()
-            if not self.rendered_from or self.rendered_from[0] != path or self.rendered_from[1] is not statuses:
-                self.landing = await _rendered(render(path, statuses))
-                self.rendered_from = path, statuses
+            settings, published = self.settings(), self.published()
+            if self.rendered_from[0] is not settings or self.rendered_from[1] is not published:
+                parts = render(settings.telemetry_path, published, settings.refresh_interval)
+                self.landing = await _rendered(parts)
+                self.rendered_from = settings, published
         csp = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
         return await self.transfers.send(request, {hdrs.CONTENT_TYPE: "text/html; charset=utf-8", **csp}, self.landing)
 
@@ -116,7 +117,7 @@ class _Handlers:
         return web.Response(text="Healthy.\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        waiting = [status.project for status in self.statuses() if not status.ready]
+        waiting = [status.project for status in self.published().projects if not status.ready]
         if waiting:
             return web.Response(status=503, text=f"Waiting for the first cycle of: {', '.join(waiting)}.\n")
         return web.Response(text="Ready.\n")

@@ -47,3 +47,18 @@ def percent(part: int, whole: int) -> str:
     if 0 < part < whole:
         share = min(max(share, 0.1), 99.9)
     return f"{share:.1f} %"
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Return ``1 user`` or ``2 users``."""
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return ``3 (1.3 %)``; ``3`` if that is no part of the whole."""
+    return f"{part} ({percent(part, whole)})" if whole and part <= whole else str(part)
+
+
+def amount(number: float) -> str:
+    """Return ``0.25``, ``7.5`` or ``1200``."""
+    return f"{number:.2g}" if number < _SHORT else f"{number:.0f}"

@@ -1,22 +1,17 @@
-"""The page for people at `/`. Pure: status in, HTML out."""
+"""The page for people at `/`. Pure: status in, HTML out, without script."""
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
-from importlib import resources
+from importlib import metadata, resources
 
 from exporter import __version__
-from exporter.cloud.causes import explain
-from exporter.cloud.client import LIST_SESSIONS
-from exporter.fleet import DOCUMENTED_STATES, UNKNOWN
-from exporter.metrics.families import DESCRIPTIONS
-from exporter.polling.cycles import Failure
-from exporter.status import OperationStatus, ProjectStatus
-from exporter.web.formats import ago, bar, date_and_time, facts, lasting
-from exporter.web.starts import start_numbers, starts
+from exporter.status import ProjectStatus, Published
+from exporter.web.formats import counted, date_and_time, lasting, share
+from exporter.web.problems import LATELY, Kind, Level, Problem, level, problems_of, problems_of_process
+from exporter.web.project import badge, section, wrong
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")
 
@@ -26,186 +21,191 @@ CONTENT_SECURITY_POLICY = (
 )
 """No script at all, and no style but the page's own."""
 
-_TITLES = {
-    "ListSessionByUserName": "Sessions",
-    "ListUserDetail": "Accounts",
-    "ListUsers": "Accounts, list of all users",
-    "ListServers": "Servers",
-    "ListServerGroups": "Server groups",
-}
-_SCANS = {"per_user": "Session starts, scan of all users", "bulk": "Sessions, scan of all users"}  # by source
-
-_SOURCES = {"per_user": "queried user by user", "bulk": "read by scans of all users, and each user is queried in turn"}
-_FINE = ("fine", "working")
-_WAITING = ("waiting", "first cycle running")
-_TROUBLE = ("trouble", "API errors")
-_DOWN = ("down", "no answers")  # the states of a project: class in the style sheet, and text
+MOST_SECTIONS = 20  # projects that are all shown in full. More projects become a table.
+MOST_IN_TABLE = 10  # projects with problems that are shown in full below the table, the worst first
+_ROWS = 25  # of the table in one part
 
 
-def render(telemetry_path: str, statuses: Sequence[ProjectStatus]) -> Iterator[str]:
-    """Yield the page in parts, one per project. Its links are relative, since a proxy may serve it below a prefix."""
-    now = max((status.taken_at for status in statuses), default=0.0)
-    headline = escape(_headline(statuses))
-    yield f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{headline} | Workspace exporter</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
-<h1>Huawei Cloud Workspace exporter</h1>
-<p class="headline">{headline}</p>
-<nav aria-label="Links">
-<a href="./{escape(telemetry_path.removeprefix("/"))}">Metrics</a>
-<a href="#documentation">Documentation</a>
-<a href="./-/healthy">Health</a>
-<a href="./-/ready">Readiness</a>
-</nav>
-<p>As of <time>{date_and_time(now)}</time>. <a href="./">Refresh</a></p>
-</header>
-<main>
-"""
-    for number, status in enumerate(statuses):
-        yield _project(number, status, now)
+@dataclass(frozen=True, slots=True)
+class _Project:
+    number: int  # in the configuration
+    status: ProjectStatus
+    problems: list[Problem]
+    level: Level
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """The worst projects come first."""
+        worst = min((each for each in self.problems if each.level is self.level), key=lambda p: p.kind, default=None)
+        return -self.level, worst.kind if worst else 0, -worst.size if worst else 0, self.number
+
+
+def render(telemetry_path: str, published: Published, refresh_interval: float = 0.0) -> Iterator[str]:
+    """Yield the page in parts. Its links are relative, since a proxy may serve it below a prefix.
+
+    A browser loads it again after each refresh interval, in seconds; 0 turns that off.
+    """
+    projects = []
+    process = published.process
+    for number, status in enumerate(published.projects):
+        problems = problems_of(status, process)
+        projects.append(_Project(number, status, problems, level(problems)))
+    own = list(problems_of_process(process))
+    now = max((project.status.taken_at for project in projects), default=process.loaded_at)
+    yield _head(telemetry_path, projects, own, now, refresh_interval)
+    in_full = projects
+    if len(projects) > MOST_SECTIONS:
+        worst_first = sorted(projects, key=lambda project: project.order)
+        in_full = [project for project in worst_first if project.level is not Level.FINE][:MOST_IN_TABLE]
+        yield from _table(worst_first, {project.number for project in in_full})
+    for project in in_full:
+        yield section(project.number, project.status, project.level, project.problems)
     yield f"""</main>
 <footer id="documentation">
-<h2>Metrics</h2>
-<p>All names begin with <code>huaweicloud_workspace_</code>. Unknown values are absent, never 0.</p>
-<dl>
-{"".join(f"<dt><code>{escape(d.name)}</code></dt><dd>{escape(d.help)}</dd>" for d in DESCRIPTIONS)}
-</dl>
-<p>Version {escape(__version__)}. <code>workspace-exporter doctor</code> checks the connection to the cloud.
-<code>workspace-exporter --help</code> lists all settings.</p>
+<h2>Documentation</h2>
+<ul>
+<li>{_document("METRICS.md", "All metrics")}.</li>
+<li>{_document("deploy/RUNBOOK.md", "What to do about each alert")}.</li>
+<li><code>workspace-exporter doctor</code> checks the connection to the cloud.</li>
+<li><code>workspace-exporter --help</code> lists all settings.</li>
+</ul>
+<p>Version {escape(__version__)}</p>
 </footer>
 </body>
 </html>
 """
 
 
-def _headline(statuses: Sequence[ProjectStatus]) -> str:
-    states = Counter(_state(status) for status in statuses)
-    total = f"{len(statuses)} project{'' if len(statuses) == 1 else 's'}"
-    if troubled := states[_TROUBLE] + states[_DOWN]:
-        return f"API errors in {troubled} of {total}"
-    if waiting := states[_WAITING]:
-        return f"First cycle running in {waiting} of {total}"
-    return f"{total} working" if statuses else "No project belongs to this shard"
-
-
-def _state(status: ProjectStatus) -> tuple[str, str]:
-    if not status.up and (status.ready or status.paused):
-        return _DOWN
-    if any(operation.failures for operation in status.operations.values()) or _discovery_failed(status):
-        return _TROUBLE
-    return _FINE if status.ready else _WAITING
-
-
-def _project(number: int, status: ProjectStatus, now: float) -> str:
-    style, words = _state(status)
-    operations = "\n".join(
-        _operation(f"{number}-{name}", name, operation, status, now) for name, operation in status.operations.items()
-    )
-    return f"""<section aria-labelledby="project-{number}" class="{style}">
-<h2 id="project-{number}">{escape(status.project)} <span class="state">{words}</span></h2>
-{_failures(status, now)}
-{_discovery_warning(status)}
-{_numbers(status)}
-{starts(status)}
-<p>Sessions are {_SOURCES[status.source.name]}: {escape(status.source.reason)}.</p>
-<div class="operations">
-{operations}
+def _head(
+    telemetry_path: str, projects: Sequence[_Project], own: list[Problem], now: float, refresh_interval: float
+) -> str:
+    overall, (first, *others) = _headline(projects, own)
+    title = "; ".join(text for _, text in (first, *others))
+    more = "".join(f"<li>{badge(each)} {escape(text)}</li>\n" for each, text in others)
+    refresh, often = "", ""
+    if refresh_interval:
+        refresh = f'\n<meta http-equiv="refresh" content="{max(round(refresh_interval), 1)}">'
+        often = f" Refreshes every {lasting(max(round(refresh_interval), 1))}."
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}
+<title>{overall.word.capitalize()}: {escape(title)} | Workspace exporter</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<header>
+<h1>Huawei Cloud Workspace exporter</h1>
+<div class="headline {overall.word}">
+<p>{badge(first[0])} {escape(first[1])}</p>
+{f"<ul>{more}</ul>" if more else ""}
 </div>
-</section>
+<nav aria-label="Links">
+<a href="./{escape(telemetry_path.removeprefix("/"))}">Metrics</a>
+<a href="#documentation">Documentation</a>
+<a href="./-/healthy">Health</a>
+<a href="./-/ready">Readiness</a>
+</nav>
+<p>As of <time>{date_and_time(now)}</time>.{often} <a href="./">Refresh now</a></p>
+</header>
+<main>
+{_itself(own, now)}
 """
 
 
-def _failures(status: ProjectStatus, now: float) -> str:
-    failures = [failure for operation in status.operations.values() for failure in operation.failures]
-    return _errors("Current API errors", failures, now) + _errors("Not available", status.unavailable, now)
-
-
-def _errors(title: str, failures: Iterable[Failure], now: float) -> str:
-    items = []
-    for failure in sorted(failures, key=lambda failure: failure.since):
-        cause = explain(failure.error)
-        items.append(
-            f"<li><strong>{escape(failure.error.operation)}</strong>: {escape(cause.what)}, "
-            f"since <time>{date_and_time(failure.since)}</time> ({ago(now - failure.since)})."
-            f"<br>What to do: {escape(cause.remedy)}.</li>\n"
-        )
-    return f'<h3>{title}</h3>\n<ul class="troubles">\n{"".join(items)}</ul>\n' if items else ""
-
-
-def _discovery_failed(status: ProjectStatus) -> bool:
-    """Return whether the last listing was incomplete or implausible. Before the first cycle, none may have ended."""
-    return status.ready and status.discovery is not None and not status.discovery.successful
-
-
-def _discovery_warning(status: ProjectStatus) -> str:
-    if not _discovery_failed(status):
+def _itself(problems: list[Problem], now: float) -> str:
+    """Return a section with the problems of the exporter itself; nothing without problems."""
+    if not problems:
         return ""
+    worst = level(problems)
+    return f"""<section aria-labelledby="exporter" class="{worst.word}">
+<h2 id="exporter">The exporter itself {badge(worst)}</h2>
+{wrong(problems, now)}
+</section>"""
+
+
+def _headline(projects: Sequence[_Project], own: list[Problem]) -> tuple[Level, list[tuple[Level, str]]]:
+    """Return the worst level, and a line with its level for each kind of problem; or a line that all is well."""
+    lines = []
+    for kind in Kind:
+        lines += [(problem.level, problem.what) for problem in own if problem.kind is kind]
+        found = [(project, problem) for project in projects for problem in project.problems if problem.kind is kind]
+        if found:
+            project, worst = max(found, key=lambda each: (each[1].level, each[1].size))
+            name = f"{project.status.project}: " if len(projects) > 1 else ""
+            others = len({project.number for project, _ in found}) - 1
+            more = f" (the same in {counted(others, 'more project')})" if others else ""
+            lines.append((worst.level, f"{name}{worst.what}{more}"))
+    if lines:
+        return max(each for each, _ in lines), lines
+    if not projects:
+        return Level.WAITING, [(Level.WAITING, "No project belongs to this shard")]
+    users = sum(project.status.configured for project in projects)
+    started = sum(project.status.recent.starts for project in projects)
+    starts = (
+        f"{counted(started, 'session start')} in the {LATELY}, none failed" if started else f"no start in the {LATELY}"
+    )
+    return Level.FINE, [(Level.FINE, f"{counted(len(projects), 'project')}, {counted(users, 'user')}, {starts}")]
+
+
+def _table(projects: Sequence[_Project], in_full: set[int]) -> Iterator[str]:
+    columns = ("State", "Project", "Users", "Active", "Failed, 5 min", "Coverage", "Age", "Problem")
+    heads = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    yield f"""<section aria-labelledby="projects">
+<h2 id="projects">{counted(len(projects), "project")}</h2>
+<div class="scroll" role="region" aria-label="Table of projects" tabindex="0">
+<table class="projects">
+<thead><tr>{heads}</tr></thead>
+<tbody>
+"""
+    for start in range(0, len(projects), _ROWS):
+        yield "".join(_row(project, project.number in in_full) for project in projects[start : start + _ROWS])
+    troubled = sum(project.level is not Level.FINE for project in projects)
+    more = (
+        f"<p>The worst {len(in_full)} of {troubled} projects with problems follow.</p>"
+        if troubled > len(in_full)
+        else ""
+    )
+    yield f"</tbody>\n</table>\n</div>\n{more}\n</section>\n"
+
+
+def _row(project: _Project, is_in_full: bool) -> str:
+    status, recent, counts = project.status, project.status.recent, project.status.counts
+    name = escape(status.project)
+    link = f'<a href="#project-{project.number}">{name}</a>' if is_in_full else name
+    covered = max(counts.asked, counts.swept)
+    known = status.sessions_known
+    cells = (
+        str(status.configured),
+        str(status.sessions_by_state["Active"]) if known else "unknown",
+        share(recent.failures, recent.starts) if known else "unknown",
+        f"{100 * covered // status.configured} %" if status.configured else "unknown",
+        "unknown" if status.data_age is None else lasting(status.data_age),
+        escape(project.problems[0].what) if project.problems else "none",
+    )
     return (
-        "<h3>Discovery of users failed</h3>\n"
-        '<p class="warning">The last listing of users was incomplete, empty or less than half as long as before. '
-        "The exporter continues with the users that it knows.<br>What to do: fix the errors of ListUsers, if there "
-        "are any above. Otherwise check the filters in <code>discover</code>, and whether the users still exist; "
-        "<code>workspace-exporter doctor</code> shows how many users each entry matches.</p>"
+        f'<tr><td>{badge(project.level)}</td><th scope="row">{link}</th>'
+        f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"
     )
 
 
-def _numbers(status: ProjectStatus) -> str:
-    counts, states = status.counts, Counter[str]()
-    for kind, count in counts.sessions.items():
-        state = kind.session_state or UNKNOWN
-        states[state if state in DOCUMENTED_STATES else "other states"] += count
-    numbers: dict[str, int | str] = {"users": status.configured}
-    if status.discovery:
-        numbers["discovered users"] = status.discovery.users
-    if status.sessions_known:
-        numbers |= dict.fromkeys(DOCUMENTED_STATES, 0) | states
-        numbers |= start_numbers(status.attempts)
-    if status.accounts_known:
-        numbers |= {"locked": counts.locked, "expired": counts.expired, "disabled": counts.disabled}
-    if counts.missing:
-        numbers["unknown to the cloud"] = counts.missing
-    return facts("numbers", ((name, str(number)) for name, number in numbers.items()))
+def _repository() -> str:
+    """Return the address of the repository as the package's metadata name it; empty if they do not."""
+    try:
+        urls = metadata.metadata("huaweicloud-workspace-exporter").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    named = {label.strip().lower(): url.strip() for label, _, url in (each.partition(",") for each in urls)}
+    address = next((named[label] for label in ("repository", "source", "homepage") if label in named), "")
+    return address.removesuffix("/") if address.startswith("https://") else ""
 
 
-def _operation(ident: str, name: str, operation: OperationStatus, status: ProjectStatus, now: float) -> str:
-    title = _SCANS[status.source.name] if name == LIST_SESSIONS else _TITLES.get(name, name)
-    current, cycle, coverage = operation.cycles.current, "", ""
-    if operation.fresh is not None:
-        meter = bar("meter", operation.fresh, status.configured)
-        coverage = f"<p><label>Fresh answers for {operation.fresh} of {status.configured} users\n{meter}</label></p>"
-    if current:
-        progress = bar("progress", current.done, current.total)
-        cycle = f"<p><label>Current cycle: {current.done} of {current.total} {current.entries}\n{progress}</label></p>"
-    return f"""<article aria-labelledby="operation-{escape(ident)}">
-<h3 id="operation-{escape(ident)}">{escape(title)} <small>{escape(name)}</small></h3>
-{coverage}
-{cycle}
-{facts("", _polling(operation, status, now))}
-</article>"""
+_REPOSITORY = _repository()
 
 
-def _polling(operation: OperationStatus, status: ProjectStatus, now: float) -> Iterator[tuple[str, str]]:
-    cycles = operation.cycles
-    if cycles.last and cycles.last_duration is not None and cycles.last_ended is not None:
-        failed = ", ".join(f"{users} failed with {outcome}" for outcome, users in cycles.last.failed.most_common())
-        ended = f"took {lasting(cycles.last_duration)}, ended {ago(now - cycles.last_ended)}"
-        yield "last cycle", f"{ended}, {failed or 'all answered'}"
-    else:
-        yield "last cycle", "none yet"
-    if status.paused:
-        until = ""
-        if cycles.next_at and cycles.next_at > now:
-            until = f", until {datetime.fromtimestamp(cycles.next_at, UTC):%H:%M:%S} UTC at the latest"
-        yield "next cycle", f"paused because the cloud rejected the credentials{until}"
-    elif cycles.next_at is not None:
-        yield "next cycle", f"in {lasting(cycles.next_at - now)}" if cycles.next_at > now else "after the current one"
-    yield "interval", lasting(operation.interval)
-    requests = 0.0 if status.paused else operation.requests
-    yield "requests per minute", f"{requests:.2g} of {status.rate_limit:g} allowed"
+def _document(path: str, title: str) -> str:
+    """Return a link to a document of the repository; its name if the address is unknown."""
+    if _REPOSITORY:
+        return f'<a href="{escape(_REPOSITORY)}/blob/HEAD/{path}">{title}</a>'
+    return f"{title}: <code>{path}</code>"

@@ -2,42 +2,45 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from itertools import accumulate
 
 from exporter.cloud.client import IAM_ACTIONS, LIST_SESSIONS
 from exporter.cloud.telemetry import Latencies
-from exporter.fleet import INIT_FAIL, REGISTERED, UNKNOWN, Attempts
+from exporter.fleet import INIT_FAIL, UNKNOWN, WINDOW, Recent
 from exporter.status import ProjectStatus
-from exporter.web.formats import lasting, percent
+from exporter.web.charts import hour
+from exporter.web.formats import counted, lasting, share
+from exporter.web.problems import registered_servers
 
+_LATELY = f"{WINDOW / 60:.0f} min"
 _MOST_GROUPS = 10  # named; the others are in the metrics
 
 
-def start_numbers(attempts: Attempts) -> Mapping[str, str]:
-    """Return how many sessions started and how many of these starts failed, by title."""
-    started, failed = attempts.starts.total, attempts.failures.total
-    share = f" ({percent(failed, started)})" if started else ""
-    return {"starts since exporter start": str(started), "failed starts since exporter start": f"{failed}{share}"}
+def start_numbers(recent: Recent) -> Iterator[tuple[str, str]]:
+    """Yield how many sessions started lately and how many of these starts failed, with titles."""
+    started, failed, minutes = hour(recent)
+    yield f"starts, last {_LATELY}", str(recent.starts)
+    yield f"failed, last {_LATELY}", share(recent.failures, recent.starts)
+    if minutes:
+        yield f"starts, last {minutes} min", str(started)
+        yield f"failed, last {minutes} min", share(failed, started)
 
 
 def starts(status: ProjectStatus) -> str:
-    """Return paragraphs on the session starts of a project; empty if there is nothing to report."""
+    """Return what is known of the session starts of a project; empty if there is nothing to report."""
     return "\n".join(_paragraphs(status))
 
 
 def _paragraphs(status: ProjectStatus) -> Iterator[str]:
-    if count := sum(status.attempts.init_durations.counts):
-        yield f"<p>Time from start to Active: {_durations(status.attempts.init_durations, count)}.</p>"
-    if failed := status.attempts.failures.by_server_group:
-        yield _by_group("Failed starts by server group since exporter start", failed, status)
-    at_init_fail: Counter[str] = Counter()
-    for kind, sessions in status.counts.sessions.items():
-        if kind.session_state == INIT_FAIL:
-            at_init_fail[kind.app_server_group_id or UNKNOWN] += sessions
-    if at_init_fail:
-        yield _by_group("Sessions at InitFail by server group, as of the last poll", at_init_fail, status)
+    attempts = status.attempts
+    if started := attempts.starts.total:
+        failed = share(attempts.failures.total, started)
+        yield f"<p>Since the exporter started: {counted(started, 'session start')}, {failed} failed.</p>"
+    if count := sum(attempts.init_durations.counts):
+        yield f"<p>Time from start to Active: {_durations(attempts.init_durations, count)}.</p>"
+    yield _groups(status)
     if status.ready and not status.short_sessions_counted:
         yield (
             '<p class="warning">Sessions that begin and end between two polls are not counted, and failed starts show '
@@ -64,19 +67,31 @@ def _durations(durations: Latencies, count: int) -> str:
     return f"{mean} on average, {half} for half of the starts"
 
 
-def _by_group(title: str, counts: Mapping[str, int], status: ProjectStatus) -> str:
-    """Return a paragraph with the groups that have the highest counts, and with their servers."""
-    highest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    groups = [f"{_group(group, status)}: {count}" for group, count in highest[:_MOST_GROUPS]]
-    if len(highest) > _MOST_GROUPS:
-        groups.append(f"and {len(highest) - _MOST_GROUPS} more")
-    return f'<p class="warning"><strong>{title}:</strong> {escape(", ".join(groups))}</p>'
-
-
-def _group(group: str, status: ProjectStatus) -> str:
-    name = status.group_names.get(group, group)
-    statuses = status.servers.servers if status.servers else {}
-    if (group, REGISTERED) not in statuses:
-        return name
-    servers = sum(count for (each, _), count in statuses.items() if each == group)
-    return f"{name} ({statuses[group, REGISTERED]} of {servers} servers registered)"
+def _groups(status: ProjectStatus) -> str:
+    """Return a table of the server groups with failed starts, or with sessions at InitFail; empty without any."""
+    lately, ever = status.recent.failures_by_group, status.attempts.failures.by_server_group
+    current: Counter[str] = Counter()
+    for kind, sessions in status.counts.sessions.items():
+        if kind.session_state == INIT_FAIL:
+            current[kind.app_server_group_id or UNKNOWN] += sessions
+    groups = sorted(
+        {*lately, *ever, *current},
+        key=lambda group: (-lately.get(group, 0), -current[group], -ever.get(group, 0), group),
+    )
+    if not groups:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(status.group_names.get(group, group))}</th>'
+        f"<td>{registered_servers(status, group) or 'unknown'}</td>"
+        f"<td>{lately.get(group, 0)}</td><td>{current[group]}</td><td>{ever.get(group, 0)}</td></tr>\n"
+        for group in groups[:_MOST_GROUPS]
+    )
+    more = f"<p>and {counted(len(groups) - _MOST_GROUPS, 'more group')}</p>" if len(groups) > _MOST_GROUPS else ""
+    return f"""<table>
+<caption>Failed starts and registered servers by group</caption>
+<thead><tr><th scope="col">Group</th><th scope="col">Servers</th><th scope="col">Last {_LATELY}</th>\
+<th scope="col">At InitFail</th><th scope="col">Since start</th></tr></thead>
+<tbody>
+{rows}</tbody>
+</table>
+{more}"""

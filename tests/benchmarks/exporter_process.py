@@ -94,7 +94,7 @@ class Told:
 
     async def _ready(self) -> dict[str, Any]:
         exporter = self._running.exporter
-        while not (exporter.statuses and all(status.ready for status in exporter.statuses)):  # noqa: ASYNC110 - nothing tells
+        while not (exporter.published.projects and all(status.ready for status in exporter.published.projects)):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.05)
         return {"cpu": time.process_time(), "stall": self._lateness.longest, "work": self._lateness.longest_work}
 

@@ -54,7 +54,7 @@ _LONGEST_PAUSE = 0.03  # seconds between two scrapes, so that they meet every mo
 _SETTLING = 0.3
 _ENCODINGS = ("identity", "gzip")
 _OURS, _OTHER = "exporter", "prometheus_client"
-_PROCESS = ProcessStatus("1", "unknown", "3", reload_successful=True, loaded_at=0.0)
+_PROCESS = ProcessStatus("1", "unknown", "3", loaded_at=0.0)
 
 
 @dataclass

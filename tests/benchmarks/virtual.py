@@ -100,7 +100,7 @@ async def until(condition: Callable[[], bool], step: float = 0.25) -> None:
 
 def ready(exporter: Exporter) -> bool:
     """Whether something has been published, and every operation had finished a round by then."""
-    return bool(exporter.statuses) and all(status.ready for status in exporter.statuses)
+    return bool(exporter.published.projects) and all(status.ready for status in exporter.published.projects)
 
 
 def rendered(exporter: Exporter) -> bytes:

@@ -13,6 +13,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from exporter import config
 from exporter.metrics.exposition import Description, Exposition
+from exporter.status import ProcessStatus, Published
 from exporter.web.application import application
 from exporter.web.connections import Limits
 from exporter.web.server import CurrentWebFile, Server
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.status import ProjectStatus
+
+
+PROCESS = ProcessStatus("1", "abc", "3.11", loaded_at=0.0)
 
 
 @asynccontextmanager
@@ -39,9 +43,9 @@ async def web_server(  # noqa: PLR0913 - a test gives one or two of them
     """A server of an exposition, or of metrics that are at least ``length`` bytes long."""
     exposition = exposition or padded(length)
     settings = config.Web(listen_address=("127.0.0.1:0",), config_file=web_file, telemetry_path=telemetry_path)
-    limits = limits or Limits()
+    limits, published = limits or Limits(), Published(PROCESS, tuple(statuses))
     server = Server(CurrentWebFile(web_file), limits)
-    async with server.running(application(lambda: settings, exposition, lambda: statuses, limits)):
+    async with server.running(application(lambda: settings, exposition, lambda: published, limits)):
         server.listen(await listening_sockets(settings))
         yield server
 

@@ -1,0 +1,183 @@
+"""The page in Chromium: on phones and screens, dark and light, and for those who do not see it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright
+from support.exporters import project, running, settings, until
+from support.pages import SESSIONS, all_answered, failing, first_cycle, html_of, incident, status
+
+from exporter.cloud.errors import refusal
+from exporter.simulator import Simulator, SimulatorOptions
+from exporter.web.page import CONTENT_SECURITY_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from playwright.async_api import Browser, Page, Route
+
+    from exporter.status import ProjectStatus
+
+TEXT, GRAPHICS = 4.5, 3.0
+"""The contrasts that WCAG asks for at least."""
+WIDTHS = (360, 800, 1200)
+SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
+LONG = "a-project-with-a-very-long-name-such-as-those-that-are-made-by-machines-0123456789"
+LOCKED = all_answered(*(f"u{number}" for number in range(9)), locked=1, missing=1)
+ERROR = refusal(SESSIONS, 401, "APIGW.0301", "r-1")
+
+SCENES: dict[str, tuple[Sequence[ProjectStatus], dict[str, Any]]] = {
+    "everything": (
+        (
+            incident(LONG, fleet=LOCKED),
+            status("paris", operations=failing(ERROR), paused=True, up=False),
+            first_cycle("rome"),
+            status("oslo"),
+        ),
+        {"reload_rejected_at": 1.0},
+    ),
+    "many": ((*(status(f"p{number}") for number in range(30)), incident(LONG), first_cycle("rome")), {}),
+}
+
+CONTRASTS = """() => {
+  const channels = colour => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map(c => c / 255)
+    .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = channels(getComputedStyle(each).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const contrast = (colour, element) => {
+    const [low, high] = [luminance(channels(colour)), luminance(ground(element))].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const style = getComputedStyle(element), name = `${element.tagName}.${element.getAttribute("class")}`;
+    const text = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+    if (text && !element.closest("meter, progress")) found.push(["text", name, contrast(style.color, element)]);
+    if (element.matches("path")) {
+      const paint = style.stroke === "none" ? style.fill : style.stroke;
+      found.push(["graphics", name, contrast(paint, element)]);
+    }
+    if (element.matches(".key")) found.push(["graphics", name, contrast(style.backgroundColor, element.parentElement)]);
+  }
+  return found;
+}"""
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tool: Callable[[str], str]) -> AsyncIterator[Browser]:
+    """Debian's Chromium, headless, for all tests of the module."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=tool("chromium"), args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def showing(browser: Browser, scene: str, scheme: Literal["dark", "light"]) -> AsyncIterator[Page]:
+    """A page with a scene, which the browser complains about in no way."""
+    statuses, process = SCENES[scene]
+    view = await browser.new_page(color_scheme=scheme)
+    complaints: list[str] = []
+    view.on("console", lambda message: complaints.append(message.text))
+
+    async def answer(route: Route) -> None:
+        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Content-Type": "text/html; charset=utf-8"}
+        await route.fulfill(body=html_of(*statuses, **process), headers=headers)
+
+    await view.route("**/*", answer)
+    await view.goto("http://exporter.example/")
+    yield view
+    await view.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scene", SCENES)
+async def test_it_fits_every_screen_and_has_enough_contrast(
+    browser: Browser, scene: str, scheme: Literal["dark", "light"]
+) -> None:
+    async with showing(browser, scene, scheme) as view:
+        for width in WIDTHS:
+            await view.set_viewport_size({"width": width, "height": 800})
+            assert await view.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        contrasts = await view.evaluate(CONTRASTS)
+        assert {kind for kind, _, _ in contrasts} == {"text", "graphics"}
+        needed = {"text": TEXT, "graphics": GRAPHICS}
+        assert [each for each in contrasts if each[2] < needed[each[0]]] == []
+
+
+async def test_its_accessibility_tree_has_headings_landmarks_images_and_tables_with_names(browser: Browser) -> None:
+    async with showing(browser, "everything", "light") as view:
+        for landmark in ("banner", "main", "navigation", "contentinfo"):
+            assert await view.get_by_role(landmark).count() == 1, landmark
+        names = [f"{LONG} critical", "paris critical", "rome waiting", "oslo fine", "The exporter itself attention"]
+        for name in names:
+            assert await view.get_by_role("region", name=name, exact=True).count() == 1, name
+            assert await view.get_by_role("heading", level=2, name=name, exact=True).count() == 1, name
+        assert await view.get_by_role("heading", level=1).count() == 1
+        for image in (
+            "Sessions, last hour: Active",
+            "Session starts per minute, last hour",
+            "Detection age, last hour",
+        ):
+            assert await view.get_by_role("img", name=image).count() == 3, image
+        assert await view.get_by_role("img").count() == 9
+        groups = view.get_by_role("table", name="Failed starts and registered servers by group")
+        heads = await groups.first.get_by_role("columnheader").all_inner_texts()
+        assert heads == ["Group", "Servers", "Last 5 min", "At InitFail", "Since start"]
+        assert await groups.first.get_by_role("rowheader").all_inner_texts() == ["Finance & Co", "Sales"]
+        assert await view.get_by_role("meter", name=re.compile("Fresh answers for 2 of 2 users")).count() > 0
+
+
+async def test_the_table_of_projects_has_headers_and_scrolls_with_the_keyboard(browser: Browser) -> None:
+    async with showing(browser, "many", "dark") as view:
+        await view.set_viewport_size({"width": 360, "height": 800})
+        scrolled = view.get_by_role("region", name="Table of projects").get_by_role("table")
+        assert await scrolled.get_by_role("columnheader").count() == 8
+        assert await scrolled.get_by_role("rowheader").count() == 32
+        await view.locator(".scroll").focus()
+        await view.keyboard.press("End")
+        await view.get_by_role("link", name=LONG).click()
+        assert await view.evaluate("location.hash") == "#project-30"
+
+
+async def test_a_running_exporter_shows_it(browser: Browser, tmp_path: Path) -> None:
+    """Nothing is blocked or requested from elsewhere, and the page's own style applies."""
+    simulator = Simulator(
+        SimulatorOptions(users=5, speed=0, quota=0, denied_actions=frozenset({"workspace:users:get"}))
+    )
+    async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
+        await until(lambda text: "is missing" in text and "<svg" in text, f"{address}/")
+        view = await browser.new_page(viewport={"width": 800, "height": 800}, color_scheme="dark")
+        complaints: list[str] = []
+        requested: list[str] = []
+        view.on("console", lambda message: complaints.append(message.text))
+        view.on("request", lambda request: requested.append(request.url))
+        await view.goto(f"{address}/")
+        await view.screenshot(path=tmp_path / "page.png", full_page=True)
+        assert "ListUserDetail fails (403)" in await view.title()
+        assert await view.get_by_role("region", name="sim attention").count() == 1
+        assert await view.get_by_role("img").count() == 3
+        ground = await view.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == "rgb(13, 17, 23)"
+        assert {url.removesuffix("favicon.ico") for url in requested} == {f"{address}/"}
+        assert [text for text in complaints if "favicon" not in text and "404" not in text] == []
+        await view.get_by_role("link", name="Metrics").click()
+        assert "huaweicloud_workspace_up" in await view.content()
+        await view.close()
