@@ -50,7 +50,7 @@ def scraped() -> Iterator[Builder[Panel]]:
         span=4,
         height=5,
     )
-    accepted = colours.words({"1": ("in force", colours.GREEN), "0": ("refused", colours.VERMILION)})
+    accepted = colours.words({"1": ("in force", colours.GOOD), "0": ("refused", colours.BAD)})
     reload = _own(f"{PREFIX}exporter_config_last_reload_successful")
     yield number(about, now(f"min ({reload})")).mappings([accepted])
 

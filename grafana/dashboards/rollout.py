@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards import colours
-from dashboards.panels import About, bars, listing, shares, text, transformation
+from dashboards.panels import About, bars, column, listing, shares, text, transformation
 from dashboards.queries import now, over_time, rows, total
 
 if TYPE_CHECKING:
@@ -88,4 +88,4 @@ def _compared() -> Iterator[Builder[Panel]]:
             transformation("organize", renameByName={"client_version\\session_state": "Client version"}),
         ]
     )
-    yield table.override_by_name("InitFail", colours.shaded(colours.above(1, 5)))
+    yield table.override_by_name("InitFail", column(unit="short", thresholds=colours.above(1, 5)))

@@ -48,7 +48,6 @@ FACE = Face(
     uid=links.SESSIONS,
     title="Sessions",
     description="Whether people can start work: failed session starts first, then all sessions by state and version.",
-    hours=12,
 )
 
 
@@ -71,7 +70,7 @@ def _incidents() -> AnnotationQuery:
     """Marks each incident in every graph of the dashboard."""
     found = f"{increase(FAILURES, 'project', window='10m')} > {INCIDENT}"
     query = AnnotationQuery().name("Many failed starts").datasource(variables.SOURCE).expr(found)
-    return query.enable(True).icon_color(colours.VERMILION)
+    return query.enable(True).icon_color(colours.BAD)
 
 
 def _failures() -> Iterator[Builder[Panel]]:
@@ -153,7 +152,7 @@ def _failures_by_project() -> Builder[Panel]:
         span=24,
         height=6,
     )
-    return history(about, over_time(increase(FAILURES, "project", window="10m"), "{{project}}")).decimals(0)
+    return history(about, [], over_time(increase(FAILURES, "project", window="10m"), "{{project}}")).decimals(0)
 
 
 def _failures_by(metric: str, label: str, what: str) -> Builder[Panel]:

@@ -37,12 +37,12 @@ _DAY = 86400
 _LEFT = f"({gauge('user_account_expires_timestamp_seconds')} - time())"
 
 PROBLEMS = {
-    "missing": ("Missing in the cloud", colours.VERMILION),
-    "locked": ("Locked", colours.ORANGE),
-    "disabled": ("Disabled", colours.GREY),
+    "missing": ("Missing in the cloud", colours.BAD),
+    "locked": ("Locked", colours.WARNING),
+    "disabled": ("Disabled", colours.UNKNOWN),
     "expired": ("Expired", colours.PURPLE),
     "soon": (f"Expires within {SOON} days", colours.SKY),
-    "failed": ("Session cannot start", colours.BLUE),
+    "failed": ("Session cannot start", colours.NEUTRAL),
 }
 """What may be wrong with a user, as a person reads it, and its colour."""
 
