@@ -128,9 +128,10 @@ def stacked(about: About, *queries: Dataquery) -> timeseries.Panel:
     return panel.line_width(1).fill_opacity(60)
 
 
-def shares(about: About, *queries: Dataquery) -> timeseries.Panel:
-    """Areas on top of each other that always fill the whole height."""
-    return stacked(about, *queries).stacking(common.StackingConfig().mode(StackingMode.PERCENT).group("A"))
+def beside(panel: timeseries.Panel) -> timeseries.Panel:
+    """With its legend to the right, where all of it can be seen, in the order of the queries."""
+    legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.TABLE)
+    return panel.legend(legend.placement(LegendPlacement.RIGHT).calcs(["lastNotNull", "max"]))
 
 
 def by_state(panel: Coloured) -> Coloured:
@@ -175,6 +176,11 @@ def listing(about: About, *queries: Dataquery) -> table.Panel:
     """A table to search and filter in. Columns are narrow unless :func:`column` says otherwise."""
     panel = _about(table.Panel(), about, queries).cell_options(TableAutoCellOptions()).min_width(NARROWEST)
     return panel.filterable(True).cell_height(TableCellHeight.SM).show_header(True)
+
+
+def coloured_by(thresholds: ThresholdsConfig) -> list[DynamicConfigValue]:
+    """The properties of a value of its own thresholds."""
+    return [DynamicConfigValue("thresholds", thresholds.build())]
 
 
 def column(

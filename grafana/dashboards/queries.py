@@ -113,9 +113,9 @@ def per_minute(name: str, *by: str, where: str = "") -> str:
     return f"60 * sum{_by(by)} (rate({series(name, where)}[$__rate_interval]))"
 
 
-def share(part: str, whole: str) -> str:
-    """A ratio, without what has nothing to be a share of."""
-    return f"{part} / ({whole} > 0)"
+def share(part: str, whole: str, least: int | None = None) -> str:
+    """A ratio, without what has nothing, or less than ``least``, to be a share of."""
+    return f"{part} / ({whole} {'> 0' if least is None else f'>= {least}'})"
 
 
 def _by(labels: tuple[str, ...]) -> str:

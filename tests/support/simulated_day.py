@@ -95,7 +95,7 @@ PROJECTS = {
         5,
         150,
         (("exporter-0:10099", BEGIN, REPLACED), ("exporter-1:10099", REPLACED, END)),
-        _incident("09:42", 40, 0.9),
+        _incident("09:48", 24, 0.9),
         source="bulk",
         rate_limit=20,
         labels=(("site", "adlershof"),),
@@ -105,12 +105,12 @@ PROJECTS = {
         11,
         40,
         (("exporter-2:10099", BEGIN, OUTAGE[0]), ("exporter-2:10099", OUTAGE[1], END)),
-        _incident("15:36", 20, 0.9),
+        _incident("15:36", 16, 0.9),
     ),
 }
 FIRING = (
-    ("WorkspaceInitFailSpike", "critical", "berlin", at("09:46"), at("10:34")),
-    ("WorkspaceServerGroupDown", "warning", "berlin", at("09:58"), at("10:24")),
+    ("WorkspaceInitFailSpike", "critical", "berlin", at("09:52"), at("10:18")),
+    ("WorkspaceServerGroupDown", "warning", "berlin", at("10:04"), at("10:14")),
     ("WorkspaceProjectLost", "critical", "paris", at("12:36"), OUTAGE[1]),
     ("WorkspaceInitFailSpike", "critical", "paris", at("15:40"), END + HOUR),
 )

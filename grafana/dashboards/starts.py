@@ -1,0 +1,309 @@
+"""Session starts: how many fail, how long they take, and where they fail. A row of the dashboard of sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.models.common import BigValueTextMode
+
+from dashboards import alerts, colours, links
+from dashboards.panels import (
+    About,
+    bars,
+    coloured_by,
+    column,
+    columns,
+    counts,
+    history,
+    lines,
+    listing,
+    number,
+    sorted_by,
+    transformation,
+)
+from dashboards.queries import (
+    SPIKE_SHARE,
+    SPIKE_WINDOW,
+    affected,
+    appearances,
+    covered,
+    failing_users,
+    gauge,
+    increase,
+    minimum_users,
+    now,
+    over_time,
+    rows,
+    series,
+    share,
+    total,
+    with_group_name,
+)
+from exporter.metrics.exposition import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grafana_foundation_sdk.builders import stat
+    from grafana_foundation_sdk.cog.builder import Builder
+    from grafana_foundation_sdk.models.dashboard import Panel
+
+STARTS, FAILURES = "session_starts_total", "session_init_failures_total"
+HISTORY, OVER_TIME = "When and where starts failed", "Session starts"
+
+NO_ANSWERS = "Nothing is known: no answer is fresh, see the Exporter dashboard"
+NO_NAMES = "None, or metrics.per_user names nobody"
+
+SLOW = (60, 120)
+"""Seconds to Active that are slow, and very slow."""
+
+EVERYWHERE = "all projects"
+
+_NO_STARTS = -1
+"""In place of a share of nothing."""
+
+_GROUP = "project, app_server_group_id"
+_HOUR = "1h"
+_BAR = "5m"  # at least so long is what a column stands for
+
+
+def panels() -> Iterator[Builder[Panel]]:
+    """The panels."""
+    yield successful(span=5, height=4)
+    yield _time_to_active(span=5, height=4)
+    yield users_hit(span=5, height=4)
+    yield _budget()
+    yield coverage(span=4, height=4)
+    yield _groups()
+    yield alerts.firing(span=11, height=6)
+    yield _history()
+    yield _over_time()
+    yield _durations()
+    yield from _where()
+
+
+def successful(span: int, height: int, by: str = "") -> stat.Panel:
+    """The share of successful starts where it is worst; with ``by="project"`` of each project that is affected."""
+    about = About(
+        title="Session starts that succeed",
+        description=f"Share of the session starts of the last {SPIKE_WINDOW} that succeeded. Red is an incident: in a "
+        f"project, at least {SPIKE_SHARE:.0%} of the starts failed, of enough users for an alert. Orange: enough users "
+        "failed, but a smaller share. Otherwise, it is the share of all projects.",
+        unit="percentunit",
+        empty=NO_ANSWERS,
+        thresholds=colours.only(colours.GOOD),
+        span=span,
+        height=height,
+    )
+    started = increase(STARTS, window=SPIKE_WINDOW)
+    failed = share(increase(FAILURES, window=SPIKE_WINDOW), started)
+    worst = f"min by ({by}) (1 - {affected()})"
+    usual = f"(1 - ({failed}) or 0 * {started} + {_NO_STARTS}) unless on () {affected()}"
+    panel = number(about, now(worst, _legend(by)), now(usual, EVERYWHERE)).decimals(0)
+    panel.mappings([colours.absent(), colours.words({f"{_NO_STARTS}": ("no starts", colours.UNKNOWN)})])
+    panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE)
+    return panel.override_by_query("A", coloured_by(colours.below(1 - SPIKE_SHARE, 2)))
+
+
+def _legend(by: str) -> str:
+    return f"{{{{{by}}}}}" if by else "affected"
+
+
+def _time_to_active(span: int, height: int) -> stat.Panel:
+    about = About(
+        title="Time to Active",
+        description="Within this time, 90 % of the sessions that started in the last hour became Active.",
+        unit="s",
+        empty=NO_ANSWERS,
+        thresholds=colours.above(*SLOW),
+        span=span,
+        height=height,
+    )
+    return number(about, now(_quantile(0.9, _HOUR)), unknown="no starts known").decimals(0)
+
+
+def _quantile(quantile: float, window: str) -> str:
+    return f"histogram_quantile({quantile}, {increase('session_init_duration_seconds_bucket', 'le', window=window)})"
+
+
+def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
+    """How many people cannot start work; with ``by="project"`` in each project in which they are many."""
+    about = About(
+        title="Users who cannot start",
+        description=f"Distinct users whose session starts failed in the last {SPIKE_WINDOW}; without metrics about "
+        "users, the failed starts. Red where a project has enough of them for an alert: 3, or more in large projects.",
+        unit="short",
+        empty=NO_ANSWERS,
+        thresholds=colours.only(colours.GOOD),
+        span=span,
+        height=height,
+    )
+    users = failing_users(SPIKE_WINDOW)
+    many = f"{users} >= on (project) {minimum_users()}"
+    panel = number(
+        about, now(f"sum by ({by}) ({many})", _legend(by)), now(f"sum({users}) unless on () ({many})", EVERYWHERE)
+    )
+    panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE).decimals(0)
+    return panel.override_by_query("A", coloured_by(colours.only(colours.BAD)))
+
+
+def _budget() -> stat.Panel:
+    objective = series("session_start_error_budget_remaining:ratio").replace(PREFIX, f"project:{PREFIX}")
+    about = About(
+        title="Error budget left",
+        description="What is left of the failed starts that the objective allows in 30 days, in the project with the "
+        "least. Comes from the shipped recording rules.",
+        unit="percentunit",
+        empty="unknown without the shipped rules",
+        thresholds=colours.below(0, 0.25),
+        span=5,
+        height=4,
+    )
+    return number(about, now(f"min({objective})")).decimals(0)
+
+
+def coverage(span: int, height: int) -> stat.Panel:
+    """How many users the numbers speak for."""
+    about = About(
+        title="Users covered",
+        description="Share of the watched users with a fresh answer about their sessions, in the project with the "
+        "least. Below 100 % every count here is too low; the Exporter dashboard shows why.",
+        unit="percentunit",
+        empty="The exporter reports nothing: is it running?",
+        thresholds=colours.below(0.9, 0.99),
+        span=span,
+        height=height,
+        follow=(links.follow(links.EXPORTER),),
+    )
+    sessions = 'operation=~"ListSession.*"'
+    return number(about, now(f"min ({covered(sessions)})")).decimals(0)
+
+
+def _groups() -> Builder[Panel]:
+    about = About(
+        title="Server groups that fail",
+        description="Server groups with failed session starts in the last hour, or without a registered server. "
+        "Sessions start only on registered servers.",
+        empty="None has failed in the last hour, or nothing is known",
+        span=13,
+        height=6,
+    )
+    by_group = "session_init_failures_by_server_group_total", "session_starts_by_server_group_total"
+    failed, started = (f"{appearances(name, _GROUP, _HOUR)}" for name in by_group)
+    registered = total("app_servers", "project", "app_server_group_id", where='status="REGISTERED"')
+    servers = total("app_servers", "project", "app_server_group_id")
+    shown = f"({failed} > 0 or {registered} == 0)"
+    queries = (failed, f"{failed} / ({started} > 0)", registered, servers)
+    panel = listing(about, *(rows(with_group_name(f"({query} and {shown})")) for query in queries))
+    titles = {
+        "Value #A": "Failed starts",
+        "Value #B": "of all",
+        "Value #C": "Registered",
+        "Value #D": "of servers",
+    }
+    panel.transformations(
+        [
+            transformation("merge"),
+            columns(group="Server group", project="Project", **titles),
+            sorted_by("Failed starts", descending=True),
+        ]
+    )
+    panel.override_by_name("Failed starts", column(width=130, unit="short", decimals=0))
+    share_of_starts = colours.above(SPIKE_SHARE / 2, SPIKE_SHARE, base=colours.UNKNOWN)
+    panel.override_by_name("of all", column(width=85, unit="percentunit", decimals=0, thresholds=share_of_starts))
+    panel.override_by_name("Registered", column(width=120, thresholds=colours.below(1, 1)))
+    return panel.override_by_name("of servers", column(width=115))
+
+
+_STATES = {
+    "0": ("none", colours.QUIET),
+    "1": ("a few", colours.UNKNOWN),
+    "2": ("many users", colours.WARNING),
+    "3": ("incident", colours.BAD),
+}
+"""How badly starts fail, by rank."""
+
+
+def _history() -> Builder[Panel]:
+    about = About(
+        title=HISTORY,
+        description=f"Failed starts in the {SPIKE_WINDOW} before, by project. Incident: at least {SPIKE_SHARE:.0%} of "
+        "the starts failed, of enough users for an alert. Many users: as many, but a smaller share.",
+        empty=NO_ANSWERS,
+        span=24,
+        height=5,
+    )
+    failures = increase(FAILURES, "project", window=SPIKE_WINDOW)
+    ranks = (
+        f"0 * ({affected()} >= {SPIKE_SHARE}) + 3",
+        f"0 * {affected()} + 2",
+        f"0 * ({failures} > 0) + 1",
+        f"0 * {failures}",
+    )
+    worst = f"max_over_time(({' or '.join(ranks)})[{_BAR}:1m])"
+    return history(about, [colours.words(_STATES)], over_time(worst, "{{project}}"))
+
+
+def _over_time() -> Builder[Panel]:
+    about = About(
+        title=OVER_TIME,
+        description="Session starts in each stretch of time, those that succeeded and those that failed.",
+        unit="short",
+        empty=NO_ANSWERS,
+        span=14,
+        height=7,
+    )
+    failed, started = (increase(name, window="$__interval") for name in (FAILURES, STARTS))
+    panel = counts(about, over_time(failed, "Failed", _BAR), over_time(f"{started} - {failed}", "Successful", _BAR))
+    panel.override_by_name("Failed", colours.fixed(colours.STATES["InitFail"]))
+    return panel.override_by_name("Successful", colours.fixed(colours.UNKNOWN))
+
+
+def _durations() -> Builder[Panel]:
+    about = About(
+        title="Time to Active over time",
+        description="Within this time, half and 90 % of the sessions became Active that started in the half hour "
+        "before.",
+        unit="s",
+        empty="No start is known",
+        span=10,
+        height=7,
+    )
+    panel = lines(about, over_time(_quantile(0.9, "30m"), "90 %"), over_time(_quantile(0.5, "30m"), "Half"))
+    panel.override_by_name("90 %", colours.fixed(colours.NEUTRAL))
+    return panel.override_by_name("Half", colours.fixed(colours.SKY))
+
+
+def _where() -> Iterator[Builder[Panel]]:
+    for what, failures, legend in (
+        ("server group", with_group_name(_last_hour("session_init_failures_by_server_group_total", _GROUP)), "group"),
+        ("error code", _last_hour("session_init_failures_by_code_total", "project, failed_code"), "failed_code"),
+    ):
+        about = About(
+            title=f"By {what}, in the last hour",
+            description=f"Failed starts of the last hour by {what}. One that stands out is where to look. All at once "
+            "point to something they share.",
+            unit="short",
+            empty="None is known",
+            thresholds=colours.only(colours.STATES["InitFail"]),
+            span=7,
+            height=7,
+        )
+        everywhere = now(increase(FAILURES, window=_HOUR), "all")
+        yield bars(about, everywhere, now(f"sort_desc({failures})", f"{{{{{legend}}}}} ({{{{project}}}})")).decimals(0)
+    about = About(
+        title="Users at InitFail now",
+        description="Users with a session that could not start, as long as the cloud lists it: call them back.",
+        empty=NO_NAMES,
+        span=10,
+        height=7,
+    )
+    table = listing(about, rows(gauge("user_sessions", 'session_state="InitFail"')))
+    table.transformations(
+        [columns(user_name="User", project="Project", Value="Failed"), sorted_by("Failed", descending=True)]
+    )
+    yield table.override_by_name("Failed", column(width=95))
+
+
+def _last_hour(name: str, by: str) -> str:
+    return f"topk(6, {appearances(name, by, _HOUR)} > 0)"
