@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import ValueMapping
 
 GOOD = "#009E73"
-WARNING = "#E07B00"
+WARNING = "#DF7A00"
 BAD = "#CC1530"
 UNKNOWN = "#8A8A8A"
 NEUTRAL = "#0072B2"

@@ -57,8 +57,6 @@ NO_NAMES = "None, or metrics.per_user names nobody"
 SLOW = (60, 120)
 """Seconds to Active that are slow, and very slow."""
 
-EVERYWHERE = "all projects"
-
 _NO_STARTS = -1
 """In place of a share of nothing."""
 
@@ -99,14 +97,16 @@ def successful(span: int, height: int, by: str = "") -> stat.Panel:
     failed = share(increase(FAILURES, window=SPIKE_WINDOW), started)
     worst = f"min by ({by}) (1 - {affected()})"
     usual = f"(1 - ({failed}) or 0 * {started} + {_NO_STARTS}) unless on () {affected()}"
-    panel = number(about, now(worst, _legend(by)), now(usual, EVERYWHERE)).decimals(0)
+    panel = number(
+        about, now(worst, _legend("starts that succeed", by)), now(usual, _legend("starts that succeed"))
+    ).decimals(0)
     panel.mappings([colours.absent(), colours.words({f"{_NO_STARTS}": ("no starts", colours.UNKNOWN)})])
     panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE)
     return panel.override_by_query("A", coloured_by(colours.below(1 - SPIKE_SHARE, 2)))
 
 
-def _legend(by: str) -> str:
-    return f"{{{{{by}}}}}" if by else "affected"
+def _legend(what: str, by: str = "") -> str:
+    return f"{{{{{by}}}}}: {what}" if by else what
 
 
 def _time_to_active(span: int, height: int) -> stat.Panel:
@@ -141,7 +141,9 @@ def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
     users = failing_users(SPIKE_WINDOW)
     many = f"{users} >= on (project) {minimum_users()}"
     panel = number(
-        about, now(f"sum by ({by}) ({many})", _legend(by)), now(f"sum({users}) unless on () ({many})", EVERYWHERE)
+        about,
+        now(f"sum by ({by}) ({many})", _legend("users cannot start", by)),
+        now(f"sum({users}) unless on () ({many})", "users cannot start"),
     )
     panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE).decimals(0)
     return panel.override_by_query("A", coloured_by(colours.only(colours.BAD)))
@@ -254,7 +256,9 @@ def _over_time() -> Builder[Panel]:
         height=7,
     )
     failed, started = (increase(name, window="$__interval") for name in (FAILURES, STARTS))
-    panel = counts(about, over_time(failed, "Failed", _BAR), over_time(f"{started} - {failed}", "Successful", _BAR))
+    panel = counts(
+        about, over_time(f"{failed} > 0", "Failed", _BAR), over_time(f"{started} - {failed}", "Successful", _BAR)
+    )
     panel.override_by_name("Failed", colours.fixed(colours.STATES["InitFail"]))
     return panel.override_by_name("Successful", colours.fixed(colours.UNKNOWN))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.models.common import BigValueTextMode
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from dashboards import alerts, colours, links, starts
+from dashboards import alerts, colours, links, starts, variables
 from dashboards.board import Face, board
 from dashboards.panels import About, coloured_by, number
 from dashboards.queries import (
@@ -14,6 +15,7 @@ from dashboards.queries import (
     affected,
     appearances,
     gauge,
+    minimum_users,
     now,
     share,
     total,
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-LOCKED = (0.05, 0.1)
-"""Shares of locked users that are many, and very many."""
+LOCKED = 0.05
+"""Share of locked users from which on they are many."""
 
 TALL, LOW = 7, 6
 
-_NO_SERVERS_KNOWN, _NONE = -1, -2
+_NO_SERVERS_KNOWN = -1
 """In place of a number of servers."""
 
 _ALWAYS_BAD = coloured_by(colours.only(colours.BAD))
@@ -47,7 +49,8 @@ FACE = Face(
 
 def dashboard() -> Dashboard:
     """The dashboard."""
-    return board(FACE, [], {"": _tiles()})
+    versions = variables.client_version(), variables.agent_version()
+    return board(FACE, [variables.carried(version) for version in versions], {"": _tiles()})
 
 
 def _tiles() -> Iterator[Builder[Panel]]:
@@ -81,36 +84,33 @@ def _groups() -> stat.Panel:
     failing = f"({failed} / ({started} > 0) >= {SPIKE_SHARE} and on (project) {affected()})"
     registered = total("app_servers", "project", "app_server_group_id", where='status="REGISTERED"')
     shown = f"({registered} == 0 or {registered} and on ({group}) {failing} or 0 * {failing} + {_NO_SERVERS_KNOWN})"
-    none = f"(0 * max({gauge('up')} == 1) + {_NONE}) unless on () {shown}"
-    panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, starts.EVERYWHERE))
-    texts = {f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD), f"{_NONE}": ("none", colours.GOOD)}
-    panel.mappings([colours.absent(), colours.words(texts)]).override_by_query("A", _ALWAYS_BAD)
+    none = f"0 * max({gauge('up')} == 1) unless on () {shown}"
+    panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, "server groups that fail"))
+    failing = colours.words({f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD)})
+    panel.mappings([colours.absent(), failing]).override_by_query("A", _ALWAYS_BAD)
+    panel.override_by_query("B", [DynamicConfigValue("unit", "short")])
     return panel.text_mode(BigValueTextMode.VALUE_AND_NAME).decimals(0)
 
 
 def _locked() -> stat.Panel:
-    many, too_many = LOCKED
     about = About(
         title="Locked users",
-        description=f"Users whose account is locked. Orange from {many:.0%} of the users of a project on, red from "
-        f"{too_many:.0%}: an attack, or a client that sends wrong passwords.",
+        description=f"Users whose account is locked. Orange are projects with at least {LOCKED:.0%} of their users "
+        "locked, and with more than a few: an attack, or a client that sends wrong passwords.",
         unit="short",
         empty=starts.NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
         span=8,
         height=LOW,
+        follow=(links.follow(links.USERS),),
     )
     locked = total("users_locked", "project")
     part = share(locked, total("users", "project"))
-    bad, warning = f"{part} >= {too_many}", f"({part} >= {many} < {too_many})"
-    panel = number(
-        about,
-        now(f"{locked} and on (project) {bad}", "{{project}}"),
-        now(f"{locked} and on (project) {warning}", "{{project}}"),
-        now(f"sum({locked}) unless on () ({part} >= {many})", starts.EVERYWHERE),
-    )
-    panel.override_by_query("A", _ALWAYS_BAD).override_by_query("B", coloured_by(colours.only(colours.WARNING)))
-    return panel.text_mode(BigValueTextMode.VALUE_AND_NAME).data_links([links.follow(links.USERS)])
+    many = f"({locked} and on (project) {part} >= {LOCKED} and on (project) {locked} >= on (project) {minimum_users()})"
+    few = now(f"sum({locked}) unless on () {many}", "locked users")
+    panel = number(about, now(many, "{{project}}: locked users"), few)
+    panel.override_by_query("A", coloured_by(colours.only(colours.ACCOUNTS["locked"])))
+    return panel.text_mode(BigValueTextMode.VALUE_AND_NAME)
 
 
 def _exporters() -> stat.Panel:
@@ -125,7 +125,7 @@ def _exporters() -> stat.Panel:
         height=LOW,
         follow=(links.follow(links.EXPORTER),),
     )
-    up = f"up and on (job, instance) last_over_time({PREFIX}exporter_build_info[1d])"
-    panel = number(about, now(f"sum({up}) unless on () ({up}) == 0", "all of them"), now(f"{up} == 0", "{{instance}}"))
+    up = f"(up and on (job, instance) last_over_time({PREFIX}exporter_build_info[1d]))"
+    panel = number(about, now(f"sum({up}) unless on () {up} == 0", "exporters up"), now(f"{up} == 0", "{{instance}}"))
     panel.mappings([colours.absent(), colours.words({"0": ("down", colours.BAD)})])
     return panel.text_mode(BigValueTextMode.VALUE_AND_NAME)

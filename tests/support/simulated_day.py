@@ -57,17 +57,20 @@ def at(time: str) -> float:
     return MIDNIGHT + int(hours) * HOUR + int(minutes) * MINUTE
 
 
-BEGIN, END = at("04:30"), at("15:46")
+BEGIN, END = at("04:30"), at("16:28")
+LATE = at("14:00")
+"""From here on, there is everything that tests look for."""
+
 SCRAPE_INTERVAL = 120.0
 STRANGER = "stranger"
 """A configured user of each project, unknown to the cloud."""
 JOB = "workspace"
 
-MOMENTS = {"incident": at("10:04"), "afternoon": at("14:30"), "nothing-known": BEGIN - 30 * DAY}
+MOMENTS = {"incident": at("10:04"), "afternoon": at("15:10"), "nothing-known": BEGIN - 30 * DAY}
 """Times at which the dashboards are worth a look."""
 
-REPLACED = at("11:30")
-OUTAGE = (at("12:30"), at("12:54"))
+REPLACED = at("14:10")
+OUTAGE = (at("14:30"), at("14:50"))
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,15 @@ PROJECTS = {
         11,
         40,
         (("exporter-2:10099", BEGIN, OUTAGE[0]), ("exporter-2:10099", OUTAGE[1], END)),
-        _incident("15:36", 16, 0.9),
+        _incident("16:20", 10, 0.9),
     ),
 }
 FIRING = (
     ("WorkspaceInitFailSpike", "critical", "berlin", at("09:52"), at("10:18")),
-    ("WorkspaceServerGroupDown", "warning", "berlin", at("10:04"), at("10:14")),
-    ("WorkspaceProjectLost", "critical", "paris", at("12:36"), OUTAGE[1]),
-    ("WorkspaceInitFailSpike", "critical", "paris", at("15:40"), END + HOUR),
+    ("WorkspaceServerGroupDown", "warning", "berlin", at("10:03"), at("10:14")),
+    ("WorkspaceProjectLost", "critical", "paris", at("14:36"), OUTAGE[1]),
+    ("WorkspaceCoverageLow", "warning", "paris", OUTAGE[1], at("15:00")),
+    ("WorkspaceInitFailSpike", "critical", "paris", at("16:24"), END + HOUR),
 )
 """The alerts that the shipped rules would fire: name, severity, project, from when until when."""
 
@@ -122,7 +126,7 @@ _SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<val
 
 def wall_clock() -> float:
     """Return the wall-clock time that belongs to the running virtual loop."""
-    return BEGIN + asyncio.get_running_loop().time()
+    return MIDNIGHT + asyncio.get_running_loop().time()
 
 
 class ToldCloud(SimulatedCloud):
@@ -212,7 +216,7 @@ def _settings(name: str, watched: Watched) -> config.Settings:
 
 async def _scraped(name: str, instance: str, begin: float, end: float, lines: dict[float, list[str]]) -> None:
     """Let an exporter run from one time to another, and record its scrapes."""
-    await asyncio.sleep(begin - wall_clock())
+    await asyncio.sleep(max(0, begin - wall_clock()))
     first, plans = prepared(_settings(name, PROJECTS[name]), wall_clock)
     exporter = Exporter(first, wall_clock)
     await exporter.adopt(first, plans)
@@ -251,22 +255,32 @@ def _rules(now: float) -> Iterator[str]:
         yield f'project:{PREFIX}session_start_objective:ratio{{project="{name}"}} 0.99 {now}\n'
 
 
-def record(file: Path) -> set[Problem]:
-    """Write the day as OpenMetrics with times, and return what is wrong with users at its end."""
+def _outage(lines: dict[float, list[str]]) -> None:
+    """Add what Prometheus notes of the exporter that is down."""
+    begin, end = OUTAGE
+    for now, samples in lines.items():
+        if begin < now <= end:
+            samples.append(f'up{{instance="exporter-2:10099",job="{JOB}"}} 0 {now}\n')
+
+
+def record(file: Path, begin: float = BEGIN) -> set[Problem]:
+    """Write the day from a time on as OpenMetrics with times, and return what is wrong with users at its end."""
     lines: dict[float, list[str]] = {}
 
     async def main() -> set[Problem]:
+        await asyncio.sleep(begin - wall_clock())
         clouds = Clouds()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(setup, "connect", clouds.connect)
             patch.setattr(runner, "PUBLISH_INTERVAL", DAY)
             patch.setattr(sessions, "CLIENT_ROLLOUT", Rollout(START + (at("05:00") - _START), 10 * HOUR))
             runs = ((name, *run) for name, watched in PROJECTS.items() for run in watched.runs)
-            await asyncio.gather(*(_scraped(*run, lines) for run in runs))
+            await asyncio.gather(*(_scraped(*run, lines) for run in runs if run[-1] > begin))
         return set(clouds.problems())
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     wrong = run_virtually(main())
+    _outage(lines)
     with file.open("w", encoding="utf-8") as day:
         for now in sorted(lines):
             day.writelines((*lines[now], *_rules(now)))
