@@ -39,8 +39,8 @@ def firing(span: int, height: int) -> Builder[Panel]:
         ]
     )
     severities = colours.words({name: (name, colour) for name, colour in colours.SEVERITIES.items()})
-    table.override_by_name("Severity", column(width=90, mappings=[severities]))
-    return table.override_by_name("Alert", column(width=260))
+    table.override_by_name("Severity", column(width=75, mappings=[severities]))
+    return table.override_by_name("Alert", column(width=230)).filterable(False)
 
 
 def tiles(span: int, height: int) -> stat.Panel:
@@ -65,10 +65,11 @@ def tiles(span: int, height: int) -> stat.Panel:
         now(critical, legend),
         now(warning, legend),
         now(f"{rules} unless on () ({critical} or {warning})", "none"),
-        unknown="none known",
+        now(f"vector(1) unless on () ({critical} or {warning} or {rules})", "none known"),
     )
     panel.override_by_query("A", coloured_by(colours.only(colours.BAD)))
     panel.override_by_query("B", coloured_by(colours.only(colours.WARNING)))
+    panel.override_by_query("D", coloured_by(colours.only(colours.UNKNOWN)))
     return panel.text_mode(BigValueTextMode.NAME)
 
 
@@ -78,8 +79,8 @@ def _ranked(rank: int, severity: str) -> str:
 
 
 def marked() -> AnnotationQuery:
-    """Marks the times in which critical alerts fire, in every graph; without the shipped rules there are none."""
-    critical = 'severity="critical"'
+    """Marks the times in which critical alerts fire; those about failed starts are marked without rules, too."""
+    critical = 'severity="critical", alertname!="WorkspaceInitFailSpike"'
     found = f"count by (alertname, project) ({alerts(critical)})"
-    query = AnnotationQuery().name("Critical alerts").datasource(variables.SOURCE).expr(found)
-    return query.enable(True).icon_color(colours.BAD)
+    query = AnnotationQuery().name("Other critical alerts").datasource(variables.SOURCE).expr(found)
+    return query.enable(True).icon_color(colours.PLUM)

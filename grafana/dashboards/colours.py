@@ -38,8 +38,8 @@ PLUM = "#9C4F96"
 QUIET = "rgba(138, 138, 138, 0.18)"
 """For what is as it should be and must not draw the eye: the base of a timeline."""
 
-STATES = {"Active": GOOD, "Disconnected": NEUTRAL, "AppcInit": SKY, "SignedOut": UNKNOWN, "InitFail": BAD}
-"""The colour of each session state, in the order in which they are listed."""
+STATES = {"InitFail": BAD, "AppcInit": SKY, "Active": GOOD, "Disconnected": NEUTRAL, "SignedOut": UNKNOWN}
+"""The colour of each session state, in the order in which they are shown: InitFail first, so that it is always seen."""
 
 ACCOUNTS = {
     "locked": WARNING,
@@ -78,6 +78,11 @@ def below(bad: float, warning: float) -> ThresholdsConfig:
 def apart(warning: float, bad: float) -> ThresholdsConfig:
     """The further from 0, in either direction, the worse."""
     return _steps({None: BAD, -bad: WARNING, -warning: GOOD, warning: WARNING, bad: BAD})
+
+
+def some(colour: str) -> ThresholdsConfig:
+    """Any at all has this colour, none is grey."""
+    return _steps({None: UNKNOWN, 0.5: colour})
 
 
 def only(colour: str) -> ThresholdsConfig:

@@ -44,8 +44,8 @@ def _versions(about: About, label: str, *queries: str, **titles: str) -> table.P
             columns(**{label: "Version"}, **{"Value #A": "Sessions", "Value #B": "Share"}, **titles),
         ]
     )
-    panel.override_by_name("Sessions", column(width=110))
-    return panel.override_by_name("Share", column(width=90, unit="percentunit", decimals=0))
+    panel.override_by_name("Sessions", column(width=80))
+    return panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0)).filterable(False)
 
 
 def _clients() -> Builder[Panel]:
@@ -63,9 +63,9 @@ def _clients() -> Builder[Panel]:
     failing = f"({failed} or 0 * {started}) / ({started} > 0)"
     titles = {"Value #C": "Starts", "Value #D": "Failed"}
     panel = _versions(about, "client_version", started, failing, **titles)
-    panel.override_by_name("Starts", column(width=90, unit="short", decimals=0))
+    panel.override_by_name("Starts", column(width=65, unit="short", decimals=0))
     colour = colours.above(SPIKE_SHARE / 2, SPIKE_SHARE, base=colours.UNKNOWN)
-    return panel.override_by_name("Failed", column(width=90, unit="percentunit", decimals=1, thresholds=colour))
+    return panel.override_by_name("Failed", column(width=65, unit="percentunit", decimals=1, thresholds=colour))
 
 
 def _agents() -> Builder[Panel]:

@@ -52,7 +52,7 @@ STARTS, FAILURES = "session_starts_total", "session_init_failures_total"
 HISTORY, OVER_TIME = "When and where starts failed", "Session starts"
 
 NO_ANSWERS = "Nothing is known: no answer is fresh, see the Exporter dashboard"
-NO_NAMES = "None, or metrics.per_user names nobody"
+NO_NAMES = "None known, or metrics.per_user names nobody"
 
 SLOW = (60, 120)
 """Seconds to Active that are slow, and very slow."""
@@ -73,7 +73,7 @@ def panels() -> Iterator[Builder[Panel]]:
     yield _budget()
     yield coverage(span=4, height=4)
     yield _groups()
-    yield alerts.firing(span=11, height=6)
+    yield alerts.firing(span=10, height=6)
     yield _history()
     yield _over_time()
     yield _durations()
@@ -83,7 +83,7 @@ def panels() -> Iterator[Builder[Panel]]:
 def successful(span: int, height: int, by: str = "") -> stat.Panel:
     """The share of successful starts where it is worst; with ``by="project"`` of each project that is affected."""
     about = About(
-        title="Session starts that succeed",
+        title="Start success",
         description=f"Share of the session starts of the last {SPIKE_WINDOW} that succeeded. Red is an incident: in a "
         f"project, at least {SPIKE_SHARE:.0%} of the starts failed, of enough users for an alert. Orange: enough users "
         "failed, but a smaller share. Otherwise, it is the share of all projects.",
@@ -129,7 +129,7 @@ def _quantile(quantile: float, window: str) -> str:
 def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
     """How many people cannot start work; with ``by="project"`` in each project in which they are many."""
     about = About(
-        title="Users who cannot start",
+        title="Users failing",
         description=f"Distinct users whose session starts failed in the last {SPIKE_WINDOW}; without metrics about "
         "users, the failed starts. Red where a project has enough of them for an alert: 3, or more in large projects.",
         unit="short",
@@ -152,7 +152,7 @@ def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
 def _budget() -> stat.Panel:
     objective = series("session_start_error_budget_remaining:ratio").replace(PREFIX, f"project:{PREFIX}")
     about = About(
-        title="Error budget left",
+        title="Error budget",
         description="What is left of the failed starts that the objective allows in 30 days, in the project with the "
         "least. Comes from the shipped recording rules.",
         unit="percentunit",
@@ -167,7 +167,7 @@ def _budget() -> stat.Panel:
 def coverage(span: int, height: int) -> stat.Panel:
     """How many users the numbers speak for."""
     about = About(
-        title="Users covered",
+        title="Coverage",
         description="Share of the watched users with a fresh answer about their sessions, in the project with the "
         "least. Below 100 % every count here is too low; the Exporter dashboard shows why.",
         unit="percentunit",
@@ -185,9 +185,9 @@ def _groups() -> Builder[Panel]:
     about = About(
         title="Server groups that fail",
         description="Server groups with failed session starts in the last hour, or without a registered server. "
-        "Sessions start only on registered servers.",
-        empty="None has failed in the last hour, or nothing is known",
-        span=13,
+        "Sessions start only on registered servers: so many are, of so many.",
+        empty="None is known to have failed in the last hour",
+        span=14,
         height=6,
     )
     by_group = "session_init_failures_by_server_group_total", "session_starts_by_server_group_total"
@@ -197,24 +197,19 @@ def _groups() -> Builder[Panel]:
     shown = f"({failed} > 0 or {registered} == 0)"
     queries = (failed, f"{failed} / ({started} > 0)", registered, servers)
     panel = listing(about, *(rows(with_group_name(f"({query} and {shown})")) for query in queries))
-    titles = {
-        "Value #A": "Failed starts",
-        "Value #B": "of all",
-        "Value #C": "Registered",
-        "Value #D": "of servers",
-    }
+    titles = {"Value #A": "Failed", "Value #B": "Share", "Value #C": "Servers", "Value #D": "of"}
     panel.transformations(
         [
             transformation("merge"),
             columns(group="Server group", project="Project", **titles),
-            sorted_by("Failed starts", descending=True),
+            sorted_by("Failed", descending=True),
         ]
     )
-    panel.override_by_name("Failed starts", column(width=130, unit="short", decimals=0))
-    share_of_starts = colours.above(SPIKE_SHARE / 2, SPIKE_SHARE, base=colours.UNKNOWN)
-    panel.override_by_name("of all", column(width=85, unit="percentunit", decimals=0, thresholds=share_of_starts))
-    panel.override_by_name("Registered", column(width=120, thresholds=colours.below(1, 1)))
-    return panel.override_by_name("of servers", column(width=115))
+    bounds = colours.above(SPIKE_SHARE / 2, SPIKE_SHARE, base=colours.UNKNOWN)
+    panel.override_by_name("Failed", column(width=65, unit="short", decimals=0))
+    panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0, thresholds=bounds))
+    panel.override_by_name("Servers", column(width=75, thresholds=colours.below(1, 1)))
+    return panel.override_by_name("of", column(width=45)).filterable(False)
 
 
 _STATES = {
@@ -289,8 +284,8 @@ def _where() -> Iterator[Builder[Panel]]:
             "point to something they share.",
             unit="short",
             empty="None is known",
-            thresholds=colours.only(colours.STATES["InitFail"]),
-            span=7,
+            thresholds=colours.some(colours.STATES["InitFail"]),
+            span=8,
             height=7,
         )
         everywhere = now(increase(FAILURES, window=_HOUR), "all")
@@ -299,14 +294,14 @@ def _where() -> Iterator[Builder[Panel]]:
         title="Users at InitFail now",
         description="Users with a session that could not start, as long as the cloud lists it: call them back.",
         empty=NO_NAMES,
-        span=10,
+        span=8,
         height=7,
     )
     table = listing(about, rows(gauge("user_sessions", 'session_state="InitFail"')))
     table.transformations(
         [columns(user_name="User", project="Project", Value="Failed"), sorted_by("Failed", descending=True)]
     )
-    yield table.override_by_name("Failed", column(width=95))
+    yield table.override_by_name("Failed", column(width=65)).filterable(False)
 
 
 def _last_hour(name: str, by: str) -> str:

@@ -131,7 +131,7 @@ async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that
         of("poll_last_success_timestamp_seconds", operation="ListUsers"): "0x30",
         of("poll_last_success_timestamp_seconds", project="paris", operation="ListUserDetail"): "0+60x30",
     }
-    (sessions,) = shown("sessions.json", "Users covered")
+    (sessions,) = shown("sessions.json", "Coverage")
     (accounts,) = shown("users.json", "Accounts known")
     (age,) = shown("users.json", "Accounts last asked for")
     (all_of_them,) = shown("exporter.json", "Users covered")

@@ -106,11 +106,11 @@ async def all_of(server: str, name: str) -> dict[str, str]:
     return chosen
 
 
-MOMENTS = [END, *map(simulated_day.at, ("16:06", "14:40", "14:54"))]
+MOMENTS = [END, *map(simulated_day.at, ("14:30", "13:00", "13:14"))]
 """Amid an incident, when all is well, while an exporter is down, and when it has just come back."""
 
-RARE = {"wall.json: Locked users A"}
-"""What does not happen on this day: that many users are locked."""
+RARE = {"wall.json: Locked users A", "wall.json: Firing alerts D"}
+"""What does not happen on this day: many users are locked; Prometheus has no rules."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,7 +173,7 @@ async def test_the_first_failure_of_a_user_counts(day: Day) -> None:
             for what, expression in expressions.items()
             if (result := await run(server, Query(what, expression, 1, None), {"project": ".*"}))
         }
-    assert counted["by user"] == pytest.approx(counted["all"], rel=0.15)
+    assert counted["by user"] == pytest.approx(counted["all"], abs=1)
     assert counted["plainly"] < 0.8 * counted["all"]
 
 

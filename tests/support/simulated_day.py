@@ -57,8 +57,8 @@ def at(time: str) -> float:
     return MIDNIGHT + int(hours) * HOUR + int(minutes) * MINUTE
 
 
-BEGIN, END = at("04:30"), at("16:28")
-LATE = at("14:00")
+BEGIN, END = at("04:30"), at("14:50")
+LATE = at("12:20")
 """From here on, there is everything that tests look for."""
 
 SCRAPE_INTERVAL = 120.0
@@ -66,11 +66,11 @@ STRANGER = "stranger"
 """A configured user of each project, unknown to the cloud."""
 JOB = "workspace"
 
-MOMENTS = {"incident": at("10:04"), "afternoon": at("15:10"), "nothing-known": BEGIN - 30 * DAY}
+MOMENTS = {"incident": at("10:04"), "afternoon": at("13:50"), "nothing-known": BEGIN - 30 * DAY}
 """Times at which the dashboards are worth a look."""
 
-REPLACED = at("14:10")
-OUTAGE = (at("14:30"), at("14:50"))
+REPLACED = at("12:30")
+OUTAGE = (at("12:50"), at("13:10"))
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,15 @@ PROJECTS = {
         11,
         40,
         (("exporter-2:10099", BEGIN, OUTAGE[0]), ("exporter-2:10099", OUTAGE[1], END)),
-        _incident("16:20", 10, 0.9),
+        _incident("14:42", 5.5, 0.9),
     ),
 }
 FIRING = (
     ("WorkspaceInitFailSpike", "critical", "berlin", at("09:52"), at("10:18")),
     ("WorkspaceServerGroupDown", "warning", "berlin", at("10:03"), at("10:14")),
-    ("WorkspaceProjectLost", "critical", "paris", at("14:36"), OUTAGE[1]),
-    ("WorkspaceCoverageLow", "warning", "paris", OUTAGE[1], at("15:00")),
-    ("WorkspaceInitFailSpike", "critical", "paris", at("16:24"), END + HOUR),
+    ("WorkspaceProjectLost", "critical", "paris", at("12:56"), OUTAGE[1]),
+    ("WorkspaceCoverageLow", "warning", "paris", OUTAGE[1], at("13:20")),
+    ("WorkspaceInitFailSpike", "critical", "paris", at("14:46"), END + HOUR),
 )
 """The alerts that the shipped rules would fire: name, severity, project, from when until when."""
 
@@ -210,7 +210,7 @@ def _settings(name: str, watched: Watched) -> config.Settings:
     }
     poll = {"source": watched.source, "rate_limit": watched.rate_limit}
     # Less often than by default, so that the tests are fast.
-    poll |= {"interval": "2m", "user_interval": "10m", "failures_interval": "1m"}
+    poll |= {"interval": "2m", "user_interval": "5m", "failures_interval": "1m"}
     return config.build(config.Layer("day", {"projects": [project], "poll": poll}))
 
 
