@@ -205,9 +205,8 @@ def _groups() -> Builder[Panel]:
             sorted_by("Failed", descending=True),
         ]
     )
-    bounds = colours.above(SPIKE_SHARE / 2, SPIKE_SHARE, base=colours.UNKNOWN)
     panel.override_by_name("Failed", column(width=65, unit="short", decimals=0))
-    panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0, thresholds=bounds))
+    panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0))
     panel.override_by_name("Servers", column(width=75, thresholds=colours.below(1, 1)))
     return panel.override_by_name("of", column(width=45)).filterable(False)
 

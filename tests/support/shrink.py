@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from PIL import Image  # in an environment of its own: see `make pictures`
+from PIL import Image  # type: ignore[import-not-found]  # is in an environment of its own: see `make pictures`
 
 for path in map(Path, sys.argv[1:]):
     picture = Image.open(path).convert("RGB")
