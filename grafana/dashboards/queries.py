@@ -102,6 +102,22 @@ def with_group_name(expression: str) -> str:
     return f"({expression} * on ({group}) group_left (group) {names} or on ({group}) {unnamed})"
 
 
+GROUP = "project", "app_server_group_id"
+"""The labels of a server group."""
+
+
+def registered_servers() -> str:
+    """Servers of each group on which sessions can start."""
+    return total("app_servers", *GROUP, where='status="REGISTERED"')
+
+
+def groups_without_servers() -> str:
+    """Server groups in use that have no registered server; one without any server and any start is not in use."""
+    starts = appearances("session_starts_by_server_group_total", ", ".join(GROUP), "1h")
+    used = f"({total('app_servers', *GROUP)} > 0 or {starts} > 0)"
+    return f"({registered_servers()} == 0 and on ({', '.join(GROUP)}) {used})"
+
+
 def alerts(where: str = "") -> str:
     """Alerts of the shipped rules that fire, those that belong to no project as well."""
     matchers = ", ".join(filter(None, ('alertstate="firing", alertname=~"Workspace.*", project=~"$project|"', where)))

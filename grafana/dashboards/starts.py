@@ -22,6 +22,7 @@ from dashboards.panels import (
     transformation,
 )
 from dashboards.queries import (
+    GROUP,
     SPIKE_SHARE,
     SPIKE_WINDOW,
     affected,
@@ -29,10 +30,12 @@ from dashboards.queries import (
     covered,
     failing_users,
     gauge,
+    groups_without_servers,
     increase,
     minimum_users,
     now,
     over_time,
+    registered_servers,
     rows,
     series,
     share,
@@ -60,7 +63,7 @@ SLOW = (60, 120)
 _NO_STARTS = -1
 """In place of a share of nothing."""
 
-_GROUP = "project, app_server_group_id"
+_GROUP = ", ".join(GROUP)
 _HOUR = "1h"
 _BAR = "5m"  # at least so long is what a column stands for
 
@@ -192,11 +195,9 @@ def _groups() -> Builder[Panel]:
     )
     by_group = "session_init_failures_by_server_group_total", "session_starts_by_server_group_total"
     failed, started = (f"{appearances(name, _GROUP, _HOUR)}" for name in by_group)
-    registered = total("app_servers", "project", "app_server_group_id", where='status="REGISTERED"')
-    servers = total("app_servers", "project", "app_server_group_id")
-    shown = f"({failed} > 0 or {registered} == 0)"
-    queries = (failed, f"{failed} / ({started} > 0)", registered, servers)
-    panel = listing(about, *(rows(with_group_name(f"({query} and {shown})")) for query in queries))
+    shown = f"({failed} > 0 or {groups_without_servers()})"
+    queries = failed, f"{failed} / ({started} > 0)", registered_servers(), total("app_servers", *GROUP)
+    panel = listing(about, *(rows(with_group_name(f"({query} and on ({_GROUP}) {shown})")) for query in queries))
     titles = {"Value #A": "Failed", "Value #B": "Share", "Value #C": "Servers", "Value #D": "of"}
     panel.transformations(
         [

@@ -11,12 +11,15 @@ from dashboards import alerts, colours, links, starts, variables
 from dashboards.board import Face, board
 from dashboards.panels import About, coloured_by, number
 from dashboards.queries import (
+    GROUP,
     SPIKE_SHARE,
     affected,
     appearances,
     gauge,
+    groups_without_servers,
     minimum_users,
     now,
+    registered_servers,
     share,
     total,
     with_group_name,
@@ -77,13 +80,13 @@ def _groups() -> stat.Panel:
         span=8,
         height=TALL,
     )
-    group = "project, app_server_group_id"
+    group = ", ".join(GROUP)
     failed, started = (
         appearances(f"session_{what}_by_server_group_total", group, "10m") for what in ("init_failures", "starts")
     )
     failing = f"({failed} / ({started} > 0) >= {SPIKE_SHARE} and on (project) {affected()})"
-    registered = total("app_servers", "project", "app_server_group_id", where='status="REGISTERED"')
-    shown = f"({registered} == 0 or {registered} and on ({group}) {failing} or 0 * {failing} + {_NO_SERVERS_KNOWN})"
+    left = f"{registered_servers()} and on ({group}) {failing} or 0 * {failing} + {_NO_SERVERS_KNOWN}"
+    shown = f"({groups_without_servers()} or {left})"
     none = f"0 * max({gauge('up')} == 1) unless on () {shown}"
     panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, "server groups that fail"))
     failing = colours.words({f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD)})

@@ -263,3 +263,20 @@ async def test_server_groups_have_names_where_these_are_known(tool: Callable[[st
     }
     steps = [expected(fill(with_group_name(sessions), CHOSEN), "5m", found)]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_a_server_group_without_servers_is_down_only_if_it_is_used(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    registered, stopped = {"status": "REGISTERED"}, {"status": "STOPPED"}
+    values = {
+        of("up"): "1x10",
+        of("app_servers", app_server_group_id="lost", **registered): "0x10",
+        of("app_servers", app_server_group_id="lost", **stopped): "3x10",
+        of("app_servers", app_server_group_id="unused", **registered): "0x10",
+        of("app_servers", app_server_group_id="healthy", **registered): "2x10",
+    }
+    down, none = shown("wall.json", "Server groups that fail")
+    found = {'{project="berlin", app_server_group_id="lost", group="lost"}': 0}
+    steps = [expected(down, "5m", found), expected(none, "5m", {})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
