@@ -366,3 +366,11 @@ def test_graphs_of_failures_are_not_hidden_by_marks_of_failures() -> None:
     for annotation in dashboard["annotations"]["list"]:
         assert annotation["filter"]["exclude"]
         assert {titles[each] for each in annotation["filter"]["ids"]} == graphs
+
+
+def test_every_dashboard_has_a_picture_and_all_of_them_are_small() -> None:
+    pictures = {path.stem: path.stat().st_size for path in (FOLDER / "pictures").iterdir()}
+    assert {f"{name}.json" for name in pictures} == set(NAMES)
+    assert sum(pictures.values()) < 1_000_000
+    shown = re.findall(r"\]\(pictures/(\w+)\.png\)", (FOLDER / "README.md").read_text("utf-8"))
+    assert set(shown) == pictures.keys()
