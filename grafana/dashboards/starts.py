@@ -206,6 +206,7 @@ def _groups() -> Builder[Panel]:
             sorted_by("Failed", descending=True),
         ]
     )
+    panel.override_by_name("Project", column(width=75))
     panel.override_by_name("Failed", column(width=65, unit="short", decimals=0))
     panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0))
     panel.override_by_name("Servers", column(width=75, thresholds=colours.below(1, 1)))
@@ -279,7 +280,7 @@ def _where() -> Iterator[Builder[Panel]]:
         ("error code", _last_hour("session_init_failures_by_code_total", "project, failed_code"), "failed_code"),
     ):
         about = About(
-            title=f"By {what}, in the last hour",
+            title=f"By {what}, 1 h",
             description=f"Failed starts of the last hour by {what}. One that stands out is where to look. All at once "
             "point to something they share.",
             unit="short",
