@@ -40,7 +40,7 @@ def firing(span: int, height: int) -> Builder[Panel]:
     )
     severities = colours.words({name: (name, colour) for name, colour in colours.SEVERITIES.items()})
     table.override_by_name("Severity", column(width=75, mappings=[severities]))
-    return table.filterable(False)
+    return table.override_by_name("Project", column(width=75)).filterable(False)
 
 
 def tiles(span: int, height: int) -> stat.Panel:

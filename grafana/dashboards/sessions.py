@@ -12,11 +12,9 @@ from dashboards.panels import (
     About,
     bars,
     beside,
-    by_number,
     by_state,
     column,
     columns,
-    distribution,
     lines,
     listing,
     sorted_by,
@@ -117,20 +115,10 @@ def _states() -> Iterator[Builder[Panel]]:
 def _per_user() -> Iterator[Builder[Panel]]:
     per_user = f"sum by (project, user_name) ({gauge('user_sessions')})"
     about = About(
-        title="Users by number of sessions",
-        description="Users by their number of sessions, without those who have none. Several sessions of one user "
-        "may be forgotten ones.",
-        unit="short",
-        empty=starts.NO_NAMES,
-        span=12,
-    )
-    counted = distribution(about, "Sessions", rows(f'count_values("sessions", {per_user})'))
-    yield counted.transformations([columns(sessions="Sessions", Value="Users"), *by_number("Sessions")])
-    about = About(
         title="Users with most sessions",
-        description="The ten users with most sessions.",
+        description="The ten users with most sessions in any state. Several of one user may be forgotten ones.",
         empty=starts.NO_NAMES,
-        span=12,
+        span=24,
     )
     table = listing(about, rows(f"topk(10, {per_user})"))
     table.transformations(

@@ -275,27 +275,24 @@ def _durations() -> Builder[Panel]:
 
 
 def _where() -> Iterator[Builder[Panel]]:
-    for what, failures, legend in (
-        ("server group", with_group_name(_last_hour("session_init_failures_by_server_group_total", _GROUP)), "group"),
-        ("error code", _last_hour("session_init_failures_by_code_total", "project, failed_code"), "failed_code"),
-    ):
-        about = About(
-            title=f"By {what}, 1 h",
-            description=f"Failed starts of the last hour by {what}. One that stands out is where to look. All at once "
-            "point to something they share.",
-            unit="short",
-            empty="None is known",
-            thresholds=colours.some(colours.STATES["InitFail"]),
-            span=8,
-            height=7,
-        )
-        everywhere = now(increase(FAILURES, window=_HOUR), "all")
-        yield bars(about, everywhere, now(f"sort_desc({failures})", f"{{{{{legend}}}}} ({{{{project}}}})")).decimals(0)
+    about = About(
+        title="By error code, 1 h",
+        description="Failed starts of the last hour by the cloud's error code. One that stands out says what to look "
+        "for.",
+        unit="short",
+        empty="None is known",
+        thresholds=colours.some(colours.STATES["InitFail"]),
+        span=12,
+        height=7,
+    )
+    codes = f"topk(6, {appearances('session_init_failures_by_code_total', 'project, failed_code', _HOUR)} > 0)"
+    everywhere = now(increase(FAILURES, window=_HOUR), "all")
+    yield bars(about, everywhere, now(f"sort_desc({codes})", "{{failed_code}} ({{project}})")).decimals(0)
     about = About(
         title="Users at InitFail now",
         description="Users with a session that could not start, as long as the cloud lists it: call them back.",
         empty=NO_NAMES,
-        span=8,
+        span=12,
         height=7,
     )
     table = listing(about, rows(gauge("user_sessions", 'session_state="InitFail"')))
@@ -303,7 +300,3 @@ def _where() -> Iterator[Builder[Panel]]:
         [columns(user_name="User", project="Project", Value="Failed"), sorted_by("Failed", descending=True)]
     )
     yield table.override_by_name("Failed", column(width=65)).filterable(False)
-
-
-def _last_hour(name: str, by: str) -> str:
-    return f"topk(6, {appearances(name, by, _HOUR)} > 0)"

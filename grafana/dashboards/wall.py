@@ -89,8 +89,8 @@ def _groups() -> stat.Panel:
     shown = f"({groups_without_servers()} or {left})"
     none = f"0 * max({gauge('up')} == 1) unless on () {shown}"
     panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, "server groups that fail"))
-    failing = colours.words({f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD)})
-    panel.mappings([colours.absent(), failing]).override_by_query("A", _ALWAYS_BAD)
+    without_servers = colours.words({f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD)})
+    panel.mappings([colours.absent(), without_servers]).override_by_query("A", _ALWAYS_BAD)
     panel.override_by_query("B", [DynamicConfigValue("unit", "short")])
     return panel.text_mode(BigValueTextMode.VALUE_AND_NAME).decimals(0)
 

@@ -7,4 +7,4 @@ from PIL import Image  # type: ignore[import-not-found]  # is in an environment 
 
 for path in map(Path, sys.argv[1:]):
     picture = Image.open(path).convert("RGB")
-    picture.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
