@@ -121,7 +121,6 @@ def _freshness() -> Iterator[Builder[Panel]]:
         description="ListSessionByUserName brings sessions and ListUserDetail accounts, user by user. Large projects "
         "are asked about in bulk, by ListSessions and ListUsers. The interval grows beyond the configured one when "
         "there are more users than calls.",
-        unit="s",
         empty=SILENT,
         span=12,
     )
@@ -131,6 +130,8 @@ def _freshness() -> Iterator[Builder[Panel]]:
     table.transformations(
         [transformation("merge"), columns(project="Project", source="Source", operation="Asked for", **titles)]
     ).override_by_name("Covered", column(thresholds=colours.below(0.9, 0.99), unit="percentunit"))
+    for name in ("Last complete round", "Interval", "Took"):
+        table.override_by_name(name, column(unit="s"))
     yield table
     yield from _freshness_over_time()
 
