@@ -6,7 +6,7 @@ VERSION := $(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import s
 VENV := .venv$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast check bench lint format readme dashboards grafana-schema kubernetes operator-schema lock wheel tools clean
+.PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema kubernetes operator-schema lock wheel tools clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +48,15 @@ readme: $(VENV)/dev  ## write the generated tables of the README, METRICS.md and
 
 dashboards: $(VENV)/dev  ## write the Grafana dashboards as JSON
 	PYTHONPATH=grafana:. $(BIN)/python -m dashboards grafana
+
+# Requires Prometheus, promtool, Node.js 20, Chromium, the font Inter, and a program that draws Grafana dashboards:
+# VIEWER is its folder. There, `node view.mjs` has the flags --prometheus, --to, --timezone, --scrape, --theme, --width
+# and --out, and writes NAME-THEME-WIDTH.png for each dashboard.
+SHRINK := $(BIN)/uv run --isolated --no-project --python $(BIN)/python --with pillow==11.3.0 python
+pictures: dashboards  ## draw the pictures of the dashboards: make pictures VIEWER=/path/to/viewer
+	@test -f "$(VIEWER)/view.mjs" || { echo "make pictures VIEWER=/path/to/viewer: view.mjs is not in '$(VIEWER)'"; exit 2; }
+	PYTHONPATH=.:tests $(BIN)/python tests/support/pictures.py "$(VIEWER)" grafana/pictures
+	$(SHRINK) tests/support/shrink.py grafana/pictures/*.png
 
 # Requires npm. Only a new version of Grafana makes it necessary.
 SCHEMA := tests/grafana/schema

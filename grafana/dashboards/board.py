@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
-from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, RowPanel
+from grafana_foundation_sdk.models.dashboard import AnnotationPanelFilter, DashboardCursorSync, RowPanel
 
 from dashboards import links, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
     from grafana_foundation_sdk.cog.builder import Builder
@@ -24,12 +24,17 @@ REFRESH = "1m"
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
-    """How a dashboard is found, and that it first shows the last ``hours``."""
+    """How a dashboard is found, and that it first shows the last ``hours``.
+
+    ``folded`` are the titles of rows that are collapsed at first, ``unmarked`` those of panels without annotations.
+    """
 
     uid: str
     title: str
     description: str
-    hours: int
+    hours: int = 6
+    folded: tuple[str, ...] = ()
+    unmarked: tuple[str, ...] = ()
 
 
 def board(
@@ -43,19 +48,38 @@ def board(
     dashboard.tags(TAGS).time(f"now-{face.hours}h", "now").refresh(REFRESH).timezone("browser").editable()
     dashboard.tooltip(DashboardCursorSync.CROSSHAIR).links(list(links.others(face.uid)))
     dashboard.annotations(list(annotations)).variables([variables.datasource(), variables.project(), *choices])
-    for row, panels in rows.items():
-        dashboard.with_row(Row(row))
+    for title, panels in rows.items():
+        row = Row(title)
+        if title in face.folded:
+            for panel in panels:
+                row.with_panel(panel)
+            dashboard.with_row(row)
+            continue
+        if title:
+            dashboard.with_row(row)
         for panel in panels:
             dashboard.with_panel(panel)
-    return _finished(dashboard.build())
+    return _finished(dashboard.build(), face.unmarked)
 
 
-def _finished(dashboard: models.Dashboard) -> models.Dashboard:
+def _finished(dashboard: models.Dashboard, unmarked: tuple[str, ...]) -> models.Dashboard:
     """With ids, of which the addresses of single panels are made, and without what the SDK sets but Grafana ignores."""
     for variable in dashboard.templating.list_val or ():
         variable.auto = variable.auto_count = variable.auto_min = None
-    for number, panel in enumerate(dashboard.panels or (), start=1):
+    panels = list(_every(dashboard.panels or ()))
+    for number, panel in enumerate(panels, start=1):
         panel.id_val = number
         if isinstance(panel, RowPanel):
-            panel.collapsed = False
+            panel.collapsed = bool(panel.panels)
+    excluded = [panel.id_val for panel in panels if panel.title in unmarked and panel.id_val]
+    for annotation in dashboard.annotations.list_val or ():
+        annotation.filter_val = AnnotationPanelFilter(exclude=True, ids=excluded) if excluded else None
     return dashboard
+
+
+def _every(panels: Iterable[models.Panel | RowPanel]) -> Iterator[models.Panel | RowPanel]:
+    """Rows and panels, with those that are within collapsed rows."""
+    for panel in panels:
+        yield panel
+        if isinstance(panel, RowPanel):
+            yield from panel.panels

@@ -57,7 +57,7 @@ def _budget() -> Iterator[Builder[Panel]]:
     )
     allowed = gauge("poll_rate_limit", _HERE)
     panel = lines(about, over_time(calls, "{{project}} {{operation}}"), over_time(allowed, "{{project}} allowed"))
-    yield panel.override_by_regexp("/ allowed$/", colours.dashed(colours.GREY))
+    yield panel.override_by_regexp("/ allowed$/", colours.dashed(colours.UNKNOWN))
     about = About(
         title="Call budget used",
         description="The same as a share of the limit. At 100 % the interval grows with every further user.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards import calls, colours, links, process, variables
 from dashboards.board import Face, board
-from dashboards.panels import About, bounded, columns, history, lines, listing, number, transformation
+from dashboards.panels import About, bounded, column, columns, history, lines, listing, number, transformation
 from dashboards.queries import MINIMUM_STEP, covered, gauge, now, over_time, rows, series
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ def _freshness() -> Iterator[Builder[Panel]]:
         description="ListSessionByUserName brings sessions and ListUserDetail accounts, user by user. Large projects "
         "are asked about in bulk, by ListSessions and ListUsers. The interval grows beyond the configured one when "
         "there are more users than calls.",
-        unit="s",
         empty=SILENT,
         span=12,
     )
@@ -130,7 +129,9 @@ def _freshness() -> Iterator[Builder[Panel]]:
     titles = {"Value #A": "Covered", "Value #B": "Last complete round", "Value #C": "Interval", "Value #D": "Took"}
     table.transformations(
         [transformation("merge"), columns(project="Project", source="Source", operation="Asked for", **titles)]
-    ).override_by_name("Covered", colours.shaded(colours.below(0.9, 0.99), unit="percentunit"))
+    ).override_by_name("Covered", column(thresholds=colours.below(0.9, 0.99), unit="percentunit"))
+    for name in ("Last complete round", "Interval", "Took"):
+        table.override_by_name(name, column(unit="s"))
     yield table
     yield from _freshness_over_time()
 
@@ -144,7 +145,11 @@ def _freshness_over_time() -> Iterator[Builder[Panel]]:
         thresholds=colours.below(0.5, 1),
         span=12,
     )
-    yield history(about, over_time(gauge("up", _HERE), "{{project}}"))
+    yield history(
+        about,
+        colours.ranges((0, "no", colours.BAD), (1, "yes", colours.QUIET)),
+        over_time(gauge("up", _HERE), "{{project}}"),
+    )
     about = About(
         title="Users covered, over time",
         description="Share of the configured users whose last answer is fresh. A dip is a time at which counts were "

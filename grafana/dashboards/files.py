@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from dashboards import exporter, sessions, users
+from dashboards import exporter, sessions, users, wall
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 
+_BUILDERS = {"sessions": sessions, "users": users, "exporter": exporter, "wall": wall}
+
+
 def files() -> dict[str, str]:
     """The content of each file, by its name."""
-    built = {"sessions": sessions.dashboard(), "users": users.dashboard(), "exporter": exporter.dashboard()}
-    return {f"{name}.json": _json(dashboard) for name, dashboard in built.items()}
+    return {f"{name}.json": _json(module.dashboard()) for name, module in _BUILDERS.items()}
 
 
 def _json(dashboard: Dashboard) -> str:

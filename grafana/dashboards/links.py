@@ -5,7 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 
-SESSIONS, USERS, EXPORTER = (
+WALL, SESSIONS, USERS, EXPORTER = (
+    "huaweicloud-workspace-wall",
     "huaweicloud-workspace-sessions",
     "huaweicloud-workspace-users",
     "huaweicloud-workspace-exporter",
@@ -13,9 +14,10 @@ SESSIONS, USERS, EXPORTER = (
 """The dashboards' uids, which are part of their addresses: they never change."""
 
 _TITLES = {
-    SESSIONS: ("Sessions", "Sessions by state and version, and failed starts"),
-    USERS: ("Users", "Accounts with something wrong"),
-    EXPORTER: ("Exporter", "Whether the numbers are true and fresh"),
+    WALL: ("Wall", "What is wrong, on one screen"),
+    SESSIONS: ("Sessions", "Failed starts, and sessions by state and version"),
+    USERS: ("Users", "Accounts that keep people from working"),
+    EXPORTER: ("Exporter", "Whether the numbers are complete and fresh"),
 }
 
 

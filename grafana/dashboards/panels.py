@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, TypeVar
 
 from grafana_foundation_sdk.builders import barchart, bargauge, common, heatmap, stat, statetimeline, table, timeseries
-from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor, ThresholdsConfig
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor
 from grafana_foundation_sdk.models.common import (
     BarGaugeDisplayMode,
     BarGaugeValueMode,
@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models.common import (
     VisibilityMode,
     VizOrientation,
 )
-from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, FieldColorModeId
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, FieldColorModeId
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 
 from dashboards import colours
@@ -35,7 +35,9 @@ from dashboards.variables import SOURCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
     from grafana_foundation_sdk.builders.prometheus import Dataquery
+    from grafana_foundation_sdk.models.dashboard import ValueMapping
 
 Panel = TypeVar(
     "Panel",
@@ -50,18 +52,23 @@ Panel = TypeVar(
 Coloured = TypeVar("Coloured", bargauge.Panel, timeseries.Panel)
 
 
+NARROWEST = 60
+"""Pixels of a table's column; Grafana's own 150 cut columns off."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class About:
     """What every panel has: words for people, a unit, what is good or bad, and its size in 24ths and rows.
 
-    ``empty`` is what it shows without data, ``follow`` the links that open from its values.
+    ``empty`` is what it shows without data, ``follow`` the links that open from its values. Tables have no unit: it
+    would apply to texts, too. They have units by column. Without thresholds, no number is better than another.
     """
 
     title: str
     description: str
-    unit: str
+    unit: str = ""
     empty: str
-    thresholds: ThresholdsConfig = field(default_factory=colours.neutral)
+    thresholds: ThresholdsConfig | None = None
     span: int
     height: int = 8
     follow: tuple[DashboardLink, ...] = ()
@@ -69,17 +76,24 @@ class About:
 
 def _about(panel: Panel, about: About, queries: Sequence[Dataquery]) -> Panel:
     targets = [query.ref_id(letter) for letter, query in zip(ascii_uppercase, queries, strict=False)]
-    panel.title(about.title).description(about.description).unit(about.unit).no_value(about.empty)
-    panel.span(about.span).height(about.height).thresholds(about.thresholds).datasource(SOURCE)
+    panel.title(about.title).description(about.description).no_value(about.empty)
+    if about.unit:
+        panel.unit(about.unit)
+    panel.span(about.span).height(about.height).datasource(SOURCE)
+    panel.thresholds(about.thresholds or colours.neutral())
     panel.color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS)).data_links(list(about.follow))
     return panel.targets([target.datasource(SOURCE) for target in targets])
 
 
-def number(about: About, *queries: Dataquery) -> stat.Panel:
-    """One big number, or a few; what is bad fills its field with colour."""
-    panel = _about(stat.Panel(), about, queries)
-    panel.color_mode(BigValueColorMode.BACKGROUND_SOLID).graph_mode(BigValueGraphMode.NONE)
-    return panel.text_mode(BigValueTextMode.AUTO).wide_layout(True).reduce_options(_last())
+def number(about: About, *queries: Dataquery, unknown: str = "unknown") -> stat.Panel:
+    """One big number, or a few.
+
+    What is good or bad fills its field with colour; what is neither has no background. What is not known is grey.
+    """
+    panel = _about(stat.Panel(), about, queries).mappings([colours.absent(unknown)])
+    panel.color_mode(BigValueColorMode.BACKGROUND_SOLID if about.thresholds else BigValueColorMode.NONE)
+    panel.graph_mode(BigValueGraphMode.NONE).text_mode(BigValueTextMode.AUTO).wide_layout(True)
+    return panel.reduce_options(_last())
 
 
 def text(about: About, column: str, query: Dataquery) -> stat.Panel:
@@ -91,8 +105,8 @@ def text(about: About, column: str, query: Dataquery) -> stat.Panel:
 def bars(about: About, *queries: Dataquery) -> bargauge.Panel:
     """A horizontal bar for each series."""
     panel = _about(bargauge.Panel(), about, queries).orientation(VizOrientation.HORIZONTAL)
-    panel.display_mode(BarGaugeDisplayMode.BASIC).value_mode(BarGaugeValueMode.COLOR).show_unfilled(True)
-    return panel.reduce_options(_last()).min(0)
+    panel.mappings([colours.absent()]).display_mode(BarGaugeDisplayMode.BASIC).value_mode(BarGaugeValueMode.COLOR)
+    return panel.show_unfilled(True).reduce_options(_last()).min(0)
 
 
 def lines(about: About, *queries: Dataquery) -> timeseries.Panel:
@@ -114,9 +128,10 @@ def stacked(about: About, *queries: Dataquery) -> timeseries.Panel:
     return panel.line_width(1).fill_opacity(60)
 
 
-def shares(about: About, *queries: Dataquery) -> timeseries.Panel:
-    """Areas on top of each other that always fill the whole height."""
-    return stacked(about, *queries).stacking(common.StackingConfig().mode(StackingMode.PERCENT).group("A"))
+def beside(panel: timeseries.Panel) -> timeseries.Panel:
+    """With its legend to the right, where all of it can be seen, in the order of the queries."""
+    legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.TABLE)
+    return panel.legend(legend.placement(LegendPlacement.RIGHT).calcs(["lastNotNull", "max"]))
 
 
 def by_state(panel: Coloured) -> Coloured:
@@ -132,11 +147,15 @@ def counts(about: About, *queries: Dataquery) -> timeseries.Panel:
     return panel.fill_opacity(90).legend(_legend(["sum"])).decimals(0)
 
 
-def history(about: About, *queries: Dataquery) -> statetimeline.Panel:
-    """A band for each series, coloured by the thresholds."""
+def history(about: About, mappings: list[ValueMapping], *queries: Dataquery) -> statetimeline.Panel:
+    """A band for each series, with the mappings' texts and colours.
+
+    Thresholds would replace the texts where equal neighbours are merged.
+    """
     panel = _about(statetimeline.Panel(), about, queries).merge_values(True).show_value(VisibilityMode.AUTO)
+    panel.color_scheme(FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN)).mappings(mappings)
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
-    return panel.row_height(0.8).fill_opacity(90).legend(_hidden_legend())
+    return panel.row_height(0.8).fill_opacity(100).legend(_hidden_legend())
 
 
 def distribution(about: About, x: str, query: Dataquery) -> barchart.Panel:
@@ -154,14 +173,45 @@ def density(about: About, query: Dataquery) -> heatmap.Panel:
 
 
 def listing(about: About, *queries: Dataquery) -> table.Panel:
-    """A table to search and filter in."""
-    panel = _about(table.Panel(), about, queries).cell_options(TableAutoCellOptions())
+    """A table to search and filter in. Columns are narrow unless :func:`column` says otherwise."""
+    panel = _about(table.Panel(), about, queries).cell_options(TableAutoCellOptions()).min_width(NARROWEST)
     return panel.filterable(True).cell_height(TableCellHeight.SM).show_header(True)
+
+
+def coloured_by(thresholds: ThresholdsConfig) -> list[DynamicConfigValue]:
+    """The properties of a value of its own thresholds."""
+    return [DynamicConfigValue("thresholds", thresholds.build())]
+
+
+def column(
+    *,
+    width: int | None = None,
+    unit: str = "",
+    decimals: int | None = None,
+    thresholds: ThresholdsConfig | None = None,
+    mappings: Sequence[ValueMapping] = (),
+) -> list[DynamicConfigValue]:
+    """The properties of a table's column; with thresholds or mappings, its text has their colours."""
+    coloured = {"type": "color-text"} if thresholds or mappings else None
+    properties = {
+        "custom.width": width,
+        "unit": unit or None,
+        "decimals": decimals,
+        "thresholds": thresholds and thresholds.build(),
+        "mappings": list(mappings) or None,
+        "custom.cellOptions": coloured,
+    }
+    return [DynamicConfigValue(name, value) for name, value in properties.items() if value is not None]
 
 
 def transformation(kind: str, **options: object) -> DataTransformerConfig:
     """A step between a query and what is shown."""
     return DataTransformerConfig(kind, options=options)
+
+
+def sorted_by(column: str, *, descending: bool = False) -> DataTransformerConfig:
+    """Rows in the order of a column."""
+    return transformation("sortBy", sort=[{"field": column, "desc": descending}])
 
 
 def columns(**titles: str) -> DataTransformerConfig:
@@ -191,9 +241,15 @@ def _last() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"])
 
 
+_TITLES = {"lastNotNull": "Last *", "max": "Max", "mean": "Mean", "sum": "Total"}
+"""Of the calculations, as legends sort by them."""
+
+
 def _legend(calculations: list[str]) -> common.VizLegendOptions:
     legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.TABLE)
-    return legend.placement(LegendPlacement.BOTTOM).calcs(calculations).sort_by(calculations[0]).sort_desc(True)
+    return (
+        legend.placement(LegendPlacement.BOTTOM).calcs(calculations).sort_by(_TITLES[calculations[0]]).sort_desc(True)
+    )
 
 
 def _hidden_legend() -> common.VizLegendOptions:

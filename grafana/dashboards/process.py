@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards import colours
-from dashboards.panels import About, columns, lines, listing, number, transformation
+from dashboards.panels import About, column, columns, lines, listing, number, transformation
 from dashboards.queries import gauge, now, over_time, rows
 from exporter.metrics.exposition import PREFIX
 
@@ -50,9 +50,9 @@ def scraped() -> Iterator[Builder[Panel]]:
         span=4,
         height=5,
     )
-    accepted = colours.words({"1": ("in force", colours.GREEN), "0": ("refused", colours.VERMILION)})
+    accepted = colours.words({"1": ("in force", colours.GOOD), "0": ("refused", colours.BAD)})
     reload = _own(f"{PREFIX}exporter_config_last_reload_successful")
-    yield number(about, now(f"min ({reload})")).mappings([accepted])
+    yield number(about, now(f"min ({reload})")).mappings([colours.absent(), accepted])
 
 
 def panels() -> Iterator[Builder[Panel]]:
@@ -67,7 +67,6 @@ def _which() -> Iterator[Builder[Panel]]:
     about = About(
         title="Exporters",
         description="Which exporters run, since when, and when the configuration in force was loaded.",
-        unit="dateTimeFromNow",
         empty=SILENT,
         span=16,
         height=6,
@@ -81,6 +80,8 @@ def _which() -> Iterator[Builder[Panel]]:
             columns(instance="Exporter", version="Version", revision="Revision", python_version="Python", **titles),
         ]
     )
+    for name in ("Started", "Configuration loaded"):
+        table.override_by_name(name, column(unit="dateTimeFromNow"))
     yield table
 
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from exporter.fleet import spike
 from exporter.metrics.exposition import PREFIX
 from exporter.metrics.families import DESCRIPTIONS
 
 MINIMUM_STEP = "1m"
 """Scrapes further apart than this are too rare; Grafana makes ``$__rate_interval`` four times as long."""
+
+SPIKE_WINDOW = f"{spike.WINDOW / 60:g}m"
+SPIKE_SHARE = spike.SHARE
+"""When failed starts are an incident, together with :func:`minimum_users`: as the alert and the page see it."""
 
 _LABELS = {description.name: description.labels for description in DESCRIPTIONS}
 
@@ -62,14 +67,71 @@ def appearances(name: str, by: str, window: str) -> str:
     return f"sum by ({by}) ({born} or increase({counter}[{window}]))"
 
 
+def failing_users(window: str) -> str:
+    """Each project's distinct users with failed starts; without metrics about users, its failed starts."""
+    users = appearances("session_init_failures_by_user_total", "project, user_name", window)
+    return f"(count by (project) ({users} > 0) or {increase('session_init_failures_total', 'project', window=window)})"
+
+
+def failed_share(window: str, *by: str) -> str:
+    """Failed starts per starts, of each project, or by other labels; absent where nothing started."""
+    labels = by or ("project",)
+    return share(
+        increase("session_init_failures_total", *labels, window=window),
+        increase("session_starts_total", *labels, window=window),
+    )
+
+
+def minimum_users() -> str:
+    """How many users of each project have to fail before it is an incident: `exporter.fleet.spike.minimum_users`."""
+    users = total("users", "project")
+    return f"clamp_max(clamp({users}, 2, 3) > sqrt({users}) / 5 or sqrt({users}) / 5, 10)"
+
+
+def affected(window: str = SPIKE_WINDOW) -> str:
+    """The failed share of starts of the projects in which enough users fail; an incident from `SPIKE_SHARE` on."""
+    return f"({failed_share(window)} and on (project) {failing_users(window)} >= on (project) {minimum_users()})"
+
+
+def with_group_name(expression: str) -> str:
+    """By project and server group, with its name as the label `group`; with its id where the name is not known."""
+    group = "project, app_server_group_id"
+    info = f"max by ({group}, app_server_group_name) ({series('app_server_group_info')})"
+    names = f'label_replace(topk by ({group}) (1, {info}), "group", "$1", "app_server_group_name", "(.*)")'
+    unnamed = f'label_replace({expression}, "group", "$1", "app_server_group_id", "(.*)")'
+    return f"({expression} * on ({group}) group_left (group) {names} or on ({group}) {unnamed})"
+
+
+GROUP = "project", "app_server_group_id"
+"""The labels of a server group."""
+
+
+def registered_servers() -> str:
+    """Servers of each group on which sessions can start."""
+    return total("app_servers", *GROUP, where='status="REGISTERED"')
+
+
+def groups_without_servers() -> str:
+    """Server groups in use that have no registered server; one without any server and any start is not in use."""
+    starts = appearances("session_starts_by_server_group_total", ", ".join(GROUP), "1h")
+    used = f"({total('app_servers', *GROUP)} > 0 or {starts} > 0)"
+    return f"({registered_servers()} == 0 and on ({', '.join(GROUP)}) {used})"
+
+
+def alerts(where: str = "") -> str:
+    """Alerts of the shipped rules that fire, those that belong to no project as well."""
+    matchers = ", ".join(filter(None, ('alertstate="firing", alertname=~"Workspace.*", project=~"$project|"', where)))
+    return f"ALERTS{{{matchers}}}"
+
+
 def per_minute(name: str, *by: str, where: str = "") -> str:
     """Events a minute."""
     return f"60 * sum{_by(by)} (rate({series(name, where)}[$__rate_interval]))"
 
 
-def share(part: str, whole: str) -> str:
-    """A ratio, without what has nothing to be a share of."""
-    return f"{part} / ({whole} > 0)"
+def share(part: str, whole: str, least: int | None = None) -> str:
+    """A ratio, without what has nothing, or less than ``least``, to be a share of."""
+    return f"{part} / ({whole} {'> 0' if least is None else f'>= {least}'})"
 
 
 def _by(labels: tuple[str, ...]) -> str:

@@ -1,16 +1,17 @@
-"""Where the rollout of client and agent versions stands: a row of the dashboard of sessions."""
+"""Client and agent versions: who has which, and which fail. A row of the dashboard of sessions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dashboards import colours
-from dashboards.panels import About, bars, listing, shares, text, transformation
-from dashboards.queries import now, over_time, rows, total
+from dashboards.panels import About, beside, column, columns, listing, stacked, transformation
+from dashboards.queries import SPIKE_SHARE, appearances, over_time, rows, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from grafana_foundation_sdk.builders import table
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
@@ -19,46 +20,80 @@ EMPTY = "No session, or nothing is known"
 CHOSEN = 'client_version=~"$client_version", agent_version=~"$agent_version"'
 """Matches the chosen versions."""
 
+_WINDOW = "$__range"
+
 
 def rollout() -> Iterator[Builder[Panel]]:
     """The panels."""
-    for label, what in (("client_version", "client"), ("agent_version", "agent")):
-        yield from _of(label, what)
-    yield from _compared()
+    yield _clients()
+    yield _adoption("client_version", "client")
+    yield _agents()
+    yield _adoption("agent_version", "agent")
 
 
-def _of(label: str, what: str) -> Iterator[Builder[Panel]]:
+def _versions(about: About, label: str, *queries: str, **titles: str) -> table.Panel:
+    """A row for each version, the oldest first. Those that do not report it, and those folded, come last."""
     sessions = total("sessions_by_version", label, where=CHOSEN)
-    about = About(
-        title=f"Oldest {what} version in use",
-        description=f"The lowest {what} version of any session, comparing numbers part by part. Sessions that do not "
-        "say their version, and versions folded into `other`, are left out.",
-        unit="none",
-        empty=EMPTY,
-        span=5,
-    )
-    told = total("sessions_by_version", label, where=f'{CHOSEN}, {label}!~"unknown|other"')
-    yield text(about, label, rows(_with_order(told, label))).transformations(
-        [transformation("sortBy", sort=[{"field": "order"}]), transformation("limit", limitField="1")]
-    )
-    about = About(
-        title=f"Sessions by {what} version",
-        description=f"Share of all sessions on each {what} version now. `unknown` are sessions that do not say it, "
-        "such as those that are just starting.",
-        unit="percentunit",
-        empty=EMPTY,
-        span=7,
-    )
     whole = f"({total('sessions_by_version', where=CHOSEN)} > 0)"
-    yield bars(about, now(f"sort_desc({sessions} / on () group_left () {whole})", f"{{{{{label}}}}}")).max(1)
+    asked = (sessions, f"{sessions} / on () group_left () {whole}", *queries)
+    panel = listing(about, *(rows(_with_order(query, label)) for query in asked))
+    panel.transformations(
+        [
+            transformation("merge"),
+            transformation("sortBy", sort=[{"field": "order"}]),
+            columns(**{label: "Version"}, **{"Value #A": "Sessions", "Value #B": "Share"}, **titles),
+        ]
+    )
+    panel.override_by_name("Sessions", column(width=80))
+    return panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0)).filterable(False)
+
+
+def _clients() -> Builder[Panel]:
     about = About(
-        title=f"Adoption of {what} versions",
-        description=f"How the share of each {what} version has changed: a rollout is a colour that grows.",
-        unit="short",
+        title="Client versions",
+        description="Sessions by client version now, and which share of the version's session starts failed in the "
+        "time shown. A new version that fails more often than the old one is one to "
+        "stop rolling out.",
         empty=EMPTY,
         span=12,
+        height=6,
     )
-    yield shares(about, over_time(sessions, f"{{{{{label}}}}}"))
+    failed = appearances("session_init_failures_by_client_version_total", "client_version", _WINDOW)
+    started = appearances("session_starts_by_client_version_total", "client_version", _WINDOW)
+    failing = f"({failed} or 0 * {started}) / ({started} > 0)"
+    titles = {"Value #C": "Starts", "Value #D": "Failed"}
+    panel = _versions(about, "client_version", started, failing, **titles)
+    panel.override_by_name("Starts", column(width=65, unit="short", decimals=0))
+    colour = colours.above(SPIKE_SHARE / 2, SPIKE_SHARE, base=colours.UNKNOWN)
+    return panel.override_by_name("Failed", column(width=65, unit="percentunit", decimals=1, thresholds=colour))
+
+
+def _agents() -> Builder[Panel]:
+    about = About(
+        title="Agent versions",
+        description="Sessions by agent version now. `unknown` are sessions that do not report it, such as those that "
+        "are just starting.",
+        empty=EMPTY,
+        span=12,
+        height=6,
+    )
+    return _versions(about, "agent_version")
+
+
+def _adoption(label: str, what: str) -> Builder[Panel]:
+    about = About(
+        title=f"Adoption of {what} versions",
+        description=f"Share of all sessions on each {what} version: a rollout is a colour that grows. Gaps are times "
+        "without sessions.",
+        unit="percentunit",
+        empty=EMPTY,
+        span=12,
+        height=6,
+    )
+    sessions = total("sessions_by_version", label, where=CHOSEN)
+    whole = f"({total('sessions_by_version', where=CHOSEN)} > 0)"
+    panel = beside(stacked(about, over_time(f"{sessions} / on () group_left () {whole}", f"{{{{{label}}}}}")))
+    return panel.max(1).decimals(0)
 
 
 def _with_order(sessions: str, label: str) -> str:
@@ -68,24 +103,3 @@ def _with_order(sessions: str, label: str) -> str:
     cut = r"0*(\\d{6})" + r"\\.0*(\\d{6})" * 3
     ordered = f'label_replace({sessions}, "order", "{padded}", "{label}", "{numbers}")'
     return f'label_replace({ordered}, "order", "$1.$2.$3.$4", "order", "{cut}")'
-
-
-def _compared() -> Iterator[Builder[Panel]]:
-    about = About(
-        title="Client versions side by side",
-        description="Sessions by client version and state now. A version with more InitFail or Disconnected than its "
-        "share of the sessions is one to stop rolling out.",
-        unit="short",
-        empty=EMPTY,
-        span=24,
-        height=7,
-    )
-    sessions = total("sessions_by_version", "client_version", "session_state", where=CHOSEN)
-    names = {"columnField": "session_state", "rowField": "client_version", "valueField": "Value"}
-    table = listing(about, rows(sessions)).transformations(
-        [
-            transformation("groupingToMatrix", **names, emptyValue="zero"),
-            transformation("organize", renameByName={"client_version\\session_state": "Client version"}),
-        ]
-    )
-    yield table.override_by_name("InitFail", colours.shaded(colours.above(1, 5)))

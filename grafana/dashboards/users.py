@@ -12,6 +12,7 @@ from dashboards.panels import (
     About,
     bounded,
     by_number,
+    column,
     columns,
     distribution,
     lines,
@@ -37,12 +38,12 @@ _DAY = 86400
 _LEFT = f"({gauge('user_account_expires_timestamp_seconds')} - time())"
 
 PROBLEMS = {
-    "missing": ("Missing in the cloud", colours.VERMILION),
-    "locked": ("Locked", colours.ORANGE),
-    "disabled": ("Disabled", colours.GREY),
-    "expired": ("Expired", colours.PURPLE),
-    "soon": (f"Expires within {SOON} days", colours.SKY),
-    "failed": ("Session cannot start", colours.BLUE),
+    "missing": ("Missing in the cloud", colours.ACCOUNTS["missing"]),
+    "locked": ("Locked", colours.ACCOUNTS["locked"]),
+    "disabled": ("Disabled", colours.ACCOUNTS["disabled"]),
+    "expired": ("Expired", colours.ACCOUNTS["expired"]),
+    "soon": (f"Expires within {SOON} days", colours.ACCOUNTS["soon"]),
+    "failed": ("Session cannot start", colours.ACCOUNTS["failed"]),
 }
 """What may be wrong with a user, as a person reads it, and its colour."""
 
@@ -54,7 +55,7 @@ _KINDS = (
         colours.above(1, 20),
     ),
     ("expired", "Users whose account has expired: it has to be extended.", colours.above(1, 20)),
-    ("disabled", "Users whose account an administrator has disabled.", colours.neutral()),
+    ("disabled", "Users whose account an administrator has disabled.", None),
     (
         "missing",
         "Configured users that the cloud does not know: a wrong name in the exporter's list, or a deleted account.",
@@ -128,7 +129,6 @@ def _worklist() -> Iterator[Builder[Panel]]:
         description="A line for each user and problem. Locked: unlock it, or reset the password. Expired, or about "
         "to: extend the account. Disabled: ask who disabled it. Missing: compare the name with the cloud's. Session "
         "cannot start: see the Sessions dashboard. The names are those that metrics.user_label makes of them.",
-        unit="dateTimeAsIso",
         empty=f"Nothing is wrong with anybody. {NO_NAMES.removeprefix('Nobody, or ')} is the other reason",
         span=24,
         height=14,
@@ -146,7 +146,10 @@ def _worklist() -> Iterator[Builder[Panel]]:
             DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
         ],
     )
-    yield table.override_by_name("Account ends", [DynamicConfigValue("mappings", [colours.absent("-")])])
+    yield table.override_by_name(
+        "Account ends",
+        column(unit="dateTimeAsIso", mappings=[colours.absent("-")]),
+    )
 
 
 def _problems() -> str:

@@ -82,7 +82,8 @@ def test_everything_mounted_is_in_the_repository_and_read_only(services: dict[st
         "deploy/prometheus/rules",
         "deploy/alertmanager",
         "grafana",
-        "grafana/provisioning",
+        "grafana/provisioning/dashboards",
+        "deploy/compose/datasource.yml",
     }
     assert all(mount["read_only"] for mount in mounts)
     assert [mount["source"] for mount in mounts if not Path(mount["source"]).exists()] == []
@@ -168,9 +169,9 @@ def _mounted(service: dict[str, Any], root: Path) -> None:
 
 def test_grafana_finds_prometheus_and_the_dashboards(services: dict[str, Any]) -> None:
     targets = {mount["target"]: Path(mount["source"]) for mount in services["grafana"]["volumes"]}
-    provisioning = targets["/etc/grafana/provisioning"]
-    (source,) = (load(file)["datasources"] for file in provisioning.glob("datasources/*.y*ml"))
-    (providers,) = (load(file)["providers"] for file in provisioning.glob("dashboards/*.y*ml"))
+    provisioning = Path("/etc/grafana/provisioning")
+    source = load(targets[f"{provisioning}/datasources/prometheus.yml"])["datasources"]
+    (providers,) = (load(file)["providers"] for file in targets[f"{provisioning}/dashboards"].glob("*.y*ml"))
     assert [each["url"] for each in source] == [f"http://prometheus:{SERVICES['prometheus']}"]
     for provider in providers:
-        assert len(list(targets[provider["options"]["path"]].glob("*.json"))) == 3
+        assert len(list(targets[provider["options"]["path"]].glob("*.json"))) == 4

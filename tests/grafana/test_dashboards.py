@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dashboards.colours import STATES
+from dashboards.colours import BAD, NEUTRAL, PALETTE, STATES, UNKNOWN, WARNING
 from dashboards.files import files
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
-from support.dashboards import FOLDER, NAMES, Json, load, panels, queries, used, variables
+from support.dashboards import FOLDER, NAMES, Json, everything, load, panels, queries, used, variables
 
 from exporter.fleet import DOCUMENTED_STATES
+from exporter.fleet.spike import SHARE, WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def _misspell_style(dashboard: Json) -> None:
 
 
 def _threshold_as_text(dashboard: Json) -> None:
-    panels(dashboard)[0]["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] = "3"
+    panels(dashboard)[1]["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"] = "3"
 
 
 def _misspell_panel(dashboard: Json) -> None:
@@ -128,6 +129,7 @@ def test_their_addresses_never_change() -> None:
         "exporter.json": "huaweicloud-workspace-exporter",
         "sessions.json": "huaweicloud-workspace-sessions",
         "users.json": "huaweicloud-workspace-users",
+        "wall.json": "huaweicloud-workspace-wall",
     }
 
 
@@ -137,7 +139,7 @@ def test_every_panel_says_what_it_is(name: str) -> None:
         defaults = panel["fieldConfig"]["defaults"]
         assert panel["title"]
         assert panel["description"].endswith("."), panel["title"]
-        assert defaults["unit"], panel["title"]
+        assert defaults.get("unit") or panel["type"] in ("table", "state-timeline"), panel["title"]
         assert defaults["noValue"], panel["title"]
         assert defaults["thresholds"]["steps"], panel["title"]
         assert panel["targets"], panel["title"]
@@ -145,15 +147,14 @@ def test_every_panel_says_what_it_is(name: str) -> None:
 
 @EVERY
 def test_ids_and_titles_are_unique(name: str) -> None:
-    everything = load(name)["panels"]
     for key in ("id", "title"):
-        assert [value for value, n in Counter(panel[key] for panel in everything).items() if n > 1] == []
+        assert [value for value, n in Counter(part[key] for part in everything(load(name))).items() if n > 1] == []
 
 
 @EVERY
 def test_panels_fill_the_grid_and_do_not_overlap(name: str) -> None:
     cells = Counter[tuple[int, int]]()
-    for panel in load(name)["panels"]:
+    for panel in everything(load(name)):
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24, panel["title"]
         cells.update(
@@ -232,12 +233,144 @@ def test_an_incident_is_the_first_thing_to_see() -> None:
     assert first["gridPos"]["y"] == second["gridPos"]["y"] == 1
 
 
-def test_each_state_has_a_colour_of_its_own_in_every_panel() -> None:
+def test_the_wall_fits_on_one_screen() -> None:
+    """Of 900 pixels; a row of the grid takes 38, and Grafana's head and the choices 120."""
+    lowest = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels(load("wall.json")))
+    assert lowest * 38 + 120 <= 900
+    assert {panel["type"] for panel in panels(load("wall.json"))} == {"stat"}
+
+
+def test_each_state_has_a_colour_of_its_own_in_the_same_order_in_every_panel() -> None:
     assert STATES.keys() == set(DOCUMENTED_STATES)
     assert len(set(STATES.values())) == len(STATES)
-    coloured = [panel for panel in panels(load("sessions.json")) if panel["title"].startswith("Sessions ")]
-    by_state = [panel for panel in coloured if "{{session_state}}" in json.dumps(panel["targets"])]
-    assert len(by_state) == 2
-    for panel in by_state:
+    now, over_time = (panel for panel in panels(load("sessions.json")) if panel["title"].startswith("Sessions "))
+    for panel in (now, over_time):
+        assert [target["legendFormat"] for target in panel["targets"]] == list(STATES)
         overrides = panel["fieldConfig"]["overrides"]
         assert {o["matcher"]["options"]: o["properties"][0]["value"]["fixedColor"] for o in overrides} == STATES
+
+
+@EVERY
+def test_units_in_tables_belong_to_columns(name: str) -> None:
+    """A default unit applies to texts as well: "24.10" becomes "24.1", and a name as a date becomes NaN."""
+    for panel in panels(load(name)):
+        if panel["type"] == "table":
+            defaults = panel["fieldConfig"]["defaults"]
+            assert "unit" not in defaults, panel["title"]
+            assert defaults["custom"]["minWidth"] == 60, panel["title"]
+
+
+@EVERY
+def test_legends_are_sorted_by_the_title_of_a_calculation_that_they_show(name: str) -> None:
+    """Grafana ignores the calculation's id."""
+    titles = {"lastNotNull": "Last *", "max": "Max", "mean": "Mean", "min": "Min", "sum": "Total"}
+    for panel in panels(load(name)):
+        legend = panel["options"].get("legend", {})
+        if "sortBy" in legend:
+            assert legend["sortBy"] in [titles[each] for each in legend["calcs"]], panel["title"]
+
+
+@EVERY
+def test_every_tile_shows_grey_what_is_not_known(name: str) -> None:
+    for panel in panels(load(name)):
+        if panel["type"] in ("stat", "bargauge"):
+            found = [m["options"] for m in panel["fieldConfig"]["defaults"]["mappings"] if m["type"] == "special"]
+            assert [each["match"] for each in found] == ["null+nan"], panel["title"]
+            assert found[0]["result"]["color"] == UNKNOWN, panel["title"]
+
+
+@EVERY
+def test_a_tile_has_a_background_only_if_its_colour_means_something(name: str) -> None:
+    for panel in panels(load(name)):
+        if panel["type"] == "stat":
+            colours = {step["color"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]}
+            assert (panel["options"]["colorMode"] == "none") == (colours == {NEUTRAL}), panel["title"]
+
+
+@EVERY
+def test_timelines_take_their_texts_from_mappings(name: str) -> None:
+    """With colours by thresholds, Grafana shows the thresholds where it merges equal neighbours."""
+    for panel in panels(load(name)):
+        if panel["type"] == "state-timeline":
+            assert panel["fieldConfig"]["defaults"]["color"]["mode"] != "thresholds", panel["title"]
+            assert panel["fieldConfig"]["defaults"]["mappings"], panel["title"]
+
+
+def _terms(dashboard: Json) -> Iterator[tuple[str, str]]:
+    """The terms and colours of overrides by name, and of mapped texts."""
+    for panel in panels(dashboard):
+        config = panel["fieldConfig"]
+        mappings = list(config["defaults"].get("mappings", ()))
+        for override in config["overrides"]:
+            for each in override["properties"]:
+                if each["id"] == "color" and override["matcher"]["id"] == "byName":
+                    yield override["matcher"]["options"], each["value"]["fixedColor"]
+                if each["id"] == "mappings":
+                    mappings += each["value"]
+        for mapping in mappings:
+            results = mapping["options"].values() if mapping["type"] == "value" else [mapping["options"]["result"]]
+            yield from ((result["text"], result["color"]) for result in results if "color" in result)
+
+
+def test_a_term_has_the_same_colour_everywhere() -> None:
+    found: dict[str, set[str]] = {}
+    for name in NAMES:
+        for term, colour in _terms(load(name)):
+            found.setdefault(term.lower(), set()).add(colour)
+    assert {term: colours for term, colours in found.items() if len(colours) > 1} == {}
+    assert {"initfail", "unknown", "critical"} <= found.keys()
+
+
+def _luminance(colour: str) -> float:
+    """As WCAG 2 defines it."""
+    parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("colour", sorted(PALETTE))
+def test_texts_can_be_read_in_every_colour_and_on_it(colour: str) -> None:
+    white, dark = "#ffffff", "#181b1f"  # also Grafana's panels in its two themes
+    assert contrast(colour, white) >= 3
+    assert contrast(colour, dark) >= 3
+
+
+def test_bad_is_clearly_darker_than_a_warning() -> None:
+    assert contrast(BAD, WARNING) > 1.85
+    assert _luminance(BAD) < _luminance(WARNING)
+
+
+@EVERY
+def test_every_colour_belongs_to_the_palette(name: str) -> None:
+    found = set(re.findall(r"#[0-9A-Fa-f]{6}\b", (FOLDER / name).read_text("utf-8")))
+    assert found <= PALETTE
+
+
+def test_the_dashboard_of_sessions_has_the_bounds_of_the_alert() -> None:
+    succeed, *_ = panels(load("sessions.json"))
+    (override,) = succeed["fieldConfig"]["overrides"]
+    bad, warning, *_ = override["properties"][0]["value"]["steps"]
+    assert (bad["color"], warning["color"], warning["value"]) == (BAD, WARNING, 1 - SHARE)
+    assert f"[{WINDOW / 60:g}m]" in succeed["targets"][0]["expr"]
+
+
+def test_graphs_of_failures_are_not_hidden_by_marks_of_failures() -> None:
+    dashboard = load("sessions.json")
+    titles = {panel["id"]: panel["title"] for panel in panels(dashboard)}
+    graphs = {"When and where starts failed", "Session starts"}
+    for annotation in dashboard["annotations"]["list"]:
+        assert annotation["filter"]["exclude"]
+        assert {titles[each] for each in annotation["filter"]["ids"]} == graphs
+
+
+def test_every_dashboard_has_a_picture_and_all_of_them_are_small() -> None:
+    pictures = {path.stem: path.stat().st_size for path in (FOLDER / "pictures").iterdir()}
+    assert {f"{name}.json" for name in pictures} == set(NAMES)
+    assert sum(pictures.values()) < 1_000_000
+    shown = re.findall(r"\]\(pictures/(\w+)\.png\)", (FOLDER / "README.md").read_text("utf-8"))
+    assert set(shown) == pictures.keys()

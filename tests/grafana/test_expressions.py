@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dashboards.queries import appearances
+from dashboards.queries import affected, appearances, minimum_users, with_group_name
 from support.commands import said
 from support.dashboards import fill, queries
 from support.deployment import write
+
+from exporter.fleet import spike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,7 +131,7 @@ async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that
         of("poll_last_success_timestamp_seconds", operation="ListUsers"): "0x30",
         of("poll_last_success_timestamp_seconds", project="paris", operation="ListUserDetail"): "0+60x30",
     }
-    (sessions,) = shown("sessions.json", "Users these numbers speak for")
+    (sessions,) = shown("sessions.json", "Coverage")
     (accounts,) = shown("users.json", "Accounts known")
     (age,) = shown("users.json", "Accounts last asked for")
     (all_of_them,) = shown("exporter.json", "Users covered")
@@ -213,3 +215,68 @@ async def test_rounds_that_take_hours_are_behind_by_more_of_them_than_a_day_has(
     (behind,) = shown("exporter.json", "Rounds behind")
     steps = [expected(behind, "46h40m", {"{}": 5})]
     await evaluated(tool, tmp_path, interval="5m", input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_the_minimum_of_users_is_that_of_the_alert(tool: Callable[[str], str], tmp_path: Path) -> None:
+    sizes = (1, 2, 3, 5, 200, 300, 1000, 3000, 20000)
+    values = {of("users", project=f"p{size}"): f"{size}x3" for size in sizes}
+    found = {f'{{project="p{size}"}}': round(spike.minimum_users(size), 3) for size in sizes}
+    expression = f"round({fill(minimum_users(), CHOSEN)}, 0.001)"
+    steps = [expected(expression, "2m", found)]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_projects_are_affected_when_enough_users_fail(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """Distinct users count; without metrics about users, the failures do. The project's further labels do not."""
+    further = {"project": "berlin", "site": "adlershof"}
+    values = {
+        of("users", **further): "100x10",
+        of("session_starts_total", **further): "0x5 10x5",
+        of(TOTAL, **further): "0x5 4x5",
+        **{of("session_init_failures_by_user_total", user_name=name, **further): "_x5 1x5" for name in "abc"},
+        of("users", project="one-user"): "100x10",
+        of("session_starts_total", project="one-user"): "0x5 10x5",
+        of(TOTAL, project="one-user"): "0x5 4x5",
+        of("session_init_failures_by_user_total", project="one-user", user_name="a"): "_x5 4x5",
+        of("users", project="nameless"): "100x10",
+        of("session_starts_total", project="nameless"): "0x5 10x5",
+        of(TOTAL, project="nameless"): "0x5 4x5",
+    }
+    expression = f"round({fill(affected(), CHOSEN)}, 0.01)"
+    steps = [expected(expression, "8m", {'{project="berlin"}': 0.4, '{project="nameless"}': 0.4})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_server_groups_have_names_where_these_are_known(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """A group that was renamed while two exporters watch it has one of its names."""
+    named, unnamed = {"app_server_group_id": "1"}, {"app_server_group_id": "2"}
+    values = {
+        of("app_server_sessions", **named): "5x10",
+        of("app_server_sessions", **unnamed): "7x10",
+        of("app_server_group_info", app_server_group_name="office", **named): "1x10",
+        of("app_server_group_info", app_server_group_name="office", instance="b:10099", site="x", **named): "1x10",
+    }
+    sessions = "max by (project, app_server_group_id) (huaweicloud_workspace_app_server_sessions)"
+    found = {
+        '{project="berlin", app_server_group_id="1", group="office"}': 5,
+        '{project="berlin", app_server_group_id="2", group="2"}': 7,
+    }
+    steps = [expected(fill(with_group_name(sessions), CHOSEN), "5m", found)]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_a_server_group_without_servers_is_down_only_if_it_is_used(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    registered, stopped = {"status": "REGISTERED"}, {"status": "STOPPED"}
+    values = {
+        of("up"): "1x10",
+        of("app_servers", app_server_group_id="lost", **registered): "0x10",
+        of("app_servers", app_server_group_id="lost", **stopped): "3x10",
+        of("app_servers", app_server_group_id="unused", **registered): "0x10",
+        of("app_servers", app_server_group_id="healthy", **registered): "2x10",
+    }
+    down, none = shown("wall.json", "Server groups that fail")
+    found = {'{project="berlin", app_server_group_id="lost", group="lost"}': 0}
+    steps = [expected(down, "5m", found), expected(none, "5m", {})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)

@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROVISIONING = FOLDER / "provisioning"
+DATASOURCE = FOLDER.parent / "deploy" / "compose" / "datasource.yml"
 
 
 def read(file: Path) -> Any:
     return YAML(typ="safe", pure=True).load(file)
 
 
-def test_there_is_one_data_source_which_the_dashboards_choose_by_themselves() -> None:
-    (source,) = read(PROVISIONING / "datasources" / "prometheus.yml")["datasources"]
+def test_the_demo_s_data_source_never_takes_the_place_of_another() -> None:
+    (source,) = read(DATASOURCE)["datasources"]
     assert source["type"] == "prometheus"
-    assert source["isDefault"]
+    assert source["isDefault"] is False
+
+
+def test_a_grafana_that_has_data_sources_gets_no_other() -> None:
+    assert [file.parent.name for file in PROVISIONING.rglob("*.yml")] == ["dashboards"]
 
 
 def test_the_folder_of_dashboards_holds_no_other_json() -> None:

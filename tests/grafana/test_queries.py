@@ -47,7 +47,7 @@ class Day:
 def day(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Day:
     program, promtool = tool("prometheus"), tool("promtool")
     directory = tmp_path_factory.mktemp("day")
-    problems = simulated_day.record(directory / "day.txt")
+    problems = simulated_day.record(directory / "day.txt", simulated_day.LATE)
     blocks = [promtool, "tsdb", "create-blocks-from", "openmetrics", f"{directory}/day.txt", f"{directory}/data"]
     subprocess.run(blocks, check=True, capture_output=True)  # noqa: S603 - the program that the test found
     return Day(directory, program, problems)
@@ -60,14 +60,14 @@ async def ask(server: str, path: str, **parameters: object) -> Any:
     return answer["data"]
 
 
-async def run(server: str, query: Query, chosen: Mapping[str, str]) -> Series:
-    """What Grafana would get for a query at the end of the day."""
+async def run(server: str, query: Query, chosen: Mapping[str, str], at: float = END) -> Series:
+    """What Grafana would get for a query at the end of the day, or at another time."""
     expression = query.filled(chosen)
     if query.step is None:
-        result: Series = (await ask(server, "query", query=expression, time=END))["result"]
+        result: Series = (await ask(server, "query", query=expression, time=at))["result"]
     else:
-        begin = END - query.hours * 3600
-        answer = await ask(server, "query_range", query=expression, start=begin, end=END, step=query.step)
+        begin = at - query.hours * 3600
+        answer = await ask(server, "query_range", query=expression, start=begin, end=at, step=query.step)
         result = answer["result"]
     return result
 
@@ -81,7 +81,7 @@ async def values_of(server: str, variable: Mapping[str, Any], chosen: Mapping[st
     """What there is to choose from for a variable."""
     match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
     assert match
-    begin = END - simulated_day.DAY
+    begin = simulated_day.LATE
     found: list[str] = await ask(
         server, f"label/{match[2]}/values", **{"match[]": fill(match[1], chosen)}, start=begin, end=END
     )
@@ -106,12 +106,23 @@ async def all_of(server: str, name: str) -> dict[str, str]:
     return chosen
 
 
+MOMENTS = [END, *map(simulated_day.at, ("14:30", "13:00", "13:14"))]
+"""Amid an incident, when all is well, while an exporter is down, and when it has just come back."""
+
+RARE = {"wall.json: Locked users A", "wall.json: Firing alerts D"}
+"""What does not happen on this day: many users are locked; Prometheus has no rules."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_every_query_of_every_panel_has_data(name: str, day: Day) -> None:
     async with day.served() as server:
         chosen = await all_of(server, name)
-        empty = [query.where for query in queries(name) if not has_a_number(await run(server, query, chosen))]
-    assert empty == []
+        missing = {query.where: query for query in queries(name) if query.where not in RARE}
+        for at in MOMENTS:
+            found = [where for where, query in missing.items() if has_a_number(await run(server, query, chosen, at))]
+            for where in found:
+                del missing[where]
+    assert list(missing) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,11 +140,11 @@ async def test_what_there_is_to_choose_from(day: Day) -> None:
     exporters = variables(load("exporter.json"))
     sessions = variables(load("sessions.json"))
     async with day.served() as server:
-        assert await values_of(server, sessions["project"], {}) == ["berlin", "paris"]
+        assert await values_of(server, sessions["project"], {}) == ["berlin", "lisbon", "paris"]
         versions = await values_of(server, sessions["client_version"], {"project": ".*"})
         instances = await values_of(server, exporters["instance"], {"exporter_version": ".*"})
     assert len(versions) > 1, "a rollout is under way"
-    assert instances == [f"exporter-{number}:10099" for number in range(3)]
+    assert instances == [f"exporter-{number}:10099" for number in range(4)]
 
 
 async def test_the_help_desk_s_table_names_exactly_those_with_something_wrong(day: Day) -> None:
@@ -149,39 +160,37 @@ async def test_the_help_desk_s_table_names_exactly_those_with_something_wrong(da
     assert {series["metric"]["user_name"] for series in searched} == {simulated_day.STRANGER}
 
 
-async def test_the_first_failure_with_a_code_counts(day: Day) -> None:
-    """The series of a code begins with its first failure, which increase() alone would not see."""
-    plain = increase("session_init_failures_by_code_total", window="30m")
+async def test_the_first_failure_of_a_user_counts(day: Day) -> None:
+    """The series of a user begins with the first failure, which increase() alone would not see."""
+    expressions = {
+        "all": increase("session_init_failures_total", window="30m"),
+        "by user": f"sum ({appearances('session_init_failures_by_user_total', 'user_name', '30m')})",
+        "plainly": increase("session_init_failures_by_user_total", window="30m"),
+    }
     async with day.served() as server:
         counted = {
-            what: float(
-                (await ask(server, "query", query=fill(expression, {"project": ".*"}), time=END))["result"][0]["value"][
-                    1
-                ]
-            )
-            for what, expression in {
-                "all": increase("session_init_failures_total", window="30m"),
-                "by code": f"sum ({appearances('session_init_failures_by_code_total', 'failed_code', '30m')})",
-                "plainly": plain,
-            }.items()
+            what: float(result[0]["value"][1])
+            for what, expression in expressions.items()
+            if (result := await run(server, Query(what, expression, 1, None), {"project": ".*"}))
         }
-    assert counted["by code"] == pytest.approx(counted["all"], rel=0.15)
+    assert counted["by user"] == pytest.approx(counted["all"], abs=1)
     assert counted["plainly"] < 0.8 * counted["all"]
 
 
 async def test_a_replaced_exporter_does_not_double_its_project(day: Day) -> None:
-    """At noon both are known for a while; gauges count once."""
+    """Both are known for a while; gauges count once."""
     (users,) = (query for query in queries("users.json") if "Users watched" in query.where)
-    noon = END - simulated_day.DAY / 2
+    replaced = simulated_day.REPLACED
+    configured = sum(watched.users + 1 for watched in simulated_day.PROJECTS.values())
     async with day.served() as server:
-        at_noon = {"query": users.filled({"project": ".*"}), "start": noon - 600, "end": noon + 600, "step": 30}
-        (series,) = (await ask(server, "query_range", **at_noon))["result"]
-    assert {float(value) for _, value in series["values"]} == {2 * (simulated_day.USERS + 1)}
+        around = {"query": users.filled({"project": ".*"}), "start": replaced - 600, "end": replaced + 600, "step": 30}
+        (series,) = (await ask(server, "query_range", **around))["result"]
+    assert {float(value) for _, value in series["values"]} == {configured}
 
 
 async def test_the_oldest_version_is_so_by_its_numbers(day: Day) -> None:
     """24.9 is older than 24.10, though it comes after it as a text."""
-    (oldest,) = (query for query in queries("sessions.json") if "Oldest client version" in query.where)
+    (oldest,) = (query for query in queries("sessions.json") if "Client versions A" in query.where)
     versions = ["24.10.2", "24.9.13.5", "9.1", "24.9.2-beta", "24.10"]
     metric = re.escape("huaweicloud_workspace_sessions_by_version")
     async with day.served() as server:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDER = Path(__file__).parents[2] / "grafana"
-NAMES = ("exporter.json", "sessions.json", "users.json")
+NAMES = ("exporter.json", "sessions.json", "users.json", "wall.json")
 
 _PIXELS = 1000  # Grafana asks for about a point a pixel
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -48,8 +48,13 @@ def load(name: str) -> Json:
 
 
 def panels(dashboard: Json) -> list[Json]:
-    """Its panels, without the rows' titles."""
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    """Its panels, also those in collapsed rows, without the rows' titles."""
+    return [panel for panel in everything(dashboard) if panel["type"] != "row"]
+
+
+def everything(dashboard: Json) -> list[Json]:
+    """Its rows' titles and its panels, also those in collapsed rows."""
+    return [part for panel in dashboard["panels"] for part in (panel, *panel.get("panels", ()))]
 
 
 def variables(dashboard: Json) -> dict[str, Json]:

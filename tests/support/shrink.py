@@ -1,0 +1,10 @@
+"""Reduces pictures to a palette, which takes a third of the space: `python tests/support/shrink.py FILE.png...`."""
+
+import sys
+from pathlib import Path
+
+from PIL import Image  # type: ignore[import-not-found]  # is in an environment of its own: see `make pictures`
+
+for path in map(Path, sys.argv[1:]):
+    picture = Image.open(path).convert("RGB")
+    picture.quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
