@@ -1,7 +1,7 @@
 """The addresses in alerts: of the repository, which has the runbook, and of Grafana.
 
 `python tests/support/links.py [GRAFANA]` writes the repository's address of pyproject.toml, and Grafana's if given, into
-the rules, the manifest of the rules and the examples for SLO tools.
+the rules, their tests, their manifest for Kubernetes and the example for Sloth.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
 FILES = (
-    *sorted((ROOT / "deploy/prometheus/rules").glob("*.yml")),
-    *sorted((ROOT / "deploy/prometheus/slo").glob("*.yml")),
+    *RULES,
+    *sorted((ROOT / "deploy/prometheus/tests").glob("*.yml")),
+    ROOT / "deploy/prometheus/slo/sloth.yml",
     ROOT / "deploy/kubernetes/with-operator/prometheusrule.yaml",
 )
 _REPOSITORY = re.compile(r"https?://[^\s\"']+?(?=/blob/main/deploy/RUNBOOK\.md#)")
@@ -30,7 +32,7 @@ def repository() -> str:
 
 def grafana() -> str:
     """Return the address of Grafana that the rules have. Raise ValueError if they have several."""
-    (address,) = {found for path in FILES for found in _GRAFANA.findall(path.read_text("utf-8"))}
+    (address,) = {found for path in RULES for found in _GRAFANA.findall(path.read_text("utf-8"))}
     return address
 
 
