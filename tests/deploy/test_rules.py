@@ -150,7 +150,9 @@ def test_every_recorded_name_is_level_metric_and_operations() -> None:
         level, metric, operation = record["record"].split(":")
         assert metric.startswith((PREFIX, "workspace_"))
         assert re.fullmatch(r"[a-z0-9_]+", operation)
-        assert re.fullmatch(r"(instance_)?project(_(failed_code|app_server_group_id|operation|user_name|version))?", level), level
+        assert re.fullmatch(
+            r"(instance_)?project(_(failed_code|app_server_group_id|operation|user_name|version))?", level
+        ), level
 
 
 def looks_back(expression: str) -> list[int]:
@@ -176,16 +178,19 @@ async def test_the_spike_s_rule_and_code_agree_on_the_minimum_share_and_window(
     assert (milliseconds(share[1]), float(share[2])) == (WINDOW * 1000, SHARE)
     assert f"count{share[1]} >= project:workspace_failing_users:minimum" in spike["expr"]
     fleets = [1, 2, 3, 4, 60, 225, 226, 900, 2499, 2500, 3000, 10_000, 100_000]
-    write(tmp_path / "rules.yml", needed([document(path) for path in RULES], {"project:workspace_failing_users:minimum"})[1])
+    write(
+        tmp_path / "rules.yml",
+        needed([document(path) for path in RULES], {"project:workspace_failing_users:minimum"})[1],
+    )
     test = {
         "input_series": [
             {"series": f'huaweicloud_workspace_users{{project="{users}"}}', "values": str(users)} for users in fleets
         ],
         "promql_expr_test": [
             {
-                "expr": f'round(project:workspace_failing_users:minimum{{project="{users}"}}, 1e-9)',
+                "expr": f'round(project:workspace_failing_users:minimum{{project="{users}"}}, 1e-6)',
                 "eval_time": "0m",
-                "exp_samples": [{"labels": f'{{project="{users}"}}', "value": round(minimum_users(users), 9)}],
+                "exp_samples": [{"labels": f'{{project="{users}"}}', "value": round(minimum_users(users), 6)}],
             }
             for users in fleets
         ],
@@ -205,7 +210,8 @@ async def test_one_line_changes_the_objective_of_a_project(tool: Callable[[str],
         for project in ("berlin", "paris")
     ]
     samples = [
-        {"labels": f'{name}{{project="{project}"}}', "value": value} for project, value in (("berlin", 0.995), ("paris", 0.99))
+        {"labels": f'{name}{{project="{project}"}}', "value": value}
+        for project, value in (("berlin", 0.995), ("paris", 0.99))
     ]
     look = {"expr": name, "eval_time": "0m", "exp_samples": samples}
     test = {"rule_files": ["rules.yml"], "tests": [{"input_series": series, "promql_expr_test": [look]}]}

@@ -1,7 +1,7 @@
 """The addresses in alerts: of the repository, which has the runbook, and of Grafana.
 
-`python tests/support/links.py [GRAFANA]` writes the repository's address of pyproject.toml, and Grafana's if given, into
-the rules, their tests, their manifest for Kubernetes and the example for Sloth.
+`python tests/support/links.py [GRAFANA]` writes the repository's address of pyproject.toml, and Grafana's if given,
+into the rules, their tests, their manifest for Kubernetes and the example for Sloth.
 """
 
 from __future__ import annotations

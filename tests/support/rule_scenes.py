@@ -61,7 +61,10 @@ def scenes() -> list[Scene]:
 
 def with_extra_label(test: dict[str, Any]) -> dict[str, Any]:
     """Return the test with a label such as `projects[].labels` adds, on every series with a project."""
-    series = [{**each, "series": each["series"].replace("project=", 'site="munich", project=')} for each in test["input_series"]]
+    series = [
+        {**each, "series": each["series"].replace("project=", 'site="munich", project=')}
+        for each in test["input_series"]
+    ]
     return {**test, "input_series": series}
 
 
