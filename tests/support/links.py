@@ -32,7 +32,8 @@ def repository() -> str:
 
 def grafana() -> str:
     """Return the address of Grafana that the rules have. Raise ValueError if they have several."""
-    (address,) = {found for path in RULES for found in _GRAFANA.findall(path.read_text("utf-8"))}
+    addresses: set[str] = {found for path in RULES for found in _GRAFANA.findall(path.read_text("utf-8"))}
+    (address,) = addresses
     return address
 
 
