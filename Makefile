@@ -6,7 +6,7 @@ VERSION := $(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import s
 VENV := .venv$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema kubernetes operator-schema lock wheel tools clean
+.PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema links kubernetes operator-schema lock wheel tools clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ grafana-schema:
 	rm -rf $(VENV)/schema && mkdir -p $(VENV)/schema && cp $(SCHEMA)/package.json $(SCHEMA)/derive.mjs $(VENV)/schema
 	cd $(VENV)/schema && npm install --silent --no-audit --no-fund --no-package-lock
 	cd $(VENV)/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
+
+links: $(VENV)/dev  ## write the addresses of the repository (pyproject.toml) and GRAFANA=... into the alerts
+	$(BIN)/python tests/support/links.py $(GRAFANA)
 
 kubernetes: $(VENV)/dev  ## write the Kubernetes manifest of Prometheus's rules
 	PYTHONPATH=. $(BIN)/python tests/support/prometheus_rule.py .

@@ -22,13 +22,15 @@ BY_SEVERITY = {"critical": "on-call", "warning": "team", "info": "help-desk"}
 
 ON_BERLIN = {"job": "workspace", "instance": "a:10099", "project": "berlin"}
 SESSIONS = {"operation": "ListSessionByUserName"}
+GROUP = {"app_server_group_id": "5f1d"}
 ENDED = {"startsAt": "2026-01-02T03:04:05Z", "endsAt": "2026-01-02T03:05:05Z"}
 
 
 def alert(name: str, **labels: str) -> dict[str, str]:
     """Labels of an alert as the rules give them."""
-    (severity, *_) = [each["labels"]["severity"] for each in ALERTS if each["alert"] == name]
-    return {"alertname": name, "severity": severity, **ON_BERLIN, **labels}
+    (own, *_) = [each["labels"] for each in ALERTS if each["alert"] == name]
+    where = ON_BERLIN if own["area"] == "exporter" else {"project": "berlin"}
+    return {"alertname": name, **own, **where, **labels}
 
 
 async def test_alertmanager_takes_the_configuration(tool: Callable[[str], str]) -> None:
@@ -74,14 +76,14 @@ def test_every_matcher_of_an_inhibition_is_about_an_alert_that_there_is() -> Non
 
 
 HELD_BACK = [
-    (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike")),
     (alert("WorkspaceExporterDown"), alert("WorkspaceCloudNotAnswering")),
+    (alert("WorkspaceExporterDown"), alert("WorkspaceDiscoveryFailing")),
     (alert("WorkspaceExporterAbsent"), alert("WorkspaceExporterDown")),
     (alert("WorkspaceExporterDown"), alert("WorkspaceExporterFlapping")),
     (alert("WorkspaceExporterFlapping", severity="critical"), alert("WorkspaceExporterFlapping", severity="warning")),
     (alert("WorkspaceExporterDown"), alert("WorkspaceProjectLost")),
     (alert("WorkspaceExporterAbsent"), alert("WorkspaceProjectLost")),
-    (alert("WorkspaceProjectLost"), alert("WorkspaceVersionRegressing", component="client", version="1")),
+    (alert("WorkspaceProjectLost"), alert("WorkspaceThrottled", **SESSIONS)),
     (alert("WorkspaceClockSkew", severity="critical"), alert("WorkspaceCredentialsRefused")),
     (alert("WorkspaceClockSkew", severity="critical"), alert("WorkspaceClockSkew", severity="warning")),
     (alert("WorkspaceCredentialsRefused"), alert("WorkspaceCloudNotAnswering")),
@@ -91,20 +93,42 @@ HELD_BACK = [
     (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceThrottled", **SESSIONS)),
     (alert("WorkspaceThrottled", **SESSIONS), alert("WorkspaceCoverageLow", **SESSIONS)),
     (alert("WorkspaceCoverageLow", **SESSIONS), alert("WorkspaceNumbersStale", **SESSIONS)),
-    (alert("WorkspaceInitFailSpike"), alert("WorkspaceInitFailSustained", failed_code="WKS.1")),
+    (alert("WorkspaceCredentialsRefused"), alert("WorkspaceDiscoveryFailing")),
+    (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceDiscoveryFailing")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceSessionStartBudgetBurn", severity="critical")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceSessionStartBudgetBurn", severity="warning")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceSessionsStuck")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceSessionStartsSlow")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceServerGroupDown", **GROUP)),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceServerCapacityLow", **GROUP)),
     (alert("WorkspaceInitFailSpike"), alert("WorkspaceDisconnectedUnusual")),
-    (alert("WorkspaceInitFailSpike"), alert("WorkspaceVersionRegressing", component="client", version="1")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceVersionRegressing", version="1")),
+    (alert("WorkspaceSessionStartBudgetBurn", severity="critical"), alert("WorkspaceVersionRegressing", version="1")),
+    (
+        alert("WorkspaceSessionStartBudgetBurn", severity="critical"),
+        alert("WorkspaceSessionStartBudgetBurn", severity="warning"),
+    ),
+    (
+        alert("WorkspaceServerCapacityLow", severity="critical", **GROUP),
+        alert("WorkspaceServerCapacityLow", severity="warning", **GROUP),
+    ),
 ]
 TOLD_BOTH = [
-    (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike", instance="b:10099")),
+    (alert("WorkspaceExporterDown"), alert("WorkspaceInitFailSpike")),
+    (alert("WorkspaceExporterDown"), alert("WorkspaceCloudNotAnswering", instance="b:10099")),
     (alert("WorkspaceExporterFlapping"), alert("WorkspaceInitFailSpike")),
     (alert("WorkspaceProjectLost"), alert("WorkspaceProjectLost", project="paris")),
-    (alert("WorkspaceProjectLost"), alert("WorkspaceInitFailSpike", instance="b:10099")),
+    (alert("WorkspaceProjectLost"), alert("WorkspaceThrottled", instance="b:10099", **SESSIONS)),
     (alert("WorkspaceCloudNotAnswering"), alert("WorkspaceNumbersStale", project="paris", **SESSIONS)),
     (alert("WorkspaceClockSkew", severity="warning"), alert("WorkspaceCredentialsRefused")),
     (alert("WorkspaceCoverageLow", **SESSIONS), alert("WorkspaceNumbersStale", operation="ListUserDetail")),
     (alert("WorkspaceInitFailSpike"), alert("WorkspaceUsersLocked")),
+    (alert("WorkspaceInitFailSpike"), alert("WorkspaceSessionsAbandoned")),
     (alert("WorkspaceInitFailSpike"), alert("WorkspaceDisconnectedUnusual", project="paris")),
+    (
+        alert("WorkspaceServerCapacityLow", severity="critical", **GROUP),
+        alert("WorkspaceServerCapacityLow", severity="warning", app_server_group_id="7c22"),
+    ),
 ]
 
 
@@ -151,7 +175,8 @@ async def test_a_message_says_what_happens_and_where_to_read_on(tool: Callable[[
         "annotations": {
             **common,
             "description": "6 sessions.",
-            "runbook_url": "deploy/RUNBOOK.md#workspaceinitfailspike",
+            "runbook_url": "https://git.example.org/RUNBOOK.md#workspaceinitfailspike",
+            "dashboard_url": "https://grafana.example.org/d/sessions",
         },
         "startsAt": "2026-01-02T03:04:05Z",
         "endsAt": "0001-01-01T00:00:00Z",
@@ -161,7 +186,8 @@ async def test_a_message_says_what_happens_and_where_to_read_on(tool: Callable[[
     assert await _rendered(tool, tmp_path, {**data, "status": "firing", "alerts": [firing]}) == (
         "CRITICAL: Sessions fail to start in project berlin|"
         "Sessions fail to start in project berlin\n6 sessions.\n"
-        "Since 2026-01-02 03:04 UTC. What to do: deploy/RUNBOOK.md#workspaceinitfailspike"
+        "Since 2026-01-02 03:04 UTC. What to do: https://git.example.org/RUNBOOK.md#workspaceinitfailspike\n"
+        "Dashboard: https://grafana.example.org/d/sessions"
     )
     assert await _rendered(tool, tmp_path, {**data, "status": "resolved", "alerts": [over]}) == (
         "OVER: Sessions fail to start in project berlin|"

@@ -62,8 +62,12 @@ def scaled(value: Any, speed: float) -> Any:
 
 def faster(duration: str, speed: float) -> str:
     """A Prometheus duration, ``speed`` times as short, but for a millisecond at least."""
-    milliseconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
-    return f"{max(round(milliseconds / speed), 1)}ms"
+    return f"{max(round(milliseconds(duration) / speed), 1)}ms"
+
+
+def milliseconds(duration: str) -> int:
+    """Return the milliseconds of a Prometheus duration."""
+    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(duration))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The scenes of the rule tests, one at a time, each with only the rules that its alerts depend on.
 
 promtool evaluates every rule of a file at every step. Most of them have nothing to do with what a scene looks at.
+Each scene runs twice: as it is written, and with an extra label on every series of a project.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Scene:
         ):
             write(directory / name, rules)
         path = directory / "scene.yml"
-        scene = {"rule_files": names, "evaluation_interval": self.evaluation_interval, "tests": [self.test]}
+        tests = [self.test, {**with_extra_label(self.test), "name": f"{self.name}, with an extra label"}]
+        scene = {"rule_files": names, "evaluation_interval": self.evaluation_interval, "tests": tests}
         _YAML.dump(scene, path)
         return path
 
@@ -55,6 +57,15 @@ def scenes() -> list[Scene]:
         for tests in [_YAML.load(path)]
         for test in tests["tests"]
     ]
+
+
+def with_extra_label(test: dict[str, Any]) -> dict[str, Any]:
+    """Return the test with a label such as `projects[].labels` adds, on every series with a project."""
+    series = [
+        {**each, "series": each["series"].replace("project=", 'site="munich", project=')}
+        for each in test["input_series"]
+    ]
+    return {**test, "input_series": series}
 
 
 def needed(rule_files: list[Any], names: set[str]) -> list[dict[str, Any]]:
