@@ -78,14 +78,14 @@ def read(text: str) -> dict[str, Told]:
     """Return what a scrape says of each project. A full parser would take most of the time of these tests."""
     told: dict[str, Told] = {}
     for name, labels_text, value in _SAMPLE.findall(text):
-        labels = _labels(labels_text)
+        labels = parsed_labels(labels_text)
         if "project" in labels:
             told.setdefault(labels["project"], Told()).take(name, labels, float(value))
     return told
 
 
 @cache
-def _labels(text: str) -> dict[str, str]:
+def parsed_labels(text: str) -> dict[str, str]:
     """Parse the labels of a sample. They are the same in every scrape."""
     return {name: re.sub(r"\\(.)", _unescaped, value) for name, value in _LABEL.findall(text)}
 
