@@ -90,6 +90,11 @@ def only(colour: str) -> ThresholdsConfig:
     return _steps({None: colour})
 
 
+def backlog() -> ThresholdsConfig:
+    """None is good; some are known and no news, and have no background."""
+    return _steps({None: GOOD, 0.5: "transparent"})
+
+
 def _steps(steps: Mapping[float | None, str]) -> ThresholdsConfig:
     return (
         ThresholdsConfig()
@@ -135,9 +140,13 @@ def ranges(*parts: tuple[float, str, str]) -> list[ValueMapping]:
     ]
 
 
-def _just_below(bound: float | None) -> float | None:
+_NO_BOUND = 1e12
+"""Grafana reads an upper bound of null as 0."""
+
+
+def _just_below(bound: float | None) -> float:
     """Grafana's ranges include both ends; the first that matches counts."""
-    return None if bound is None else bound - 1e-9
+    return _NO_BOUND if bound is None else bound - 1e-9
 
 
 def absent(text: str = "unknown") -> SpecialValueMap:

@@ -1,29 +1,71 @@
-"""Exporter: is what the other dashboards show true and fresh?"""
+"""Exporter: are the numbers of the other dashboards complete and fresh?"""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from dashboards import calls, colours, links, process, variables
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
+from dashboards import colours, links, process, requests, variables
 from dashboards.board import Face, board
-from dashboards.panels import About, bounded, column, columns, history, lines, listing, number, transformation
-from dashboards.queries import MINIMUM_STEP, covered, gauge, now, over_time, rows, series
+from dashboards.panels import (
+    About,
+    bounded,
+    column,
+    columns,
+    history,
+    lines,
+    listing,
+    number,
+    sorted_by,
+    transformation,
+)
+from dashboards.process import SILENT
+from dashboards.queries import MINIMUM_STEP, covered, gauge, now, over_time, per_minute, rows, series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-SILENT = "The exporter says nothing: is it running, and scraped?"
-_HERE = 'instance=~"$instance"'
+BEHIND = (3, 6)
+"""Polling cycles without success: from 3 on answers become stale, and from 6 on WorkspaceNumbersStale fires."""
 
+COVERAGE = (0.9, 0.99)
+"""Below 90 %, WorkspaceCoverageLow fires."""
+
+CREDENTIALS = (20 * 60, 30 * 60)
+"""Seconds. Tokens are renewed 40 minutes before they expire; with 20 left, WorkspaceCredentialsExpiring fires."""
+
+SKEW = (60, 600)
+"""Seconds at which WorkspaceClockSkew fires, as a warning and as critical."""
+
+_HERE = 'instance=~"$instance"'
+_WINDOW = "10m"  # of the requests that count as those of now
+_NOT_USED = 2
+
+_UP = [colours.words({"0": ("down", colours.BAD), "1": ("up", colours.GOOD)})]
+_DISCOVERY = [
+    colours.words(
+        {
+            "0": ("failing", colours.BAD),
+            "1": ("working", colours.GOOD),
+            f"{_NOT_USED}": ("not used", colours.UNKNOWN),
+        }
+    )
+]
+
+_DETAILS = "Credentials, clock and the exporter itself"
 
 FACE = Face(
     uid=links.EXPORTER,
     title="Exporter",
-    description="Whether what the other dashboards show is true and fresh, what it costs, and what stands in the way.",
-    hours=6,
+    description="Whether the numbers of the other dashboards are complete and fresh, and what slows down the requests "
+    "to the cloud.",
+    folded=(_DETAILS,),
 )
 
 
@@ -38,64 +80,74 @@ def dashboard() -> Dashboard:
             variables.carried(variables.agent_version()),
         ],
         {
-            "Is what I see true and fresh?": _trust(),
-            "Freshness": _freshness(),
-            "Calls to the cloud": calls.panels(),
-            "Credentials and clock": _credentials(),
-            "The exporter itself": process.panels(),
+            "Are the numbers complete and fresh?": _tiles(),
+            "Polling": _polling(),
+            "Requests to the cloud": requests.panels(),
+            _DETAILS: chain(_credentials_and_clock(), process.panels()),
         },
     )
 
 
-def _trust() -> Iterator[Builder[Panel]]:
-    about = About(
-        title="Projects that the cloud answers for",
-        description="Projects for which the cloud has answered about at least one user.",
-        unit="percentunit",
-        empty=SILENT,
-        thresholds=colours.below(0.5, 1),
-        span=5,
-        height=5,
+def _tiles() -> Iterator[Builder[Panel]]:
+    yield process.up()
+    connected = _tile(
+        "API connection",
+        "Share of the projects for which the cloud answers about the sessions of at least one user.",
+        "percentunit",
+        colours.below(0.5, 1),
     )
-    yield number(about, now(f"avg ({gauge('up', _HERE)})")).decimals(0)
-    about = About(
-        title="Users covered",
-        description="Share of the configured users whose last answer is fresh, about sessions or accounts, in the "
-        "project with the least. In bulk or user by user: the better of the two counts. Below 100 % counts are too "
-        "low.",
-        unit="percentunit",
-        empty=SILENT,
-        thresholds=colours.below(0.9, 0.99),
-        span=5,
-        height=5,
+    yield number(connected, now(f"avg ({gauge('up', _HERE)})")).decimals(0)
+    coverage = _tile(
+        "Users covered",
+        "Share of the watched users with a fresh answer, about sessions or accounts, in the project with the least. "
+        "Below 100 % counts are too low.",
+        "percentunit",
+        colours.below(*COVERAGE),
     )
-    yield number(about, now(f"min ({covered(_HERE)})")).decimals(0)
-    about = About(
-        title="Rounds behind",
-        description="How long ago a round last went without a failed call, in rounds; where none has yet, how long "
-        "ago they began. Up to 2 is normal; from 3 on answers go stale.",
-        unit="short",
-        empty=SILENT,
-        thresholds=colours.above(2, 3),
-        span=5,
-        height=5,
+    yield number(coverage, now(f"min ({covered(_HERE)})")).decimals(0)
+    cycles = _tile(
+        "Cycles behind",
+        "How many polling cycles ago one last completed without a failed request, at worst; if none has, how many ago "
+        f"they began. Up to 2 is normal. From {BEHIND[0]} on answers become stale.",
+        "short",
+        colours.above(*BEHIND),
     )
-    yield number(about, now(f"max ((time() - {_succeeded_or_begun()}) / {_interval()})")).decimals(1)
-    yield from process.scraped()
+    yield number(cycles, now(f"max ({_behind(_succeeded_or_begun())})")).decimals(1)
+    yield process.configuration()
+    discovery = _tile(
+        "Discovery",
+        "Whether the last listing of users was complete and plausible in every project that discovers users. If not, "
+        "the users of the listing before remain.",
+        "none",
+        colours.below(0.5, 1),
+    )
+    found = f"min ({_discovery()})"
+    yield number(discovery, now(found)).mappings([colours.absent(), *_DISCOVERY])
+    limit = _tile(
+        "Rate limit used",
+        f"Requests of the last {_WINDOW} as a share of poll.rate_limit, in the project and operation with the most. At "
+        "100 % the interval grows with every further user.",
+        "percentunit",
+        colours.above(0.9, 1),
+    )
+    yield number(limit, now(f"max ({requests.used(_WINDOW)})")).decimals(0)
+    credentials = _tile(
+        "Credential expiry",
+        "When the first credentials in use expire. The exporter renews tokens 40 minutes before; less than that means "
+        "that the renewal fails. It cannot know when credentials from files expire.",
+        "s",
+        colours.below(*CREDENTIALS),
+    )
+    yield number(credentials, now(f"min ({_expiry()})"))
 
 
-def _coverage() -> str:
-    return gauge("poll_coverage_ratio", _HERE, of="min")
+def _tile(title: str, description: str, unit: str, thresholds: ThresholdsConfig) -> About:
+    return About(title=title, description=description, unit=unit, empty=SILENT, thresholds=thresholds, span=6, height=3)
 
 
-def _with_source(expression: str) -> str:
-    """With a label that says whether the project is asked about user by user or in bulk, where the exporter tells."""
-    source = f"topk by (project) (1, max by (project, source) ({series('poll_source_info', _HERE)}))"
-    return f"{expression} * on (project) group_left (source) {source} or on (project, operation) {expression}"
-
-
-def _age() -> str:
-    return f"(time() - {_succeeded()})"
+def _behind(succeeded: str) -> str:
+    """The age of each project's and operation's last success in polling cycles."""
+    return f"(time() - {succeeded}) / {gauge('poll_interval_seconds', _HERE)}"
 
 
 def _succeeded() -> str:
@@ -103,94 +155,165 @@ def _succeeded() -> str:
 
 
 def _succeeded_or_begun() -> str:
-    """When a round last succeeded; where none has, when they began: with the process, or later, within two days."""
+    """When a cycle last succeeded; if none has, when they began: with the process, or later, within two days."""
     interval = series("poll_interval_seconds", _HERE)
-    process = "on (job, instance) group_left () process_start_time_seconds"
+    process_start = "on (job, instance) group_left () process_start_time_seconds"
     seen = f"(min_over_time(timestamp({interval})[2d:{MINIMUM_STEP}]) or timestamp({interval}))"
-    begun = f"max by (project, operation) ({seen} > {process} or 0 * {interval} + {process})"
+    begun = f"max by (project, operation) ({seen} > {process_start} or 0 * {interval} + {process_start})"
     return f"({_succeeded()} or {begun})"
 
 
-def _interval() -> str:
-    return gauge("poll_interval_seconds", _HERE)
+def _discovery() -> str:
+    """Each project's 1 if its discovery succeeds, 0 if it fails, and 2 if it has none."""
+    found = gauge("users_discovery_successful", _HERE, of="min")
+    return f"{found} or 0 * {gauge('up', _HERE)} + {_NOT_USED}"
 
 
-def _freshness() -> Iterator[Builder[Panel]]:
+def _expiry() -> str:
+    return f"{gauge('credentials_expiry_timestamp_seconds', _HERE, of='min')} - time()"
+
+
+def _skew() -> str:
+    """Of several exporters', the clock that is further away."""
+    return f"max by (project) (abs({series('clock_skew_seconds', _HERE)}))"
+
+
+def _coverage() -> str:
+    """Each project's coverage of sessions or accounts, whichever is less."""
+    return f"min by (project) ({covered(_HERE)})"
+
+
+def _polling() -> Iterator[Builder[Panel]]:
     about = About(
-        title="Freshness by project",
-        description="ListSessionByUserName brings sessions and ListUserDetail accounts, user by user. Large projects "
-        "are asked about in bulk, by ListSessions and ListUsers. The interval grows beyond the configured one when "
-        "there are more users than calls.",
+        title="Coverage, by project",
+        description="Share of the watched users of each project with a fresh answer, about sessions or accounts. Where "
+        "it is not complete, counts are too low. Gaps: no exporter has reported the project.",
         empty=SILENT,
         span=12,
+        height=7,
     )
-    round_took = gauge("poll_duration_seconds", _HERE)
-    table = listing(about, rows(_with_source(_coverage())), rows(_age()), rows(_interval()), rows(round_took))
-    titles = {"Value #A": "Covered", "Value #B": "Last complete round", "Value #C": "Interval", "Value #D": "Took"}
+    bad, warning = COVERAGE
+    bands = colours.ranges(
+        (0, f"below {bad:.0%}", colours.BAD),
+        (bad, f"below {warning:.0%}", colours.WARNING),
+        (warning, "complete", colours.QUIET),
+    )
+    yield history(about, bands, over_time(_coverage(), "{{project}}"))
+    about = About(
+        title="Cycles behind, by project",
+        description="How many polling cycles ago one last completed without a failed request, for the operation of "
+        f"each project that is furthest behind. Up to 2 is normal. From {BEHIND[0]} on answers become stale.",
+        unit="short",
+        empty="unknown: no cycle has completed without a failed request",
+        thresholds=colours.above(*BEHIND),
+        span=12,
+        height=7,
+    )
+    # Without max_over_time(), each line is a sawtooth as high as a cycle.
+    behind = f"max_over_time((max by (project) ({_behind(_succeeded())}))[5m:{MINIMUM_STEP}])"
+    yield bounded(lines(about, over_time(behind, "{{project}}"))).decimals(0)
+    yield _projects()
+    yield _cycles()
+
+
+def _projects() -> Builder[Panel]:
+    about = About(
+        title="Projects",
+        description="Source: per_user polls the sessions of each user, bulk lists all sessions; large projects need "
+        "bulk. Credentials: when they expire. Clock: how far the cloud's and the exporter's are apart; beyond 15 "
+        "minutes, signatures are rejected.",
+        empty=SILENT,
+        span=24,
+        height=6,
+    )
+    figures = {
+        "Connection": (_with_source(gauge("up", _HERE)), column(mappings=_UP)),
+        "Users": (gauge("users", _HERE), column(unit="none")),
+        "Covered": (_coverage(), column(unit="percentunit", decimals=0, thresholds=colours.below(*COVERAGE))),
+        "Discovery": (_discovery(), column(mappings=_DISCOVERY)),
+        "Discovered": (gauge("users_discovered", _HERE), [*column(unit="none"), DynamicConfigValue("noValue", "-")]),
+        "Credentials": (
+            _expiry(),
+            column(unit="s", thresholds=colours.below(*CREDENTIALS), mappings=[colours.absent("-")]),
+        ),
+        "Clock": (_skew(), column(unit="s", thresholds=colours.above(*SKEW))),
+    }
+    table = listing(about, *(rows(query) for query, _ in figures.values()))
+    titles = {f"Value #{letter}": name for letter, name in zip("ABCDEFG", figures, strict=True)}
     table.transformations(
-        [transformation("merge"), columns(project="Project", source="Source", operation="Asked for", **titles)]
-    ).override_by_name("Covered", column(thresholds=colours.below(0.9, 0.99), unit="percentunit"))
-    for name in ("Last complete round", "Interval", "Took"):
-        table.override_by_name(name, column(unit="s"))
-    yield table
-    yield from _freshness_over_time()
+        [transformation("merge"), sorted_by("project"), columns(project="Project", source="Source", **titles)]
+    )
+    for name, (_, properties) in figures.items():
+        table.override_by_name(name, properties)
+    return table.filterable(False)
 
 
-def _freshness_over_time() -> Iterator[Builder[Panel]]:
+def _with_source(expression: str) -> str:
+    """With a label that shows whether sessions are polled by user or in bulk, where the exporter reports it."""
+    source = f"topk by (project) (1, max by (project, source) ({series('poll_source_info', _HERE)}))"
+    return f"{expression} * on (project) group_left (source) {source} or on (project) {expression}"
+
+
+def _cycles() -> Builder[Panel]:
     about = About(
-        title="Projects that the cloud answers for, over time",
-        description="Green while the cloud answers about at least one user of the project.",
-        unit="bool_yes_no",
+        title="Polling cycles",
+        description="Interval: time per cycle; it is longer than configured if there are more users than the rate "
+        "limit allows. Took: duration of the last cycle. Behind: how many cycles ago one last completed without a "
+        f"failed request. Requests: per minute, in the last {_WINDOW}.",
         empty=SILENT,
-        thresholds=colours.below(0.5, 1),
-        span=12,
+        span=24,
+        height=8,
     )
-    yield history(
-        about,
-        colours.ranges((0, "no", colours.BAD), (1, "yes", colours.QUIET)),
-        over_time(gauge("up", _HERE), "{{project}}"),
+    rate = per_minute(requests.REQUESTS, "project", "operation", where=_HERE, window=_WINDOW)
+    share = column(unit="percentunit", decimals=0, thresholds=colours.above(0.9, 1))
+    figures = {
+        "Interval": (gauge("poll_interval_seconds", _HERE), column(unit="s")),
+        "Took": (gauge("poll_duration_seconds", _HERE), column(unit="s")),
+        "Behind": (
+            _behind(_succeeded_or_begun()),
+            column(unit="none", decimals=1, thresholds=colours.above(*BEHIND)),
+        ),
+        "Requests": (rate, column(unit="none", decimals=1)),
+        "Limit": (
+            f"0 * {rate} + on (project) group_left () {gauge('poll_rate_limit', _HERE)}",
+            column(unit="none"),
+        ),
+        "Used": (requests.used(_WINDOW), share),
+    }
+    table = listing(about, *(rows(query) for query, _ in figures.values()))
+    titles = {f"Value #{letter}": name for letter, name in zip("ABCDEF", figures, strict=True)}
+    table.transformations(
+        [
+            transformation("merge"),
+            sorted_by("operation"),
+            sorted_by("project"),
+            columns(project="Project", operation="Operation", **titles),
+        ]
     )
-    about = About(
-        title="Users covered, over time",
-        description="Share of the configured users whose last answer is fresh. A dip is a time at which counts were "
-        "too low.",
-        unit="percentunit",
-        empty=SILENT,
-        thresholds=colours.below(0.9, 0.99),
-        span=12,
-    )
-    yield bounded(lines(about, over_time(_coverage(), "{{project}} {{operation}}")).max(1))
-    about = About(
-        title="Age of the last complete round",
-        description="How long ago a round last went without a failed call. A saw-tooth as high as the interval is "
-        "normal; a line that keeps climbing is not.",
-        unit="s",
-        empty="No round has gone without a failed call yet",
-        thresholds=colours.above(900, 3600),
-        span=12,
-    )
-    yield lines(about, over_time(_age(), "{{project}} {{operation}}"))
+    for name, (_, properties) in figures.items():
+        table.override_by_name(name, properties)
+    return table.override_by_name("Operation", [DynamicConfigValue("custom.minWidth", 175)]).filterable(False)
 
 
-def _credentials() -> Iterator[Builder[Panel]]:
+def _credentials_and_clock() -> Iterator[Builder[Panel]]:
     about = About(
-        title="Credentials end in",
-        description="When the present credentials end. The exporter renews tokens 40 minutes ahead: less than that "
-        "means that the renewal fails.",
-        unit="s",
-        empty="These credentials do not say when they end",
-        thresholds=colours.below(600, 1800),
+        title="Hours until credentials expire",
+        description="The exporter renews tokens 40 minutes before they expire. Of keys and tokens in files it cannot "
+        "know when they expire.",
+        unit="suffix:h",
+        empty="unknown: no expiry is reported",
         span=12,
+        height=7,
     )
-    left = f"{gauge('credentials_expiry_timestamp_seconds', _HERE, of='min')} - time()"
-    yield bounded(lines(about, over_time(left, "{{project}}")))
+    yield lines(about, over_time(f"({_expiry()}) / 3600", "{{project}}"))
     about = About(
         title="Clock skew",
-        description="The cloud's clock less the exporter's. Signatures are refused beyond 15 minutes; a clock kept by "
-        "NTP stays within a second or two.",
+        description="How far the cloud's clock and the exporter's are apart. The cloud rejects signatures beyond 15 "
+        "minutes. With NTP, a clock stays within a second or two.",
         unit="s",
-        empty="No answer with a date yet",
-        thresholds=colours.apart(60, 600),
+        empty="unknown: no response with a date yet",
+        thresholds=colours.above(*SKEW),
         span=12,
+        height=7,
     )
-    yield lines(about, over_time(gauge("clock_skew_seconds", _HERE), "{{project}}"))
+    yield lines(about, over_time(_skew(), "{{project}}"))

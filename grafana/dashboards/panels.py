@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, TypeVar
 
-from grafana_foundation_sdk.builders import barchart, bargauge, common, heatmap, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import barchart, bargauge, common, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor
 from grafana_foundation_sdk.models.common import (
     BarGaugeDisplayMode,
@@ -27,7 +27,6 @@ from grafana_foundation_sdk.models.common import (
     VizOrientation,
 )
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, FieldColorModeId
-from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 
 from dashboards import colours
 from dashboards.variables import SOURCE
@@ -46,7 +45,6 @@ Panel = TypeVar(
     timeseries.Panel,
     statetimeline.Panel,
     barchart.Panel,
-    heatmap.Panel,
     table.Panel,
 )
 Coloured = TypeVar("Coloured", bargauge.Panel, timeseries.Panel)
@@ -163,13 +161,6 @@ def distribution(about: About, x: str, query: Dataquery) -> barchart.Panel:
     panel = _about(barchart.Panel(), about, [query]).x_field(x).orientation(VizOrientation.VERTICAL)
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
     return panel.legend(_hidden_legend()).show_value(VisibilityMode.ALWAYS).fill_opacity(90).decimals(0)
-
-
-def density(about: About, query: Dataquery) -> heatmap.Panel:
-    """The buckets of a histogram over time."""
-    scheme = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Cividis").steps(64).exponent(0.5)
-    panel = _about(heatmap.Panel(), about, [query]).color(scheme)
-    return panel.y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(0).mode(TooltipDisplayMode.SINGLE)
 
 
 def listing(about: About, *queries: Dataquery) -> table.Panel:

@@ -1,11 +1,11 @@
-"""The exporter as a process: scrapes, configuration, labels, CPU and memory: a row of its dashboard."""
+"""The exporters as processes: up, configured, and what they use. Tiles and a row of the exporter's dashboard."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from dashboards import colours
-from dashboards.panels import About, column, columns, lines, listing, number, transformation
+from dashboards.panels import About, column, columns, lines, listing, number, sorted_by, transformation
 from dashboards.queries import gauge, now, over_time, rows
 from exporter.metrics.exposition import PREFIX
 
@@ -15,112 +15,93 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
-SILENT = "The exporter says nothing: is it running, and scraped?"
+SILENT = "unknown: is the exporter running?"
 
-_CHOSEN = f'{PREFIX}exporter_build_info{{version=~"$exporter_version", instance=~"$instance"}}'
 _HERE = 'instance=~"$instance"'
+_CHOSEN = f'{PREFIX}exporter_build_info{{version=~"$exporter_version", {_HERE}}}'
 
 
 def _own(metric: str) -> str:
     """A metric that every process has, of the chosen exporters only."""
-    return f"{metric} and on (job, instance) {_CHOSEN}"
+    return f"({metric} and on (job, instance) {_CHOSEN})"
 
 
-def scraped() -> Iterator[Builder[Panel]]:
-    """Whether Prometheus reaches the exporters, and whether they run by the configuration that they were given."""
+def _each(metric: str) -> str:
+    """The same, once for each exporter."""
+    return f"max by (instance) ({_own(metric)})"
+
+
+def up() -> Builder[Panel]:
+    """Whether Prometheus reaches the exporters."""
     about = About(
-        title="Exporters that answer",
-        description="Share of the exporters seen within a day that Prometheus still reaches. What a dead one watched "
-        "is not known.",
+        title="Exporters up",
+        description="Share of the exporters that Prometheus reaches, of those that it has reached within a day. What "
+        "an exporter that is down watched is not known.",
         unit="percentunit",
         empty="No exporter has been scraped within a day",
         thresholds=colours.below(0.5, 1),
-        span=5,
-        height=5,
+        span=6,
+        height=3,
     )
     seen = f"last_over_time({_CHOSEN}[1d])"
-    yield number(about, now(f"avg (up{{{_HERE}}} and on (job, instance) {seen})")).decimals(0)
+    return number(about, now(f"avg (up{{{_HERE}}} and on (job, instance) {seen})")).decimals(0)
+
+
+def configuration() -> Builder[Panel]:
+    """Whether they run with the configuration that they were given."""
     about = About(
-        title="Configuration",
-        description="Whether the last reload was accepted. A refused one is told in the exporter's log, and the "
-        "configuration before stays in force.",
+        title="Last reload",
+        description="Whether the last reload of the configuration was applied. If it was rejected, the log says why, "
+        "and the exporter keeps the configuration that it had.",
         unit="none",
         empty=SILENT,
         thresholds=colours.below(0.5, 1),
-        span=4,
-        height=5,
+        span=6,
+        height=3,
     )
-    accepted = colours.words({"1": ("in force", colours.GOOD), "0": ("refused", colours.BAD)})
+    applied = colours.words({"1": ("applied", colours.GOOD), "0": ("rejected", colours.BAD)})
     reload = _own(f"{PREFIX}exporter_config_last_reload_successful")
-    yield number(about, now(f"min ({reload})")).mappings([colours.absent(), accepted])
+    return number(about, now(f"min ({reload})")).mappings([colours.absent(), applied])
 
 
 def panels() -> Iterator[Builder[Panel]]:
     """The panels."""
-    yield from _which()
-    yield from _labels()
-    yield from _scrapes()
+    yield _exporters()
     yield from _resources()
+    yield _labels()
 
 
-def _which() -> Iterator[Builder[Panel]]:
+def _exporters() -> Builder[Panel]:
     about = About(
         title="Exporters",
-        description="Which exporters run, since when, and when the configuration in force was loaded.",
+        description="The exporters that run. Loaded: how long ago the configuration in effect was loaded. Scrapes take "
+        "milliseconds. Samples: about 70 for each project, and six for each user with metrics.per_user: all; "
+        "Prometheus needs some 2.3 kB of memory for each.",
         empty=SILENT,
-        span=16,
+        span=24,
         height=6,
     )
-    started = _own("1000 * process_start_time_seconds")
-    loaded = _own(f"1000 * {PREFIX}exporter_config_last_reload_success_timestamp_seconds")
-    titles = {"Value #B": "Started", "Value #C": "Configuration loaded"}
-    table = listing(about, rows(_CHOSEN), rows(started), rows(loaded)).transformations(
+    build = f"max by (instance, version, revision, python_version) ({_CHOSEN})"
+    loaded = _each(f"(time() - {PREFIX}exporter_config_last_reload_success_timestamp_seconds)")
+    figures = {
+        "Running for": (_each("(time() - process_start_time_seconds)"), "s", None),
+        "Loaded": (loaded, "s", None),
+        "Scrape": (_each("scrape_duration_seconds"), "s", None),
+        "Samples": (_each("scrape_samples_scraped"), "none", 0),
+        "Files": (_each("process_open_fds / process_max_fds"), "percentunit", 0),
+    }
+    table = listing(about, rows(build), *(rows(query) for query, _, _ in figures.values()))
+    titles = {f"Value #{letter}": name for letter, name in zip("BCDEF", figures, strict=True)}
+    table.transformations(
         [
             transformation("merge"),
+            sorted_by("instance"),
             columns(instance="Exporter", version="Version", revision="Revision", python_version="Python", **titles),
         ]
     )
-    for name in ("Started", "Configuration loaded"):
-        table.override_by_name(name, column(unit="dateTimeFromNow"))
-    yield table
-
-
-def _labels() -> Iterator[Builder[Panel]]:
-    about = About(
-        title="Label values folded or cut",
-        description="Values of a label beyond metrics.max_label_values that are counted together as `other`, and "
-        "texts of sessions that were too long and have been cut, since the exporter's start.",
-        unit="short",
-        empty=SILENT,
-        thresholds=colours.above(1, 100),
-        span=8,
-        height=6,
-    )
-    folded = over_time(f"max by (label) ({gauge('label_values_folded', _HERE)})", "{{label}} folded")
-    cut = over_time(f"sum ({gauge('label_values_cut_total', _HERE)})", "texts cut")
-    yield lines(about, folded, cut)
-
-
-def _scrapes() -> Iterator[Builder[Panel]]:
-    about = About(
-        title="Time of a scrape",
-        description="How long Prometheus waits for the exporter: milliseconds, whatever the cloud does.",
-        unit="s",
-        empty=SILENT,
-        thresholds=colours.above(0.5, 5),
-        span=12,
-    )
-    yield lines(about, over_time(_own("scrape_duration_seconds"), "{{instance}}"))
-    about = About(
-        title="Samples of a scrape",
-        description="How many series the exporter has: about 70 a project, and six for each user with "
-        "metrics.per_user: all. Prometheus needs some 2.3 kB of memory for each.",
-        unit="short",
-        empty=SILENT,
-        thresholds=colours.above(50_000, 200_000),
-        span=12,
-    )
-    yield lines(about, over_time(_own("scrape_samples_scraped"), "{{instance}}"))
+    for name, (_, unit, decimals) in figures.items():
+        table.override_by_name(name, column(unit=unit, decimals=decimals))
+    return table.filterable(False)
 
 
 def _resources() -> Iterator[Builder[Panel]]:
@@ -129,25 +110,31 @@ def _resources() -> Iterator[Builder[Panel]]:
         description="Share of one core that the exporter uses.",
         unit="percentunit",
         empty=SILENT,
-        thresholds=colours.above(0.5, 0.9),
         span=8,
+        height=7,
     )
-    yield lines(about, over_time(_own("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}"))
+    yield lines(about, over_time(_each("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}"))
     about = About(
         title="Memory",
-        description="Resident memory. It grows with the users and stays level after the first hour.",
+        description="Resident memory. It grows with the users, and stays level after the first hour.",
         unit="bytes",
         empty=SILENT,
-        thresholds=colours.above(500_000_000, 1_000_000_000),
         span=8,
+        height=7,
     )
-    yield lines(about, over_time(_own("process_resident_memory_bytes"), "{{instance}}"))
+    yield lines(about, over_time(_each("process_resident_memory_bytes"), "{{instance}}"))
+
+
+def _labels() -> Builder[Panel]:
     about = About(
-        title="Open files",
-        description="Files and connections that the exporter has open, as a share of what it may.",
-        unit="percentunit",
+        title="Label values combined or cut",
+        description="Values of a label beyond metrics.max_label_values, which are combined into `other`, and texts of "
+        "sessions that were too long and have been cut, since the exporter started.",
+        unit="short",
         empty=SILENT,
-        thresholds=colours.above(0.5, 0.8),
         span=8,
+        height=7,
     )
-    yield lines(about, over_time(_own("process_open_fds / process_max_fds"), "{{instance}}"))
+    combined = over_time(f"max by (label) ({gauge('label_values_folded', _HERE)})", "{{label}} combined")
+    cut = over_time(f"sum ({gauge('label_values_cut_total', _HERE)})", "texts cut")
+    return lines(about, combined, cut).decimals(0)

@@ -102,6 +102,15 @@ def with_group_name(expression: str) -> str:
     return f"({expression} * on ({group}) group_left (group) {names} or on ({group}) {unnamed})"
 
 
+def with_version_order(expression: str, label: str) -> str:
+    """With a label `order` that sorts as text like the version's first four numbers do."""
+    padded = ".".join(f"000000${part}" for part in range(1, 5))
+    numbers = r"(\\d+)" + r"(?:\\.(\\d+))?" * 3 + ".*"
+    cut = r"0*(\\d{6})" + r"\\.0*(\\d{6})" * 3
+    ordered = f'label_replace({expression}, "order", "{padded}", "{label}", "{numbers}")'
+    return f'label_replace({ordered}, "order", "$1.$2.$3.$4", "order", "{cut}")'
+
+
 GROUP = "project", "app_server_group_id"
 """The labels of a server group."""
 
@@ -124,9 +133,9 @@ def alerts(where: str = "") -> str:
     return f"ALERTS{{{matchers}}}"
 
 
-def per_minute(name: str, *by: str, where: str = "") -> str:
-    """Events a minute."""
-    return f"60 * sum{_by(by)} (rate({series(name, where)}[$__rate_interval]))"
+def per_minute(name: str, *by: str, where: str = "", window: str = "$__rate_interval") -> str:
+    """Events per minute."""
+    return f"60 * sum{_by(by)} (rate({series(name, where)}[{window}]))"
 
 
 def share(part: str, whole: str, least: int | None = None) -> str:
@@ -151,8 +160,3 @@ def over_time(expression: str, legend: str = "", step: str = MINIMUM_STEP) -> Da
 def rows(expression: str) -> Dataquery:
     """What is so at the end of the time shown, a row a series."""
     return Dataquery().expr(expression).instant().format(PromQueryFormat.TABLE)
-
-
-def buckets(expression: str) -> Dataquery:
-    """A histogram's buckets over time."""
-    return over_time(expression, "{{le}}").format(PromQueryFormat.HEATMAP)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboards import colours
 from dashboards.panels import About, beside, column, columns, listing, stacked, transformation
-from dashboards.queries import SPIKE_SHARE, appearances, over_time, rows, total
+from dashboards.queries import SPIKE_SHARE, appearances, over_time, rows, total, with_version_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def _versions(about: About, label: str, *queries: str, **titles: str) -> table.P
     sessions = total("sessions_by_version", label, where=CHOSEN)
     whole = f"({total('sessions_by_version', where=CHOSEN)} > 0)"
     asked = (sessions, f"{sessions} / on () group_left () {whole}", *queries)
-    panel = listing(about, *(rows(_with_order(query, label)) for query in asked))
+    panel = listing(about, *(rows(with_version_order(query, label)) for query in asked))
     panel.transformations(
         [
             transformation("merge"),
@@ -94,12 +94,3 @@ def _adoption(label: str, what: str) -> Builder[Panel]:
     whole = f"({total('sessions_by_version', where=CHOSEN)} > 0)"
     panel = beside(stacked(about, over_time(f"{sessions} / on () group_left () {whole}", f"{{{{{label}}}}}")))
     return panel.max(1).decimals(0)
-
-
-def _with_order(sessions: str, label: str) -> str:
-    """With a label `order` that sorts as text like the version's first four numbers do."""
-    padded = ".".join(f"000000${part}" for part in range(1, 5))
-    numbers = r"(\\d+)" + r"(?:\\.(\\d+))?" * 3 + ".*"
-    cut = r"0*(\\d{6})" + r"\\.0*(\\d{6})" * 3
-    ordered = f'label_replace({sessions}, "order", "{padded}", "{label}", "{numbers}")'
-    return f'label_replace({ordered}, "order", "$1.$2.$3.$4", "order", "{cut}")'

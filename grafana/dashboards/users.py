@@ -1,73 +1,74 @@
-"""Users: whose account has something wrong, for the help desk."""
+"""Users: accounts that keep people from working, for the help desk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import colours, links, variables
 from dashboards.board import Face, board
 from dashboards.panels import (
     About,
-    bounded,
     by_number,
+    coloured_by,
     column,
     columns,
+    counts,
     distribution,
     lines,
     listing,
     number,
-    transformation,
+    sorted_by,
 )
-from dashboards.queries import covered, gauge, now, over_time, rows, share, total
+from dashboards.queries import (
+    covered,
+    gauge,
+    minimum_users,
+    now,
+    over_time,
+    rows,
+    series,
+    total,
+    with_version_order,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from grafana_foundation_sdk.builders import stat
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 SOON = 14
-"""Days ahead of its end from which on an account is said to expire soon."""
+"""An account expires soon if it ends within this many days. The alert WorkspaceAccountsExpiring has the same bound."""
 
-NO_ANSWERS = "Nothing is known: no answer about accounts is fresh, see the Exporter dashboard"
-NO_NAMES = "Nobody, or metrics.per_user names nobody"
+AHEAD = 30
+"""Days for which the dashboard shows how many accounts end."""
+
+NO_ACCOUNTS = "unknown: no answer about accounts is fresh"
+NO_NAMES = "None known, or metrics.per_user names nobody"
 
 _DAY = 86400
-_LEFT = f"({gauge('user_account_expires_timestamp_seconds')} - time())"
+_MATCHING = 'user_name=~"(?i).*$user.*"'
+_EXPIRY = "user_account_expires_timestamp_seconds"
+_LEFT = f"({gauge(_EXPIRY)} - time())"
 
 PROBLEMS = {
-    "missing": ("Missing in the cloud", colours.ACCOUNTS["missing"]),
-    "locked": ("Locked", colours.ACCOUNTS["locked"]),
-    "disabled": ("Disabled", colours.ACCOUNTS["disabled"]),
-    "expired": ("Expired", colours.ACCOUNTS["expired"]),
-    "soon": (f"Expires within {SOON} days", colours.ACCOUNTS["soon"]),
-    "failed": ("Session cannot start", colours.ACCOUNTS["failed"]),
+    "locked": "Locked",
+    "failed": "Session start failed",
+    "missing": "Unknown to the cloud",
+    "expired": "Expired",
+    "soon": f"Expires within {SOON} days",
+    "disabled": "Disabled",
 }
-"""What may be wrong with a user, as a person reads it, and its colour."""
-
-
-_KINDS = (
-    (
-        "locked",
-        "Users whose account is locked, mostly after wrong passwords. Many at once are an attack or a broken client.",
-        colours.above(1, 20),
-    ),
-    ("expired", "Users whose account has expired: it has to be extended.", colours.above(1, 20)),
-    ("disabled", "Users whose account an administrator has disabled.", None),
-    (
-        "missing",
-        "Configured users that the cloud does not know: a wrong name in the exporter's list, or a deleted account.",
-        colours.above(1, 20),
-    ),
-)
-
+"""What may be wrong with a user, the most urgent first."""
 
 FACE = Face(
     uid=links.USERS,
     title="Users",
-    description="Accounts that keep people from working: locked, expired, disabled, missing or about to expire.",
+    description="Accounts that keep people from working: locked, expired, unknown to the cloud, or about to expire.",
     hours=24,
 )
 
@@ -76,158 +77,217 @@ def dashboard() -> Dashboard:
     """The dashboard."""
     return board(
         FACE,
-        [
-            variables.user(),
-            variables.carried(variables.client_version()),
-            variables.carried(variables.agent_version()),
-        ],
+        [variables.user(), variables.client_version(), variables.carried(variables.agent_version())],
         {
-            "How many": _counts(),
-            "Whom to help": _worklist(),
-            "Trends, and what is coming": _trends(),
+            "Accounts now": _tiles(),
+            "Users to help": _work_list(),
+            "Over time, and what is coming": _trends(),
         },
     )
 
 
-def _counts() -> Iterator[Builder[Panel]]:
-    users = About(
-        title="Users watched",
-        description="Users that the exporter is configured to watch.",
+def _tiles() -> Iterator[Builder[Panel]]:
+    locks, users, minimum = _locks("1h"), total("users", "project"), minimum_users()
+    yield _tile(
+        "locked",
+        "Locked",
+        "Users with a locked account. Red: in the last hour, accounts of a project became locked, as many as the alert "
+        "WorkspaceUsersLocked needs: an attack, or a client that sends wrong passwords. Orange: half as many.",
+        (f"{locks} >= on (project) (2 * {minimum} < {users} or {users} > 1)", colours.BAD),
+        (f"{locks} >= on (project) {minimum}", colours.WARNING),
+    )
+    yield _tile(
+        "missing",
+        PROBLEMS["missing"],
+        "Configured users that the cloud does not know: a wrong name in the configuration, or a deleted account. "
+        f"{_GROWN}",
+        (_grown("missing"), colours.WARNING),
+        span=8,
+    )
+    yield _tile(
+        "expired",
+        PROBLEMS["expired"],
+        f"Users with an expired account: extend it. {_GROWN}",
+        (_grown("expired"), colours.WARNING),
+    )
+    yield _coverage()
+    yield _properties()
+
+
+def _tile(name: str, title: str, description: str, *levels: tuple[str, str], span: int = 5) -> stat.Panel:
+    """A number of users; the first condition that any project meets gives it its colour."""
+    about = About(
+        title=title,
+        description=description,
         unit="short",
-        empty=NO_ANSWERS,
-        span=3,
+        empty=NO_ACCOUNTS,
+        thresholds=colours.backlog(),
+        span=span,
         height=4,
     )
-    yield number(users, now(total("users")))
-    for name, description, thresholds in _KINDS:
-        about = About(
-            title=name.capitalize(),
-            description=description,
-            unit="short",
-            empty=NO_ANSWERS,
-            thresholds=thresholds,
-            span=3,
-            height=4,
-        )
-        yield number(about, now(total(f"users_{name}")))
+    users = total(f"users_{name}")
+    met = [f"({condition})" for condition, _ in levels]
+    unmet = ["".join(f" unless on () {each}" for each in met[:index]) for index in range(len(met) + 1)]
+    queries = [f"{users} and on () {each}{worse}" for each, worse in zip(met, unmet, strict=False)]
+    panel = number(about, *map(now, [*queries, f"{users}{unmet[-1]}"]))
+    for letter, (_, colour) in zip("ABC", levels, strict=False):
+        panel.override_by_query(letter, coloured_by(colours.only(colour)))
+    return panel.text_mode(BigValueTextMode.VALUE)
+
+
+def _locks(window: str) -> str:
+    """Accounts of each project that became locked. Every exporter of a project counts all of them."""
+    return f"max by (project) (increase({series('account_locks_total')}[{window}]))"
+
+
+_GROWN = "Orange: in a project, they are more than a day ago."
+
+
+def _grown(name: str) -> str:
+    """The projects in which more users have this problem than a day ago."""
+    users = series(f"users_{name}")
+    return f"max by (project) ({users}) > max by (project) (last_over_time({users}[1h] offset 1d))"
+
+
+def _coverage() -> Builder[Panel]:
     about = About(
-        title=f"Expire within {SOON} days",
-        description=f"Users whose account ends within {SOON} days and has not ended yet: extend them in time.",
-        unit="short",
-        empty=NO_NAMES,
-        thresholds=colours.above(1, 20),
-        span=3,
-        height=4,
-    )
-    yield number(about, now(f"sum(({_LEFT} > bool 0) * ({_LEFT} <= bool {SOON * _DAY}))"))
-    yield from _trust()
-
-
-def _worklist() -> Iterator[Builder[Panel]]:
-    about = About(
-        title="Users with something wrong",
-        description="A line for each user and problem. Locked: unlock it, or reset the password. Expired, or about "
-        "to: extend the account. Disabled: ask who disabled it. Missing: compare the name with the cloud's. Session "
-        "cannot start: see the Sessions dashboard. The names are those that metrics.user_label makes of them.",
-        empty=f"Nothing is wrong with anybody. {NO_NAMES.removeprefix('Nobody, or ')} is the other reason",
-        span=24,
-        height=14,
-    )
-    table = listing(about, rows(_problems())).transformations(
-        [
-            columns(project="Project", user_name="User", problem="What is wrong", Value="Account ends"),
-            transformation("sortBy", sort=[{"field": "User"}]),
-        ]
-    )
-    table.override_by_name(
-        "What is wrong",
-        [
-            DynamicConfigValue("mappings", [colours.words(dict(PROBLEMS))]),
-            DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}),
-        ],
-    )
-    yield table.override_by_name(
-        "Account ends",
-        column(unit="dateTimeAsIso", mappings=[colours.absent("-")]),
-    )
-
-
-def _problems() -> str:
-    """A series for each user and problem, told by the label `problem`; its value is when the account ends, in ms."""
-    user = 'user_name=~"(?i).*$user.*"'
-    ends = f"1000 * {gauge('user_account_expires_timestamp_seconds', user)}"
-    expired = f"({gauge('user_expired', user)} == 1)"
-    left = f"({gauge('user_account_expires_timestamp_seconds', user)} - time())"
-    cannot_start = gauge("user_sessions", f'session_state="InitFail", {user}')
-    found = {
-        **{name: f"({gauge(f'user_{name}', user)} == 1) * NaN" for name in ("missing", "locked", "disabled")},
-        "expired": f"({ends} and {expired}) or {expired} * NaN",
-        "soon": f"{ends} and {left} > 0 and {left} <= {SOON * _DAY}",
-        "failed": f"sum by (project, user_name) ({cannot_start}) * NaN",
-    }
-    return " or ".join(f'label_replace({query}, "problem", "{name}", "", "")' for name, query in found.items())
-
-
-def _trust() -> Iterator[Builder[Panel]]:
-    about = About(
-        title="Accounts known",
-        description="Share of the users whose account's last answer is fresh. Below 100 % the table lacks users.",
+        title="Accounts covered",
+        description="Share of the watched users with a fresh answer about their account, in the project with the "
+        "least. Below 100 % every count here is too low; the Exporter dashboard shows why.",
         unit="percentunit",
-        empty="The exporter says nothing: is it running?",
+        empty="unknown: is the exporter running?",
         thresholds=colours.below(0.9, 0.99),
-        span=3,
+        span=6,
         height=4,
         follow=(links.follow(links.EXPORTER),),
     )
     accounts = 'operation=~"ListUserDetail|ListUsers"'
-    yield number(about, now(f"min ({covered(accounts)})")).decimals(0)
+    return number(about, now(f"min ({covered(accounts)})")).decimals(0)
+
+
+def _properties() -> Builder[Panel]:
     about = About(
-        title="Accounts last asked for",
-        description="How long ago a round over all accounts last went without a failed call. An unlocked user stays "
-        "in the table until the next round.",
-        unit="s",
-        empty="No round has gone without a failed call yet",
-        thresholds=colours.above(900, 3600),
-        span=3,
-        height=4,
-        follow=(links.follow(links.EXPORTER),),
+        title="Watched users, and properties of their accounts",
+        description="Only what the cloud reports is shown. With metrics.per_user: none, accounts that expire soon are "
+        "not known.",
+        unit="none",
+        empty=NO_ACCOUNTS,
+        span=24,
+        height=3,
     )
-    yield number(about, now(f"time() - min ({gauge('poll_last_success_timestamp_seconds', accounts)})"))
+    properties = {
+        "Watched": total("users"),
+        f"Expire in {SOON} days": f"sum (({_LEFT} > bool 0) * ({_LEFT} <= bool {SOON * _DAY}))",
+        "Disabled": total("users_disabled"),
+        "Password change due": total("users_password_change_due"),
+        "Password never expires": total("users_password_never_expires"),
+        "Without a desktop": total("users_without_desktop"),
+    }
+    panel = number(about, *(now(users, name) for name, users in properties.items()))
+    return panel.text_mode(BigValueTextMode.VALUE_AND_NAME)
+
+
+def _work_list() -> Iterator[Builder[Panel]]:
+    about = About(
+        title="Users with a problem",
+        description="A row for each user and problem, the most urgent first. Locked: unlock the account, or reset the "
+        "password. Session start failed: see the Sessions dashboard. Unknown to the cloud: compare the name with the "
+        "cloud's. Expired, or expires soon: extend the account. Disabled: find out who disabled it. Users have the "
+        "names that metrics.user_label gives them.",
+        empty=f"{NO_NAMES}: the tiles above count in any case",
+        span=24,
+        height=12,
+    )
+    # The last sorting wins; rows that it finds equal keep the order of those before.
+    table = listing(about, rows(_problems())).transformations(
+        [
+            *map(sorted_by, ("user_name", "Value", "urgency")),
+            columns(problem="Problem", user_name="User", project="Project", Value="Account ends"),
+        ]
+    )
+    texts = colours.words({name: (text, colours.ACCOUNTS[name]) for name, text in PROBLEMS.items()})
+    table.override_by_name("Problem", column(mappings=[texts]))
+    # The mapping is set here, because column() would colour the dates as well.
+    none = DynamicConfigValue("mappings", [colours.words({"0": ("-", colours.UNKNOWN)})])
+    yield table.override_by_name("Account ends", [*column(unit="time:YYYY-MM-DD HH:mm"), none])
+
+
+def _problems() -> str:
+    """A series for each user and problem, with the labels `problem` and `urgency`.
+
+    Its value is when the account ends, in ms, or 0 if it does not matter.
+    """
+    ends = f"1000 * {gauge(_EXPIRY, _MATCHING)}"
+    left = f"({gauge(_EXPIRY, _MATCHING)} - time())"
+    expired = f"({gauge('user_expired', _MATCHING)} == 1)"
+    failed = gauge("user_sessions", f'session_state="InitFail", {_MATCHING}')
+    found = {
+        **{name: f"0 * ({gauge(f'user_{name}', _MATCHING)} == 1)" for name in ("locked", "missing", "disabled")},
+        "failed": f"0 * sum by (project, user_name) ({failed})",
+        "expired": f"({ends} and {expired}) or 0 * {expired}",
+        "soon": f"{ends} and {left} > 0 and {left} <= {SOON * _DAY}",
+    }
+    return " or ".join(
+        f'label_replace(label_replace({found[name]}, "problem", "{name}", "", ""), "urgency", "{urgency}", "", "")'
+        for urgency, name in enumerate(PROBLEMS)
+    )
 
 
 def _trends() -> Iterator[Builder[Panel]]:
     about = About(
-        title="Accounts with something wrong",
-        description="How many accounts are locked, expired, disabled or missing, in all chosen projects.",
+        title="Accounts that became locked",
+        description="Accounts of each project that became locked in each stretch of time. A few are everyday; many at "
+        "once are an attack, or a client that sends wrong passwords.",
         unit="short",
-        empty=NO_ANSWERS,
+        empty="unknown: no exporter has reported",
         span=12,
     )
-    kinds = [name for name, _, _ in _KINDS]
-    panel = lines(about, *(over_time(total(f"users_{kind}"), PROBLEMS[kind][0]) for kind in kinds))
+    yield counts(about, over_time(_locks("$__interval"), "{{project}}", "30m"))
+    about = About(
+        title="Accounts with a problem",
+        description="Accounts that are locked, expired or unknown to the cloud, in all chosen projects.",
+        unit="short",
+        empty=NO_ACCOUNTS,
+        span=12,
+    )
+    kinds = "locked", "expired", "missing"
+    panel = lines(about, *(over_time(total(f"users_{kind}"), PROBLEMS[kind]) for kind in kinds))
     for kind in kinds:
-        text, colour = PROBLEMS[kind]
-        panel.override_by_name(text, colours.fixed(colour))
-    yield panel
+        panel.override_by_name(PROBLEMS[kind], colours.fixed(colours.ACCOUNTS[kind]))
+    yield panel.decimals(0)
+    yield _ends()
+    yield _clients()
+
+
+def _ends() -> Builder[Panel]:
     about = About(
-        title="Share of users locked, by project",
-        description="A few are everyday; a jump in one project is an attack, or a client that sends a wrong password.",
-        unit="percentunit",
-        empty=NO_ANSWERS,
-        thresholds=colours.above(0.05, 0.1),
-        span=12,
-    )
-    yield bounded(
-        lines(about, over_time(share(total("users_locked", "project"), total("users", "project")), "{{project}}"))
-    )
-    about = About(
-        title="Accounts that end, by days from now",
-        description="How many accounts end on each of the next 30 days.",
+        title="Accounts that end, by day",
+        description=f"How many accounts end on each of the next {AHEAD} days, counted from now.",
         unit="short",
         empty=NO_NAMES,
-        span=24,
-        height=7,
+        span=12,
     )
-    days = f"ceil(({_LEFT} > 0 and {_LEFT} <= {30 * _DAY}) / {_DAY})"
-    ends = distribution(about, "Days", rows(f'count_values("days", {days})'))
-    yield ends.transformations([columns(days="Days", Value="Accounts"), *by_number("Days")])
+    days = f"ceil(({_LEFT} > 0 <= {AHEAD * _DAY}) / {_DAY})"
+    none = " or ".join(f'label_replace(vector(0), "days", "{day}", "", "")' for day in range(1, AHEAD + 1))
+    ends = rows(f'count_values("days", {days}) or ({none}) and on () count({_LEFT})')
+    panel = distribution(about, "Days", ends)
+    return panel.transformations([columns(days="Days", Value="Accounts"), *by_number("Days")])
+
+
+def _clients() -> Builder[Panel]:
+    about = About(
+        title="Users by client version, oldest first",
+        description="Who still has sessions from an old client. Choose versions at the top. With metrics.per_user: "
+        "flagged, only users with something to report are here.",
+        empty=NO_NAMES,
+        span=12,
+    )
+    chosen = f'client_version=~"$client_version", client_version!~"unknown|other", {_MATCHING}'
+    clients = gauge("user_client_info", chosen)
+    return listing(about, rows(with_version_order(clients, "client_version"))).transformations(
+        [
+            sorted_by("user_name"),
+            sorted_by("order"),
+            columns(client_version="Version", user_name="User", client_type="Client", project="Project"),
+        ]
+    )

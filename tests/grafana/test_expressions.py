@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TOTAL, BY_CODE = "session_init_failures_total", "session_init_failures_by_code_total"
 FIVE_MINUTES = fill(appearances(BY_CODE, "failed_code", "5m"), {"project": ".*"})
-CHOSEN = {"project": ".*", "instance": ".*", "exporter_version": ".*", "__rate_interval": "5m"}
+CHOSEN = {"user": "", "project": ".*", "instance": ".*", "exporter_version": ".*", "__rate_interval": "5m"}
 
 
 def of(name: str, **labels: str) -> str:
@@ -86,7 +86,7 @@ async def test_the_first_failure_with_a_code_is_one_whenever_it_comes(
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_that_the_cloud_does_not_know_a_user_is_no_failed_call(
+async def test_that_the_cloud_does_not_know_a_user_is_no_failed_request(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """Of every ten calls one is about an unknown user, and one fails."""
@@ -96,25 +96,24 @@ async def test_that_the_cloud_does_not_know_a_user_is_no_failed_call(
         of("api_requests_total", code="404", **asked): "0+1x30",
         of("api_requests_total", code="503", **asked): "0+1x30",
     }
-    (failing,) = shown("exporter.json", "Share of calls that fail")
-    labels = '{project="berlin", operation="ListSessionByUserName"}'
-    steps = [expected(f"round({failing}, 0.001)", "30m", {labels: 0.1})]
+    (failing,) = shown("exporter.json", "Failed requests, share")
+    steps = [expected(f"round({failing}, 0.001)", "30m", {'{project="berlin"}': 0.1})]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_the_budget_of_each_project_is_its_own_limit(tool: Callable[[str], str], tmp_path: Path) -> None:
-    """Two exporters that watch the same project have it twice."""
+async def test_each_exporter_of_a_project_has_the_rate_limit(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """The one that uses most of it counts."""
     asked = {"code": "200", "operation": "ListSessionByUserName"}
     values = {
         of("api_requests_total", **asked): "0+90x30",
+        of("api_requests_total", instance="b:10099", **asked): "0+60x30",
         of("api_requests_total", project="paris", **asked): "0+90x30",
         of("poll_rate_limit"): "180x30",
         of("poll_rate_limit", instance="b:10099"): "180x30",
         of("poll_rate_limit", project="paris"): "120x30",
     }
-    (used,) = shown("exporter.json", "Call budget used")
-    labels = '{{project="{}", operation="ListSessionByUserName"}}'
-    steps = [expected(f"round({used}, 0.001)", "30m", {labels.format("berlin"): 0.5, labels.format("paris"): 0.75})]
+    (used,) = shown("exporter.json", "Rate limit used, by project")
+    steps = [expected(f"round({used}, 0.001)", "30m", {'{project="berlin"}': 0.5, '{project="paris"}': 0.75})]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
@@ -128,46 +127,38 @@ async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that
         of("poll_coverage_ratio", operation="ListUsers"): "0.75x30",
         of("poll_coverage_ratio", project="paris", operation="ListSessionByUserName"): "1x30",
         of("poll_coverage_ratio", project="paris", operation="ListUserDetail"): "1x30",
-        of("poll_last_success_timestamp_seconds", operation="ListUsers"): "0x30",
-        of("poll_last_success_timestamp_seconds", project="paris", operation="ListUserDetail"): "0+60x30",
     }
     (sessions,) = shown("sessions.json", "Coverage")
-    (accounts,) = shown("users.json", "Accounts known")
-    (age,) = shown("users.json", "Accounts last asked for")
+    (accounts,) = shown("users.json", "Accounts covered")
     (all_of_them,) = shown("exporter.json", "Users covered")
     shares = ((sessions, 1), (accounts, 0.75), (all_of_them, 0.75))
     steps = [expected(expression, "30m", {"{}": value}) for expression, value in shares]
-    steps.append(expected(age, "30m", {"{}": 1800}))
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_the_table_of_freshness_says_where_answers_come_from_if_the_exporter_tells(
+async def test_the_table_of_projects_shows_where_sessions_come_from_if_the_exporter_reports_it(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """It has a row an operation also while two exporters differ, as they do over rome."""
+    """It has one row a project also while two exporters differ, as they do over rome."""
     values = {
-        of("poll_coverage_ratio", operation="ListSessions"): "0.9x30",
-        of("poll_source_info", source="bulk"): "1x30",
-        of("poll_coverage_ratio", project="paris", operation="ListSessionByUserName"): "1x30",
-        of("poll_coverage_ratio", project="rome", operation="ListSessions"): "0.8x30",
+        of("up", site="adlershof"): "1x30",
+        of("poll_source_info", source="bulk", site="adlershof"): "1x30",
+        of("up", project="paris"): "0x30",
+        of("up", project="rome"): "1x30",
+        of("up", project="rome", instance="b:10099"): "1x30",
         of("poll_source_info", project="rome", source="bulk"): "1x30",
         of("poll_source_info", project="rome", instance="b:10099", source="per_user"): "1x30",
     }
-    covered, *_ = shown("exporter.json", "Freshness by project")
-    told = {
-        '{project="berlin", operation="ListSessions", source="bulk"}': 0.9,
-        '{project="paris", operation="ListSessionByUserName"}': 1,
-    }
+    connected, *_ = shown("exporter.json", "Projects")
+    told = {'{project="berlin", source="bulk"}': 1, '{project="paris"}': 0}
     steps = [
-        expected(
-            f"({covered}) unless on (project) {of('poll_source_info', project='rome', source='bulk')}", "30m", told
-        ),
-        expected(f"count ({covered})", "30m", {"{}": 3}),
+        expected(f"({connected}) unless on (project) {of('up', project='rome')}", "30m", told),
+        expected(f"count ({connected})", "30m", {"{}": 3}),
     ]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_an_operation_whose_rounds_have_never_succeeded_is_behind_since_they_began(
+async def test_an_operation_without_a_successful_cycle_is_behind_since_they_began(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """They begin with the process, or where a project is added later. What another exporter has got counts as got."""
@@ -187,24 +178,24 @@ async def test_an_operation_whose_rounds_have_never_succeeded_is_behind_since_th
     behind = {"berlin": 29, "added": 10, "restarted": 4, "shared": 20}
     steps = []
     for name, rounds in behind.items():
-        (expression,) = shown("exporter.json", "Rounds behind", name)
+        (expression,) = shown("exporter.json", "Cycles behind", name)
         steps.append(expected(expression, "30m", {"{}": rounds}))
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_rounds_that_began_within_the_last_minute_are_not_taken_for_as_old_as_the_process(
+async def test_cycles_that_began_within_the_last_minute_are_not_taken_for_as_old_as_the_process(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     values = {
         'process_start_time_seconds{job="workspace", instance="a:10099"}': "1x3",
         of("poll_interval_seconds", operation="ListSessions"): "_x3 60",
     }
-    (behind,) = shown("exporter.json", "Rounds behind")
+    (behind,) = shown("exporter.json", "Cycles behind")
     steps = [expected(f"floor({behind})", "140s", {"{}": 0})]
     await evaluated(tool, tmp_path, interval="45s", input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_rounds_that_take_hours_are_behind_by_more_of_them_than_a_day_has(
+async def test_cycles_that_take_hours_are_behind_by_more_of_them_than_a_day_has(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """Nine hours each, of a project that was added 45 hours ago and has never had a round without a failed call."""
@@ -212,7 +203,7 @@ async def test_rounds_that_take_hours_are_behind_by_more_of_them_than_a_day_has(
         'process_start_time_seconds{job="workspace", instance="a:10099"}': "1x560",
         of("poll_interval_seconds", operation="ListSessionByUserName"): "_x20 32400x540",
     }
-    (behind,) = shown("exporter.json", "Rounds behind")
+    (behind,) = shown("exporter.json", "Cycles behind")
     steps = [expected(behind, "46h40m", {"{}": 5})]
     await evaluated(tool, tmp_path, interval="5m", input_series=series(**values), promql_expr_test=steps)
 
@@ -279,4 +270,82 @@ async def test_a_server_group_without_servers_is_down_only_if_it_is_used(
     down, none = shown("wall.json", "Server groups that fail")
     found = {'{project="berlin", app_server_group_id="lost", group="lost"}': 0}
     steps = [expected(down, "5m", found), expected(none, "5m", {})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_locked_accounts_are_news_under_the_condition_of_the_alert(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Twice the users of an incident become locked within an hour, or all. Two exporters do not count them twice."""
+    values: dict[str, str] = {}
+    for project, users, locks in (("many", 150, 7), ("some", 150, 4), ("few", 150, 2), ("all", 4, 4)):
+        for instance in ("a:10099", "b:10099"):
+            labels = {"project": project, "instance": instance, "site": "adlershof"}
+            values |= {
+                of("users", **labels): f"{users}x60",
+                of("users_locked", **labels): f"{locks}x60",
+                of("account_locks_total", **labels): f"0x20 {locks}x40",
+            }
+    steps = []
+    for project, letter, locks in (("many", "A", 7), ("some", "B", 4), ("few", "C", 2), ("all", "A", 4)):
+        for expression, each in zip(shown("users.json", "Locked", project), "ABC", strict=True):
+            steps.append(expected(expression, "60m", {"{}": locks} if each == letter else {}))
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_more_unknown_or_expired_users_than_a_day_ago_are_news(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """In any project; what was so a day ago, or in a project that is new, is none."""
+    values = {
+        of("users_missing"): "2x1500 3x240",
+        of("users_missing", project="paris"): "2x1500 1x240",
+        of("users_expired"): "5x1740",
+        of("users_expired", project="paris"): "_x1500 7x240",
+    }
+    more, _ = shown("users.json", "Unknown to the cloud")
+    grown, same = shown("users.json", "Expired")
+    steps = [expected(more, "1700m", {"{}": 4}), expected(grown, "1700m", {}), expected(same, "1700m", {"{}": 12})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_the_days_on_which_accounts_end_have_no_gaps(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """Without metrics about users, nothing is known about any day."""
+    ends = "user_account_expires_timestamp_seconds"
+    values = {
+        of(ends, user_name="10023"): f"{3.5 * 86400:.0f}x10",
+        of(ends, user_name="10024"): f"{40 * 86400}x10",
+        of("users", project="nameless"): "5x10",
+    }
+    (days,) = shown("users.json", "Accounts that end, by day", "berlin")
+    (unknown,) = shown("users.json", "Accounts that end, by day", "nameless")
+    found = {f'{{days="{day}"}}': float(day == 4) for day in range(1, 31)}
+    steps = [expected(days, "5m", found), expected(unknown, "5m", {})]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_problems_are_ranked_by_urgency(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """A disabled account comes last. The value is when the account ends, if that is the problem."""
+    user = {"user_name": "10023", "site": "adlershof"}
+    values = {
+        **{of(f"user_{flag}", **user): "1x10" for flag in ("locked", "disabled", "expired")},
+        of("user_account_expires_timestamp_seconds", **user): "60x10",
+        of("user_missing", **user): "0x10",
+    }
+    (problems,) = shown("users.json", "Users with a problem")
+    labels = '{{project="berlin", user_name="10023", problem="{}", urgency="{}"}}'
+    found = {"locked": (0, 0), "expired": (3, 60_000), "disabled": (5, 0)}
+    samples = {labels.format(problem, urgency): value for problem, (urgency, value) in found.items()}
+    steps = [expected(problems, "5m", samples)]
+    await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_few_requests_have_no_share_of_failed_ones(tool: Callable[[str], str], tmp_path: Path) -> None:
+    """One of two is not 50 %."""
+    values = {
+        of("api_requests_total", operation="ListUsers", code="200"): "0x29 1",
+        of("api_requests_total", operation="ListUsers", code="503"): "0x29 1",
+    }
+    expressions = (shown("exporter.json", f"{what} requests, share") for what in ("Failed", "Throttled"))
+    steps = [expected(expression, "30m", {}) for (expression,) in expressions]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
