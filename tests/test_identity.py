@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import pytest
@@ -266,7 +267,10 @@ watched = st.lists(
 def test_both_sources_agree_about_users_with_domains_and_names_in_mixed_case(
     present: list[Person], users: list[Watched], listing: bool
 ) -> None:
-    """Alone and together, in any order; and no session counts twice."""
+    """Alone and together, in any order; and no session counts twice.
+
+    Of users whose names differ only in case, a scan alone cannot learn the domains, and leaves their sessions out.
+    """
     polled, scanned, both = (Fleet(users) for _ in range(3))
     for fleet in (polled, scanned, both):
         if listing:
@@ -277,7 +281,11 @@ def test_both_sources_agree_about_users_with_domains_and_names_in_mixed_case(
         scan(both, present, at=at)
         poll(both, present, at=at + 1)
     scan(both, present, at=6)
-    assert seen(polled) == seen(scanned) == seen(both)
+    without_domain = Counter(user.name.lower() for user in users if user.domain is None)
+    if listing or max(without_domain.values(), default=0) <= 1:
+        assert seen(scanned) == seen(polled)
+    assert all(seen(scanned)[name] <= sessions for name, sessions in seen(polled).items())
+    assert seen(polled) == seen(both)
     counted = [session for sessions in seen(both).values() for session in sessions]
     assert len(counted) == len(set(counted))
 

@@ -6,7 +6,6 @@ factor; the cloud's time and the exporter's polling are as much faster.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from typing import TYPE_CHECKING
@@ -83,7 +82,6 @@ async def test_an_incident_is_told_once_and_once_that_it_is_over(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    asyncio.get_running_loop().set_debug(False)  # stack traces of futures would take most of the time
     monkeypatch.setattr(runner, "PUBLISH_INTERVAL", runner.PUBLISH_INTERVAL / SPEED)
     clock = HeldClock()
     simulator = Simulator(SimulatorOptions(users=60, speed=SPEED, incident=INCIDENT, quota=0), clock=clock)

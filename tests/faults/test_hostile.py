@@ -108,7 +108,6 @@ async def measured(url: str) -> AsyncIterator[Measured]:
 @pytest.mark.timeout(400)
 async def test_no_answer_holds_the_loop_up_or_fills_the_memory(subtests: pytest.Subtests) -> None:
     """Every kind is sent for every operation, in two projects at once; meanwhile the exporter answers."""
-    asyncio.get_running_loop().set_debug(False)  # a stack trace for each future costs the server most of its time
     server = FaultyServer(SESSIONS, ACCOUNTS)
     async with server.serve() as url, measured(url) as process:
         await _answered(process, server.good, 50)

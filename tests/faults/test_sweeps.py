@@ -166,7 +166,6 @@ class Stage:
 
 async def strike(rows: tuple[Row, ...], operation: str, source: str, subtests: pytest.Subtests) -> None:
     """Let each fault meet every call of an operation that is about all; then ``source`` is told."""
-    asyncio.get_running_loop().set_debug(False)  # a stack trace for each future is most of a flood's cost
     server = FaultyServer(SESSIONS, ACCOUNTS)
     pace = {**QUICK, "interval": 0.06, "user_interval": 0.06, "failures_interval": 0.1, "source": "bulk"}
     with structlog.testing.capture_logs() as log:

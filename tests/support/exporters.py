@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from support.ledger import LEDGER
+from support.ledger import LEDGER, undisturbed
 
 from exporter import config
 from exporter.app import exporting
@@ -60,7 +59,7 @@ async def running(wanted: config.Settings) -> AsyncIterator[str]:
 
 async def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
     """Status, text and headers of an answer; a scrape is noted in the ledger."""
-    started = time.perf_counter()
+    started = undisturbed()
     try:
         async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
             text = await response.text()
@@ -73,7 +72,7 @@ async def get(url: str, **headers: str) -> tuple[int, str, Mapping[str, str]]:
 
 def _note(url: str, status: int | None, started: float) -> None:
     if url.endswith("/metrics"):
-        LEDGER.scraped(status, time.perf_counter() - started)
+        LEDGER.scraped(status, undisturbed() - started)
 
 
 async def until(condition: Callable[[str], bool], url: str, seconds: float = 20.0) -> str:
