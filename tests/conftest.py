@@ -35,9 +35,8 @@ class _MockedResponse(aiohttp.ClientResponse):
 
 aioresponses.core.ClientResponse = _MockedResponse  # type: ignore[attr-defined] # this is what has to be mended
 
-# A single example may take long on a busy machine; pytest-timeout limits the whole test.
-hypothesis.settings.register_profile("exporter", deadline=None)
-hypothesis.settings.load_profile("exporter")
+# The same examples in every run, without a limit on the time of each: the machine may be busy.
+hypothesis.settings.load_profile("ci")
 
 IN_CI = os.environ.get("CI") == "true"
 PROGRAMS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

@@ -201,11 +201,11 @@ def _repository() -> str:
     return address.removesuffix("/") if address.startswith("https://") else ""
 
 
-_REPOSITORY = _repository()
+REPOSITORY = _repository()
 
 
 def _document(path: str, title: str) -> str:
     """Return a link to a document of the repository; its name if the address is unknown."""
-    if _REPOSITORY:
-        return f'<a href="{escape(_REPOSITORY)}/blob/HEAD/{path}">{title}</a>'
+    if REPOSITORY:
+        return f'<a href="{escape(REPOSITORY)}/blob/HEAD/{path}">{title}</a>'
     return f"{title}: <code>{path}</code>"

@@ -19,7 +19,7 @@ FILES = (
     ROOT / "deploy/prometheus/slo/sloth.yml",
     ROOT / "deploy/kubernetes/with-operator/prometheusrule.yaml",
 )
-_REPOSITORY = re.compile(r"https?://[^\s\"']+?(?=/blob/main/deploy/RUNBOOK\.md#)")
+REPOSITORY = re.compile(r"https?://[^\s\"']+?(?=/blob/main/deploy/RUNBOOK\.md#)")
 _GRAFANA = re.compile(r"https?://[^\s\"']+?(?=/d/huaweicloud-workspace-)")
 
 
@@ -39,7 +39,7 @@ def grafana() -> str:
 
 def with_addresses(text: str, repository: str, grafana: str) -> str:
     """Return the text with these addresses in all links to the runbook and to dashboards."""
-    return _GRAFANA.sub(grafana.rstrip("/"), _REPOSITORY.sub(repository, text))
+    return _GRAFANA.sub(grafana.rstrip("/"), REPOSITORY.sub(repository, text))
 
 
 if __name__ == "__main__":
