@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
-NONE_KNOWN = "None known: nothing fires, or Prometheus does not have the shipped rules"
+NONE_KNOWN = "None known: no alert fires, or Prometheus does not have the shipped rules."
 
 
 def firing(span: int, height: int) -> Builder[Panel]:
     """The alerts that fire now, the most severe first."""
     about = About(
         title="Firing alerts",
-        description="Alerts of the shipped rules that fire now. Without these rules in Prometheus, none are known.",
+        description="Alerts that fire now. They require the shipped rules in Prometheus.",
         empty=NONE_KNOWN,
         span=span,
         height=height,
@@ -39,15 +39,14 @@ def firing(span: int, height: int) -> Builder[Panel]:
         ]
     )
     severities = colours.words({name: (name, colour) for name, colour in colours.SEVERITIES.items()})
-    table.override_by_name("Severity", column(width=75, mappings=[severities]))
-    return table.override_by_name("Project", column(width=75)).filterable(False)
+    return table.override_by_name("Severity", column(width=80, mappings=[severities])).filterable(False)
 
 
 def tiles(span: int, height: int) -> stat.Panel:
     """A tile for each alert that fires; those for information only are left out."""
     about = About(
         title="Firing alerts",
-        description="Alerts of the shipped rules that fire now. Without these rules in Prometheus, none are known.",
+        description="Alerts that fire now. They require the shipped rules in Prometheus.",
         unit="string",
         empty=NONE_KNOWN,
         thresholds=colours.only(colours.GOOD),
@@ -79,7 +78,7 @@ def _ranked(rank: int, severity: str) -> str:
 
 
 def marked() -> AnnotationQuery:
-    """Marks the times in which critical alerts fire; those about failed starts are marked without rules, too."""
+    """Marks the times in which critical alerts fire, except for failed starts: these are marked without rules, too."""
     critical = 'severity="critical", alertname!="WorkspaceInitFailSpike"'
     found = f"count by (alertname, project) ({alerts(critical)})"
     query = AnnotationQuery().name("Other critical alerts").datasource(variables.SOURCE).expr(found)

@@ -90,6 +90,11 @@ def only(colour: str) -> ThresholdsConfig:
     return _steps({None: colour})
 
 
+def calm() -> ThresholdsConfig:
+    """No background, unless an override says that something is wrong."""
+    return only("transparent")
+
+
 def backlog() -> ThresholdsConfig:
     """None is good; some are known and no news, and have no background."""
     return _steps({None: GOOD, 0.5: "transparent"})

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import colours, links, process, requests, variables
 from dashboards.board import Face, board
+from dashboards.bounds import BEHIND, COVERAGE, CREDENTIALS, SKEW
 from dashboards.panels import (
     About,
     bounded,
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
-
-BEHIND = (3, 6)
-"""Polling cycles without success: from 3 on answers become stale, and from 6 on WorkspaceNumbersStale fires."""
-
-COVERAGE = (0.9, 0.99)
-"""Below 90 %, WorkspaceCoverageLow fires."""
-
-CREDENTIALS = (20 * 60, 30 * 60)
-"""Seconds. Tokens are renewed 40 minutes before they expire; with 20 left, WorkspaceCredentialsExpiring fires."""
-
-SKEW = (60, 600)
-"""Seconds at which WorkspaceClockSkew fires, as a warning and as critical."""
 
 _HERE = 'instance=~"$instance"'
 _WINDOW = "10m"  # of the requests that count as those of now
@@ -92,23 +81,23 @@ def _tiles() -> Iterator[Builder[Panel]]:
     yield process.up()
     connected = _tile(
         "API connection",
-        "Share of the projects for which the cloud answers about the sessions of at least one user.",
+        "Share of the projects about which the cloud answers: for at least one user, the sessions are known.",
         "percentunit",
         colours.below(0.5, 1),
     )
     yield number(connected, now(f"avg ({gauge('up', _HERE)})")).decimals(0)
     coverage = _tile(
-        "Users covered",
-        "Share of the watched users with a fresh answer, about sessions or accounts, in the project with the least. "
-        "Below 100 % counts are too low.",
+        "Coverage",
+        "Share of the watched users with fresh numbers, about sessions or accounts, in the project with the least. "
+        "Below 100 % all counts are too low.",
         "percentunit",
         colours.below(*COVERAGE),
     )
     yield number(coverage, now(f"min ({covered(_HERE)})")).decimals(0)
     cycles = _tile(
         "Cycles behind",
-        "How many polling cycles ago one last completed without a failed request, at worst; if none has, how many ago "
-        f"they began. Up to 2 is normal. From {BEHIND[0]} on answers become stale.",
+        "Polling cycles since the last one without a failed request, for the operation that is furthest behind. Up to "
+        f"2 is normal. From {BEHIND[0]} on answers become stale.",
         "short",
         colours.above(*BEHIND),
     )
@@ -116,8 +105,8 @@ def _tiles() -> Iterator[Builder[Panel]]:
     yield process.configuration()
     discovery = _tile(
         "Discovery",
-        "Whether the last listing of users was complete and plausible in every project that discovers users. If not, "
-        "the users of the listing before remain.",
+        "Whether the last listing of users was complete and plausible, in all projects that discover users. If not, "
+        "the users of the previous listing remain.",
         "none",
         colours.below(0.5, 1),
     )
@@ -125,23 +114,22 @@ def _tiles() -> Iterator[Builder[Panel]]:
     yield number(discovery, now(found)).mappings([colours.absent(), *_DISCOVERY])
     limit = _tile(
         "Rate limit used",
-        f"Requests of the last {_WINDOW} as a share of poll.rate_limit, in the project and operation with the most. At "
-        "100 % the interval grows with every further user.",
+        f"Requests of the last {_WINDOW} per poll.rate_limit, for the project and operation with the most. 100 % is "
+        "normal in large projects: the interval then grows with each further user.",
         "percentunit",
-        colours.above(0.9, 1),
     )
     yield number(limit, now(f"max ({requests.used(_WINDOW)})")).decimals(0)
     credentials = _tile(
         "Credential expiry",
-        "When the first credentials in use expire. The exporter renews tokens 40 minutes before; less than that means "
-        "that the renewal fails. It cannot know when credentials from files expire.",
+        "Time until the first credentials expire. The exporter renews tokens 40 minutes before. With less time left, "
+        "the renewal fails. The exporter cannot know when credentials from files expire.",
         "s",
         colours.below(*CREDENTIALS),
     )
     yield number(credentials, now(f"min ({_expiry()})"))
 
 
-def _tile(title: str, description: str, unit: str, thresholds: ThresholdsConfig) -> About:
+def _tile(title: str, description: str, unit: str, thresholds: ThresholdsConfig | None = None) -> About:
     return About(title=title, description=description, unit=unit, empty=SILENT, thresholds=thresholds, span=6, height=3)
 
 
@@ -186,11 +174,11 @@ def _coverage() -> str:
 def _polling() -> Iterator[Builder[Panel]]:
     about = About(
         title="Coverage, by project",
-        description="Share of the watched users of each project with a fresh answer, about sessions or accounts. Where "
-        "it is not complete, counts are too low. Gaps: no exporter has reported the project.",
+        description="Share of each project's watched users with fresh numbers, about sessions or accounts. Where it "
+        "is not complete, all counts are too low. Gaps: the project was not reported.",
         empty=SILENT,
         span=12,
-        height=7,
+        height=9,
     )
     bad, warning = COVERAGE
     bands = colours.ranges(
@@ -201,13 +189,13 @@ def _polling() -> Iterator[Builder[Panel]]:
     yield history(about, bands, over_time(_coverage(), "{{project}}"))
     about = About(
         title="Cycles behind, by project",
-        description="How many polling cycles ago one last completed without a failed request, for the operation of "
-        f"each project that is furthest behind. Up to 2 is normal. From {BEHIND[0]} on answers become stale.",
+        description="Polling cycles since the last one without a failed request, for each project's operation that is "
+        f"furthest behind. Up to 2 is normal. From {BEHIND[0]} on answers become stale.",
         unit="short",
-        empty="unknown: no cycle has completed without a failed request",
+        empty="Unknown: no cycle has completed without a failed request",
         thresholds=colours.above(*BEHIND),
         span=12,
-        height=7,
+        height=9,
     )
     # Without max_over_time(), each line is a sawtooth as high as a cycle.
     behind = f"max_over_time((max by (project) ({_behind(_succeeded())}))[5m:{MINIMUM_STEP}])"
@@ -219,9 +207,9 @@ def _polling() -> Iterator[Builder[Panel]]:
 def _projects() -> Builder[Panel]:
     about = About(
         title="Projects",
-        description="Source: per_user polls the sessions of each user, bulk lists all sessions; large projects need "
-        "bulk. Credentials: when they expire. Clock: how far the cloud's and the exporter's are apart; beyond 15 "
-        "minutes, signatures are rejected.",
+        description="The worst projects first. Source: per_user polls the sessions of each user, bulk lists all "
+        "sessions. Credentials: time until they expire. Clock: difference between the clocks of the cloud and the "
+        "exporter. Beyond 15 minutes the cloud rejects signatures.",
         empty=SILENT,
         span=24,
         height=6,
@@ -241,7 +229,12 @@ def _projects() -> Builder[Panel]:
     table = listing(about, *(rows(query) for query, _ in figures.values()))
     titles = {f"Value #{letter}": name for letter, name in zip("ABCDEFG", figures, strict=True)}
     table.transformations(
-        [transformation("merge"), sorted_by("project"), columns(project="Project", source="Source", **titles)]
+        [
+            transformation("merge"),
+            # The last sorting wins; rows that it finds equal keep the order of those before.
+            *map(sorted_by, ("project", "Value #C", "Value #A")),
+            columns(project="Project", source="Source", **titles),
+        ]
     )
     for name, (_, properties) in figures.items():
         table.override_by_name(name, properties)
@@ -257,15 +250,14 @@ def _with_source(expression: str) -> str:
 def _cycles() -> Builder[Panel]:
     about = About(
         title="Polling cycles",
-        description="Interval: time per cycle; it is longer than configured if there are more users than the rate "
-        "limit allows. Took: duration of the last cycle. Behind: how many cycles ago one last completed without a "
-        f"failed request. Requests: per minute, in the last {_WINDOW}.",
+        description="Operations that are behind come first. Interval: time per cycle, longer than configured if the "
+        "rate limit requires it. Took: duration of the last cycle. Behind: cycles since the last one without a failed "
+        f"request. Requests: per minute, in the last {_WINDOW}. Used: share of the rate limit.",
         empty=SILENT,
         span=24,
-        height=8,
+        height=10,
     )
     rate = per_minute(requests.REQUESTS, "project", "operation", where=_HERE, window=_WINDOW)
-    share = column(unit="percentunit", decimals=0, thresholds=colours.above(0.9, 1))
     figures = {
         "Interval": (gauge("poll_interval_seconds", _HERE), column(unit="s")),
         "Took": (gauge("poll_duration_seconds", _HERE), column(unit="s")),
@@ -278,15 +270,16 @@ def _cycles() -> Builder[Panel]:
             f"0 * {rate} + on (project) group_left () {gauge('poll_rate_limit', _HERE)}",
             column(unit="none"),
         ),
-        "Used": (requests.used(_WINDOW), share),
+        "Used": (requests.used(_WINDOW), column(unit="percentunit", decimals=0)),
     }
-    table = listing(about, *(rows(query) for query, _ in figures.values()))
+    late = f"{_behind(_succeeded_or_begun())} >= bool {BEHIND[0]}"
+    table = listing(about, *(rows(query) for query, _ in figures.values()), rows(late))
     titles = {f"Value #{letter}": name for letter, name in zip("ABCDEF", figures, strict=True)}
     table.transformations(
         [
             transformation("merge"),
-            sorted_by("operation"),
-            sorted_by("project"),
+            *map(sorted_by, ("operation", "project")),
+            sorted_by("Value #G", descending=True),
             columns(project="Project", operation="Operation", **titles),
         ]
     )
@@ -298,20 +291,20 @@ def _cycles() -> Builder[Panel]:
 def _credentials_and_clock() -> Iterator[Builder[Panel]]:
     about = About(
         title="Hours until credentials expire",
-        description="The exporter renews tokens 40 minutes before they expire. Of keys and tokens in files it cannot "
-        "know when they expire.",
+        description="The exporter renews tokens 40 minutes before they expire. It cannot know when credentials from "
+        "files expire.",
         unit="suffix:h",
-        empty="unknown: no expiry is reported",
+        empty="Unknown: no expiry is reported",
         span=12,
         height=7,
     )
     yield lines(about, over_time(f"({_expiry()}) / 3600", "{{project}}"))
     about = About(
         title="Clock skew",
-        description="How far the cloud's clock and the exporter's are apart. The cloud rejects signatures beyond 15 "
-        "minutes. With NTP, a clock stays within a second or two.",
+        description="Difference between the clocks of the cloud and the exporter. Beyond 15 minutes the cloud rejects "
+        "signatures. With NTP it stays within two seconds.",
         unit="s",
-        empty="unknown: no response with a date yet",
+        empty="Unknown: no response with a date yet",
         thresholds=colours.above(*SKEW),
         span=12,
         height=7,

@@ -10,6 +10,8 @@ from grafana_foundation_sdk.builders import barchart, bargauge, common, stat, st
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor
 from grafana_foundation_sdk.models.common import (
     BarGaugeDisplayMode,
+    BarGaugeNamePlacement,
+    BarGaugeSizing,
     BarGaugeValueMode,
     BigValueColorMode,
     BigValueGraphMode,
@@ -94,16 +96,12 @@ def number(about: About, *queries: Dataquery, unknown: str = "unknown") -> stat.
     return panel.reduce_options(_last())
 
 
-def text(about: About, column: str, query: Dataquery) -> stat.Panel:
-    """The first text of a column."""
-    panel = number(about, query)
-    return panel.reduce_options(common.ReduceDataOptions().calcs(["firstNotNull"]).fields(f"/^{column}$/"))
-
-
 def bars(about: About, *queries: Dataquery) -> bargauge.Panel:
     """A horizontal bar for each series."""
     panel = _about(bargauge.Panel(), about, queries).orientation(VizOrientation.HORIZONTAL)
     panel.mappings([colours.absent()]).display_mode(BarGaugeDisplayMode.BASIC).value_mode(BarGaugeValueMode.COLOR)
+    panel.text(common.VizTextDisplayOptions().title_size(14).value_size(20)).name_placement(BarGaugeNamePlacement.TOP)
+    panel.sizing(BarGaugeSizing.MANUAL).max_viz_height(44)
     return panel.show_unfilled(True).reduce_options(_last()).min(0)
 
 
@@ -126,10 +124,9 @@ def stacked(about: About, *queries: Dataquery) -> timeseries.Panel:
     return panel.line_width(1).fill_opacity(60)
 
 
-def beside(panel: timeseries.Panel) -> timeseries.Panel:
-    """With its legend to the right, where all of it can be seen, in the order of the queries."""
-    legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.TABLE)
-    return panel.legend(legend.placement(LegendPlacement.RIGHT).calcs(["lastNotNull", "max"]))
+def named(panel: timeseries.Panel) -> timeseries.Panel:
+    """With only the names below it, in the order of the queries: in a narrow or low graph, a table would be cut off."""
+    return panel.legend(_names())
 
 
 def by_state(panel: Coloured) -> Coloured:
@@ -141,7 +138,8 @@ def by_state(panel: Coloured) -> Coloured:
 
 def counts(about: About, *queries: Dataquery) -> timeseries.Panel:
     """Columns on top of each other, one for each stretch of time; the legend has the sums."""
-    panel = stacked(about, *queries).draw_style(GraphDrawStyle.BARS)
+    # With an outline, columns of height 0 would be dashes.
+    panel = stacked(about, *queries).draw_style(GraphDrawStyle.BARS).line_width(0)
     return panel.fill_opacity(90).legend(_legend(["sum"])).decimals(0)
 
 
@@ -153,12 +151,13 @@ def history(about: About, mappings: list[ValueMapping], *queries: Dataquery) -> 
     panel = _about(statetimeline.Panel(), about, queries).merge_values(True).show_value(VisibilityMode.AUTO)
     panel.color_scheme(FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN)).mappings(mappings)
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
-    return panel.row_height(0.8).fill_opacity(100).legend(_hidden_legend())
+    return panel.row_height(0.8).fill_opacity(100).legend(_names())
 
 
 def distribution(about: About, x: str, query: Dataquery) -> barchart.Panel:
-    """A column for each value of a field."""
+    """A column for each value of a field, with its number above it in place of an axis."""
     panel = _about(barchart.Panel(), about, [query]).x_field(x).orientation(VizOrientation.VERTICAL)
+    panel.x_tick_label_spacing(25)
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
     return panel.legend(_hidden_legend()).show_value(VisibilityMode.ALWAYS).fill_opacity(90).decimals(0)
 
@@ -167,6 +166,11 @@ def listing(about: About, *queries: Dataquery) -> table.Panel:
     """A table to search and filter in. Columns are narrow unless :func:`column` says otherwise."""
     panel = _about(table.Panel(), about, queries).cell_options(TableAutoCellOptions()).min_width(NARROWEST)
     return panel.filterable(True).cell_height(TableCellHeight.SM).show_header(True)
+
+
+def counted(panel: table.Panel) -> table.Panel:
+    """With the number of rows below them, also of those that one has to scroll to."""
+    return panel.footer(common.TableFooterOptions().show(True).reducer(["count"]).count_rows(True))
 
 
 def coloured_by(thresholds: ThresholdsConfig) -> list[DynamicConfigValue]:
@@ -241,6 +245,11 @@ def _legend(calculations: list[str]) -> common.VizLegendOptions:
     return (
         legend.placement(LegendPlacement.BOTTOM).calcs(calculations).sort_by(_TITLES[calculations[0]]).sort_desc(True)
     )
+
+
+def _names() -> common.VizLegendOptions:
+    legend = common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST)
+    return legend.placement(LegendPlacement.BOTTOM).calcs([])
 
 
 def _hidden_legend() -> common.VizLegendOptions:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Panel
 
-SILENT = "unknown: is the exporter running?"
+SILENT = "Unknown: is the exporter running?"
 
 _HERE = 'instance=~"$instance"'
 _CHOSEN = f'{PREFIX}exporter_build_info{{version=~"$exporter_version", {_HERE}}}'
@@ -35,8 +35,8 @@ def up() -> Builder[Panel]:
     """Whether Prometheus reaches the exporters."""
     about = About(
         title="Exporters up",
-        description="Share of the exporters that Prometheus reaches, of those that it has reached within a day. What "
-        "an exporter that is down watched is not known.",
+        description="Share of the exporters seen within a day that Prometheus reaches now. The projects of the others "
+        "are not watched.",
         unit="percentunit",
         empty="No exporter has been scraped within a day",
         thresholds=colours.below(0.5, 1),
@@ -51,8 +51,8 @@ def configuration() -> Builder[Panel]:
     """Whether they run with the configuration that they were given."""
     about = About(
         title="Last reload",
-        description="Whether the last reload of the configuration was applied. If it was rejected, the log says why, "
-        "and the exporter keeps the configuration that it had.",
+        description="Whether the last reload of the configuration was applied. If it was rejected, the previous one "
+        "stays in effect, and the log shows why.",
         unit="none",
         empty=SILENT,
         thresholds=colours.below(0.5, 1),
@@ -74,9 +74,9 @@ def panels() -> Iterator[Builder[Panel]]:
 def _exporters() -> Builder[Panel]:
     about = About(
         title="Exporters",
-        description="The exporters that run. Loaded: how long ago the configuration in effect was loaded. Scrapes take "
-        "milliseconds. Samples: about 70 for each project, and six for each user with metrics.per_user: all; "
-        "Prometheus needs some 2.3 kB of memory for each.",
+        description="Running exporters. Loaded: time since the configuration was loaded. Scrape: duration of a scrape, "
+        "some milliseconds. Samples: about 70 per project, and six per user with metrics.per_user: all. Prometheus "
+        "needs 2.3 kB of memory for each. Files: share of the open files that the system allows.",
         empty=SILENT,
         span=24,
         height=6,
@@ -116,7 +116,7 @@ def _resources() -> Iterator[Builder[Panel]]:
     yield lines(about, over_time(_each("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}"))
     about = About(
         title="Memory",
-        description="Resident memory. It grows with the users, and stays level after the first hour.",
+        description="Resident memory. It grows with the number of users, and is level after the first hour.",
         unit="bytes",
         empty=SILENT,
         span=8,
@@ -128,8 +128,8 @@ def _resources() -> Iterator[Builder[Panel]]:
 def _labels() -> Builder[Panel]:
     about = About(
         title="Label values combined or cut",
-        description="Values of a label beyond metrics.max_label_values, which are combined into `other`, and texts of "
-        "sessions that were too long and have been cut, since the exporter started.",
+        description="Label values beyond metrics.max_label_values, combined into `other`, and session texts shortened "
+        "since the exporter started.",
         unit="short",
         empty=SILENT,
         span=8,

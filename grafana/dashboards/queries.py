@@ -9,16 +9,12 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from exporter.fleet import spike
+from dashboards.bounds import LOCKS, SPIKE_WINDOW
 from exporter.metrics.exposition import PREFIX
 from exporter.metrics.families import DESCRIPTIONS
 
 MINIMUM_STEP = "1m"
 """Scrapes further apart than this are too rare; Grafana makes ``$__rate_interval`` four times as long."""
-
-SPIKE_WINDOW = f"{spike.WINDOW / 60:g}m"
-SPIKE_SHARE = spike.SHARE
-"""When failed starts are an incident, together with :func:`minimum_users`: as the alert and the page see it."""
 
 _LABELS = {description.name: description.labels for description in DESCRIPTIONS}
 
@@ -67,10 +63,16 @@ def appearances(name: str, by: str, window: str) -> str:
     return f"sum by ({by}) ({born} or increase({counter}[{window}]))"
 
 
-def failing_users(window: str) -> str:
-    """Each project's distinct users with failed starts; without metrics about users, its failed starts."""
+def known_failing_users(window: str) -> str:
+    """Each project's distinct users with failed starts; absent if there are none, or no metrics about users."""
     users = appearances("session_init_failures_by_user_total", "project, user_name", window)
-    return f"(count by (project) ({users} > 0) or {increase('session_init_failures_total', 'project', window=window)})"
+    return f"count by (project) ({users} > 0)"
+
+
+def failing_users(window: str) -> str:
+    """The same; without metrics about users, each project's failed starts."""
+    failures = increase("session_init_failures_total", "project", window=window)
+    return f"({known_failing_users(window)} or {failures})"
 
 
 def failed_share(window: str, *by: str) -> str:
@@ -89,8 +91,20 @@ def minimum_users() -> str:
 
 
 def affected(window: str = SPIKE_WINDOW) -> str:
-    """The failed share of starts of the projects in which enough users fail; an incident from `SPIKE_SHARE` on."""
+    """The failed share of starts of the projects in which enough users fail: from SPIKE_SHARE on, an incident."""
     return f"({failed_share(window)} and on (project) {failing_users(window)} >= on (project) {minimum_users()})"
+
+
+def account_locks(window: str) -> str:
+    """Accounts of each project that became locked. Every exporter of a project counts all of them."""
+    return f"max by (project) (increase({series('account_locks_total')}[{window}]))"
+
+
+def many_locks() -> str:
+    """The projects with as many locks in an hour as the alert needs: twice the users of an incident, or all users."""
+    users = total("users", "project")
+    needed = f"{LOCKS} * {minimum_users()} < {users} or {users} > 1"
+    return f"{account_locks('1h')} >= on (project) ({needed})"
 
 
 def with_group_name(expression: str) -> str:
@@ -118,6 +132,12 @@ GROUP = "project", "app_server_group_id"
 def registered_servers() -> str:
     """Servers of each group on which sessions can start."""
     return total("app_servers", *GROUP, where='status="REGISTERED"')
+
+
+def used_capacity() -> str:
+    """Sessions of each server group per session that its registered servers can hold."""
+    sessions, capacity = (total(f"app_server_{name}", *GROUP) for name in ("sessions", "session_capacity"))
+    return share(sessions, capacity)
 
 
 def groups_without_servers() -> str:

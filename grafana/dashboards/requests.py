@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards import colours
+from dashboards.bounds import FAILED, THROTTLED
 from dashboards.panels import About, bounded, lines, stacked
 from dashboards.queries import over_time, per_minute, series, share
 
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Panel
 
 ENOUGH = 20
-"""A share of fewer requests says nothing: one of two is 50 %."""
+"""A share of fewer requests means nothing: one of two is 50 %."""
 
-THROTTLED = 0.05
-"""Share of throttled requests from which on the alert WorkspaceThrottled fires."""
-
-NO_REQUESTS = "unknown: no request is known"
-FEW_REQUESTS = "unknown: too few requests"
+NO_REQUESTS = "Unknown: no request is known"
+FEW_REQUESTS = "Unknown: too few requests"
 
 _HERE = 'instance=~"$instance"'
 REQUESTS = "api_requests_total"
-_FAILED = f'{_HERE}, code!~"2..|404"'
+_FAILURES = f'{_HERE}, code!~"2..|404"'
 _QUARTER = "4m"
 """The step that makes `$__rate_interval` a quarter of an hour."""
 
@@ -48,38 +46,36 @@ def used(window: str = "$__rate_interval") -> str:
 def _used_over_time() -> Builder[Panel]:
     about = About(
         title="Rate limit used, by project",
-        description="Requests per minute as a share of poll.rate_limit, retries included: the operation of each "
-        "project with the most. At 100 % the interval grows with every further user. Projects with the same "
-        "credentials share one limit.",
+        description="Requests per minute, with retries, per poll.rate_limit, for each project's operation with the "
+        "most. At 100 % the interval grows with each further user. Projects with the same credentials share one limit.",
         unit="percentunit",
         empty=NO_REQUESTS,
-        thresholds=colours.above(0.9, 1),
         span=8,
         height=8,
     )
-    return bounded(lines(about, over_time(f"max by (project) ({used()})", "{{project}}")))
+    return lines(about, over_time(f"max by (project) ({used()})", "{{project}}"))
 
 
 def _shares() -> Iterator[Builder[Panel]]:
     enough = f"Periods with fewer than {ENOUGH} requests in a quarter of an hour are left out."
     about = About(
         title="Failed requests, share",
-        description="Share of the requests that the cloud did not answer with success. A 404 is an answer: the user is "
-        f"unknown to the cloud. Retries make up for a few. {enough}",
+        description="Share of requests without a successful response. A 404 is not a failure: the user is unknown to "
+        f"the cloud. Retries make up for a few. {enough}",
         unit="percentunit",
         empty=FEW_REQUESTS,
-        thresholds=colours.above(0.05, 0.2),
+        thresholds=colours.above(*FAILED),
         span=8,
         height=8,
     )
-    yield _share_of(about, _FAILED)
+    yield _share_of(about, _FAILURES)
     about = About(
         title="Throttled requests, share",
-        description="Share of the requests answered with 429: the account's quota is used up, by the exporter and "
-        f"others together. The exporter slows down by itself. {enough}",
+        description="Share of requests answered with 429: the exporter and others have used up the account's quota. "
+        f"The exporter slows down by itself. {enough}",
         unit="percentunit",
         empty=FEW_REQUESTS,
-        thresholds=colours.above(THROTTLED, 0.2),
+        thresholds=colours.above(*THROTTLED),
         span=8,
         height=8,
     )
@@ -98,14 +94,14 @@ def _share_of(about: About, where: str) -> Builder[Panel]:
 def _by_code() -> Builder[Panel]:
     about = About(
         title="Failed requests per minute, by code",
-        description="Requests that the cloud did not answer with success, by HTTP status, or by kind of failure: "
-        "timeout, connection_error, tls_error, invalid_response.",
+        description="Requests without a successful response, by HTTP status or kind of failure: timeout, "
+        "connection_error, tls_error, invalid_response.",
         unit="short",
         empty=NO_REQUESTS,
         span=12,
         height=7,
     )
-    failed = per_minute(REQUESTS, "code", where=_FAILED)
+    failed = per_minute(REQUESTS, "code", where=_FAILURES)
     none = f"0 * {per_minute(REQUESTS, where=_HERE)} unless on () {failed}"
     panel = stacked(about, over_time(failed, "{{code}}"), over_time(none, "none"))
     for codes, colour in colours.CODES.items():
@@ -115,9 +111,9 @@ def _by_code() -> Builder[Panel]:
 
 def _durations() -> Builder[Panel]:
     about = About(
-        title="Time to the complete response",
-        description="Of the slowest operation: half of its requests take less than the lower line, 95 % less than the "
-        f"upper one. Operations with fewer than {ENOUGH} requests in a quarter of an hour are left out.",
+        title="Response time",
+        description="Time to the complete response, for the slowest operation: half, and 95 %, of its requests take "
+        f"less. Operations with fewer than {ENOUGH} requests in a quarter of an hour are left out.",
         unit="s",
         empty=FEW_REQUESTS,
         thresholds=colours.above(2, 8),

@@ -8,19 +8,22 @@ from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
 
 from dashboards import alerts, colours, links, starts, variables
 from dashboards.board import Face, board
+from dashboards.bounds import ABANDONED, SPIKE_SHARE, STUCK
 from dashboards.panels import (
     About,
     bars,
-    beside,
     by_state,
+    coloured_by,
     column,
     columns,
     lines,
     listing,
+    named,
+    number,
     sorted_by,
     stacked,
 )
-from dashboards.queries import SPIKE_SHARE, affected, gauge, now, over_time, rows, share, total
+from dashboards.queries import affected, gauge, minimum_users, now, over_time, rows, share, total
 from dashboards.rollout import CHOSEN, rollout
 
 if TYPE_CHECKING:
@@ -30,14 +33,14 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 ENOUGH = 5
-"""Sessions that a share must be a share of: one of two that is disconnected at night says nothing."""
+"""Sessions that a share needs: at night, one of two is no news."""
 
 PER_USER = "Sessions per user"
 
 FACE = Face(
     uid=links.SESSIONS,
     title="Sessions",
-    description="Whether people can start work: failed session starts first, then all sessions by state and version.",
+    description="Whether people can start work: session starts first, then all sessions by state and version.",
     folded=(PER_USER,),
     unmarked=(starts.HISTORY, starts.OVER_TIME),
 )
@@ -74,8 +77,8 @@ def _of(state: str) -> str:
 def _states() -> Iterator[Builder[Panel]]:
     about = About(
         title="Sessions now",
-        description="Sessions of the watched users and chosen versions, by state. AppcInit is starting, "
-        "Disconnected is running without its user, InitFail could not start.",
+        description="Sessions of the watched users with the chosen versions. AppcInit: starts. Disconnected: runs "
+        "without its user. InitFail: failed to start.",
         unit="short",
         empty=starts.NO_ANSWERS,
         span=8,
@@ -83,40 +86,59 @@ def _states() -> Iterator[Builder[Panel]]:
     yield by_state(bars(about, *(now(_of(state), state) for state in colours.STATES)))
     about = About(
         title="Sessions over time",
-        description="Sessions by state. During a gap nothing is known.",
+        description="Sessions with the chosen versions, by state. Gaps: no fresh answers.",
         unit="short",
         empty=starts.NO_ANSWERS,
         span=16,
     )
-    yield by_state(beside(stacked(about, *(over_time(_of(state), state) for state in colours.STATES))))
+    yield by_state(named(stacked(about, *(over_time(_of(state), state) for state in colours.STATES))))
     about = About(
-        title="Active sessions by project",
-        description="How many people work in each project, whatever their version.",
+        title="Active sessions, by project",
+        description="Active sessions of each project, of all versions.",
         unit="short",
         empty=starts.NO_ANSWERS,
-        span=12,
+        span=8,
         height=7,
     )
-    yield beside(lines(about, over_time(total("sessions", "project", where='session_state="Active"'), "{{project}}")))
+    yield named(lines(about, over_time(total("sessions", "project", where='session_state="Active"'), "{{project}}")))
     about = About(
-        title="Disconnected sessions",
-        description="Share of Disconnected among Active and Disconnected sessions, where there are at least "
-        f"{ENOUGH}. It rises during lunch; a jump at another time means that connections break.",
+        title="Share disconnected",
+        description="Disconnected sessions per Active and Disconnected sessions, where there are at least "
+        f"{ENOUGH}. It rises at lunch. A jump at another time means that connections break.",
         unit="percentunit",
-        empty=f"Nothing is known, or fewer than {ENOUGH} sessions",
-        span=12,
+        empty=f"Unknown, or fewer than {ENOUGH} sessions",
+        span=8,
         height=7,
     )
     away = total("sessions", "project", where='session_state="Disconnected"')
     running = total("sessions", "project", where='session_state=~"Active|Disconnected"')
-    yield beside(lines(about, over_time(share(away, running, least=ENOUGH), "{{project}}"))).max(1)
+    yield named(lines(about, over_time(share(away, running, least=ENOUGH), "{{project}}"))).max(1)
+    yield _overdue()
+
+
+def _overdue() -> Builder[Panel]:
+    about = About(
+        title="Stuck and abandoned",
+        description="Sessions in state AppcInit for more than 5 minutes, and Disconnected for more than 72 hours. "
+        "Orange: a project has enough stuck sessions for the alert WorkspaceSessionsStuck.",
+        unit="short",
+        empty=starts.NO_ANSWERS,
+        thresholds=colours.calm(),
+        span=8,
+        height=7,
+    )
+    stuck = f"sum by (project) ({gauge('sessions_by_age', STUCK)})"
+    many = f"({stuck} >= on (project) {minimum_users()})"
+    abandoned = now(total("sessions_by_age", where=ABANDONED), "abandoned")
+    panel = number(about, now(f"sum({many})", "stuck"), now(f"sum({stuck}) unless on () {many}", "stuck"), abandoned)
+    return panel.override_by_query("A", coloured_by(colours.only(colours.WARNING))).wide_layout(False)
 
 
 def _per_user() -> Iterator[Builder[Panel]]:
     per_user = f"sum by (project, user_name) ({gauge('user_sessions')})"
     about = About(
         title="Users with most sessions",
-        description="The ten users with most sessions in any state. Several of one user may be forgotten ones.",
+        description="The ten users with the most sessions in any state. Some may be forgotten sessions.",
         empty=starts.NO_NAMES,
         span=24,
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.models.common import BigValueTextMode
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import alerts, colours, links
+from dashboards.bounds import BUDGET, CAPACITY, COVERAGE, SLOW, SPIKE_SHARE, SPIKE_WINDOW
 from dashboards.panels import (
     About,
     bars,
     coloured_by,
     column,
     columns,
+    counted,
     counts,
     history,
     lines,
@@ -23,8 +26,6 @@ from dashboards.panels import (
 )
 from dashboards.queries import (
     GROUP,
-    SPIKE_SHARE,
-    SPIKE_WINDOW,
     affected,
     appearances,
     covered,
@@ -32,6 +33,7 @@ from dashboards.queries import (
     gauge,
     groups_without_servers,
     increase,
+    known_failing_users,
     minimum_users,
     now,
     over_time,
@@ -40,6 +42,7 @@ from dashboards.queries import (
     series,
     share,
     total,
+    used_capacity,
     with_group_name,
 )
 from exporter.metrics.exposition import PREFIX
@@ -54,11 +57,9 @@ if TYPE_CHECKING:
 STARTS, FAILURES = "session_starts_total", "session_init_failures_total"
 HISTORY, OVER_TIME = "When and where starts failed", "Session starts"
 
-NO_ANSWERS = "Nothing is known: no answer is fresh, see the Exporter dashboard"
-NO_NAMES = "None known, or metrics.per_user names nobody"
-
-SLOW = (60, 120)
-"""Seconds to Active that are slow, and very slow."""
+NO_ANSWERS = "Unknown: no fresh answers. See the Exporter dashboard."
+NO_STARTS = "Unknown: no starts"
+NO_NAMES = "None known, or metrics.per_user shows no names"
 
 _NO_STARTS = -1
 """In place of a share of nothing."""
@@ -75,8 +76,8 @@ def panels() -> Iterator[Builder[Panel]]:
     yield users_hit(span=5, height=4)
     yield _budget()
     yield coverage(span=4, height=4)
+    yield alerts.firing(span=24, height=4)
     yield _groups()
-    yield alerts.firing(span=10, height=6)
     yield _history()
     yield _over_time()
     yield _durations()
@@ -87,9 +88,9 @@ def successful(span: int, height: int, by: str = "") -> stat.Panel:
     """The share of successful starts where it is worst; with ``by="project"`` of each project that is affected."""
     about = About(
         title="Start success",
-        description=f"Share of the session starts of the last {SPIKE_WINDOW} that succeeded. Red is an incident: in a "
-        f"project, at least {SPIKE_SHARE:.0%} of the starts failed, of enough users for an alert. Orange: enough users "
-        "failed, but a smaller share. Otherwise, it is the share of all projects.",
+        description=f"Share of successful session starts in the last {SPIKE_WINDOW}. Red: at least {SPIKE_SHARE:.0%} "
+        "of a project's starts failed, and enough users are affected for the alert WorkspaceInitFailSpike. Orange: as "
+        "many users, but a smaller share. A coloured tile shows the worst project, a green one all projects.",
         unit="percentunit",
         empty=NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
@@ -101,7 +102,7 @@ def successful(span: int, height: int, by: str = "") -> stat.Panel:
     worst = f"min by ({by}) (1 - {affected()})"
     usual = f"(1 - ({failed}) or 0 * {started} + {_NO_STARTS}) unless on () {affected()}"
     panel = number(
-        about, now(worst, _legend("starts that succeed", by)), now(usual, _legend("starts that succeed"))
+        about, now(worst, _legend("successful session starts", by)), now(usual, _legend("successful session starts"))
     ).decimals(0)
     panel.mappings([colours.absent(), colours.words({f"{_NO_STARTS}": ("no starts", colours.UNKNOWN)})])
     panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE)
@@ -115,7 +116,8 @@ def _legend(what: str, by: str = "") -> str:
 def _time_to_active(span: int, height: int) -> stat.Panel:
     about = About(
         title="Time to Active",
-        description="Within this time, 90 % of the sessions that started in the last hour became Active.",
+        description="90 % of the sessions that started in the last hour became Active within this time. Orange from "
+        f"{SLOW[0]} s on, as the alert WorkspaceSessionStartsSlow; red from {SLOW[1]} s on.",
         unit="s",
         empty=NO_ANSWERS,
         thresholds=colours.above(*SLOW),
@@ -132,73 +134,95 @@ def _quantile(quantile: float, window: str) -> str:
 def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
     """How many people cannot start work; with ``by="project"`` in each project in which they are many."""
     about = About(
-        title="Users failing",
-        description=f"Distinct users whose session starts failed in the last {SPIKE_WINDOW}; without metrics about "
-        "users, the failed starts. Red where a project has enough of them for an alert: 3, or more in large projects.",
+        title="Failing users",
+        description=f"Distinct users with a failed session start in the last {SPIKE_WINDOW}. Without metrics about "
+        "users, failed starts are counted. Red: enough for the alert WorkspaceInitFailSpike, which needs 3 users in "
+        "most projects and up to 10 in large ones.",
         unit="short",
         empty=NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
         span=span,
         height=height,
     )
-    users = failing_users(SPIKE_WINDOW)
-    many = f"{users} >= on (project) {minimum_users()}"
+    users, known = failing_users(SPIKE_WINDOW), known_failing_users(SPIKE_WINDOW)
+    many = f"({users} >= on (project) {minimum_users()})"
     panel = number(
         about,
-        now(f"sum by ({by}) ({many})", _legend("users cannot start", by)),
-        now(f"sum({users}) unless on () ({many})", "users cannot start"),
+        now(f"sum by ({by}) ({many} and on (project) {known})", _legend("cannot start work", by)),
+        now(f"sum by ({by}) ({many} unless on (project) {known})", _legend("cannot start work", by)),
+        now(f"sum({users}) unless on () {many}", "users cannot start work"),
     )
     panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE).decimals(0)
-    return panel.override_by_query("A", coloured_by(colours.only(colours.BAD)))
+    for letter, unit in (("A", "suffix: users"), ("B", "suffix: failed starts")):
+        red = coloured_by(colours.only(colours.BAD))
+        panel.override_by_query(letter, [*red, DynamicConfigValue("unit", unit)])
+    return panel
 
 
 def _budget() -> stat.Panel:
     objective = series("session_start_error_budget_remaining:ratio").replace(PREFIX, f"project:{PREFIX}")
     about = About(
         title="Error budget",
-        description="What is left of the failed starts that the objective allows in 30 days, in the project with the "
-        "least. Comes from the shipped recording rules.",
+        description="Share of the failed starts allowed in 30 days that is left, in the project with the least. Below "
+        "0 the objective is missed. The shipped recording rules calculate it.",
         unit="percentunit",
-        empty="unknown without the shipped rules",
-        thresholds=colours.below(0, 0.25),
+        empty="Unknown without the shipped rules",
+        thresholds=colours.below(*BUDGET),
         span=5,
         height=4,
     )
     return number(about, now(f"min({objective})")).decimals(0)
 
 
-def coverage(span: int, height: int) -> stat.Panel:
-    """How many users the numbers speak for."""
+def coverage(span: int, height: int, by: str = "") -> stat.Panel:
+    """How many users the numbers are about; with ``by="project"`` in each project in which they are too few."""
     about = About(
         title="Coverage",
-        description="Share of the watched users with a fresh answer about their sessions, in the project with the "
-        "least. Below 100 % every count here is too low; the Exporter dashboard shows why.",
+        description="Share of the watched users with fresh numbers about their sessions, in the project with the "
+        "least. Below 100 % all counts are too low. The Exporter dashboard shows why.",
         unit="percentunit",
-        empty="The exporter reports nothing: is it running?",
-        thresholds=colours.below(0.9, 0.99),
+        empty="Unknown: is the exporter running?",
+        thresholds=colours.below(*COVERAGE),
         span=span,
         height=height,
         follow=(links.follow(links.EXPORTER),),
     )
-    sessions = 'operation=~"ListSession.*"'
-    return number(about, now(f"min ({covered(sessions)})")).decimals(0)
+    sessions = covered('operation=~"ListSession.*"')
+    low = f"({sessions} < {COVERAGE[1]})"
+    panel = number(
+        about,
+        now(f"min by ({by}) ({low})", _legend("users with fresh numbers", by)),
+        now(f"min ({sessions}) unless on () {low}", "users with fresh numbers"),
+    )
+    return panel.text_mode(BigValueTextMode.VALUE_AND_NAME if by else BigValueTextMode.VALUE).decimals(0)
 
 
 def _groups() -> Builder[Panel]:
     about = About(
-        title="Server groups that fail",
-        description="Server groups with failed session starts in the last hour, or without a registered server. "
-        "Sessions start only on registered servers: so many are, of so many.",
-        empty="None is known to have failed in the last hour",
-        span=14,
-        height=6,
+        title="Server groups with a problem",
+        description="Server groups with failed session starts in the last hour, without a registered server, or with "
+        f"at least {CAPACITY[0]:.0%} of their capacity used. Sessions start only on registered servers. Failed and "
+        "Failed share are of the last hour.",
+        empty="None known. If users are not covered, a problem may be unknown.",
+        span=24,
+        height=5,
     )
     by_group = "session_init_failures_by_server_group_total", "session_starts_by_server_group_total"
     failed, started = (f"{appearances(name, _GROUP, _HOUR)}" for name in by_group)
-    shown = f"({failed} > 0 or {groups_without_servers()})"
-    queries = failed, f"{failed} / ({started} > 0)", registered_servers(), total("app_servers", *GROUP)
-    panel = listing(about, *(rows(with_group_name(f"({query} and on ({_GROUP}) {shown})")) for query in queries))
-    titles = {"Value #A": "Failed", "Value #B": "Share", "Value #C": "Servers", "Value #D": "of"}
+    shown = f"({failed} > 0 or {groups_without_servers()} or {used_capacity()} >= {CAPACITY[0]})"
+    figures = {
+        "Failed": (failed, column(width=75, unit="short", decimals=0)),
+        "Failed share": (f"{failed} / ({started} > 0)", column(width=100, unit="percentunit", decimals=0)),
+        "Servers": (total("app_servers", *GROUP), column(width=80)),
+        "Registered": (registered_servers(), column(width=90, thresholds=colours.below(1, 1))),
+        "Capacity used": (
+            used_capacity(),
+            column(width=115, unit="percentunit", decimals=0, thresholds=colours.above(*CAPACITY)),
+        ),
+    }
+    queries = (rows(with_group_name(f"({query} and on ({_GROUP}) {shown})")) for query, _ in figures.values())
+    panel = listing(about, *queries)
+    titles = {f"Value #{letter}": name for letter, name in zip("ABCDE", figures, strict=True)}
     panel.transformations(
         [
             transformation("merge"),
@@ -206,11 +230,9 @@ def _groups() -> Builder[Panel]:
             sorted_by("Failed", descending=True),
         ]
     )
-    panel.override_by_name("Project", column(width=75))
-    panel.override_by_name("Failed", column(width=65, unit="short", decimals=0))
-    panel.override_by_name("Share", column(width=65, unit="percentunit", decimals=0))
-    panel.override_by_name("Servers", column(width=75, thresholds=colours.below(1, 1)))
-    return panel.override_by_name("of", column(width=45)).filterable(False)
+    for name, (_, properties) in figures.items():
+        panel.override_by_name(name, properties)
+    return panel.filterable(False)
 
 
 _STATES = {
@@ -225,11 +247,12 @@ _STATES = {
 def _history() -> Builder[Panel]:
     about = About(
         title=HISTORY,
-        description=f"Failed starts in the {SPIKE_WINDOW} before, by project. Incident: at least {SPIKE_SHARE:.0%} of "
-        "the starts failed, of enough users for an alert. Many users: as many, but a smaller share.",
+        description=f"Failed starts of each project in the {SPIKE_WINDOW} before. Incident: at least {SPIKE_SHARE:.0%} "
+        "of the starts failed, and enough users are affected for the alert WorkspaceInitFailSpike. Many users: as "
+        "many, but a smaller share. A few: fewer users. Gaps: the project was not reported.",
         empty=NO_ANSWERS,
         span=24,
-        height=5,
+        height=6,
     )
     failures = increase(FAILURES, "project", window=SPIKE_WINDOW)
     ranks = (
@@ -245,7 +268,7 @@ def _history() -> Builder[Panel]:
 def _over_time() -> Builder[Panel]:
     about = About(
         title=OVER_TIME,
-        description="Session starts in each stretch of time, those that succeeded and those that failed.",
+        description="Successful and failed session starts in each interval.",
         unit="short",
         empty=NO_ANSWERS,
         span=14,
@@ -262,10 +285,10 @@ def _over_time() -> Builder[Panel]:
 def _durations() -> Builder[Panel]:
     about = About(
         title="Time to Active over time",
-        description="Within this time, half and 90 % of the sessions became Active that started in the half hour "
-        "before.",
+        description="Half, and 90 %, of the sessions that started in the half hour before became Active within this "
+        "time.",
         unit="s",
-        empty="No start is known",
+        empty=NO_STARTS,
         span=10,
         height=7,
     )
@@ -276,27 +299,26 @@ def _durations() -> Builder[Panel]:
 
 def _where() -> Iterator[Builder[Panel]]:
     about = About(
-        title="By error code, 1 h",
-        description="Failed starts of the last hour by the cloud's error code. One that stands out says what to look "
-        "for.",
+        title="By error code, last hour",
+        description="Failed session starts of the last hour, and the most common error codes of the cloud.",
         unit="short",
-        empty="None is known",
+        empty=NO_ANSWERS,
         thresholds=colours.some(colours.STATES["InitFail"]),
-        span=12,
-        height=7,
+        span=10,
+        height=10,
     )
     codes = f"topk(6, {appearances('session_init_failures_by_code_total', 'project, failed_code', _HOUR)} > 0)"
-    everywhere = now(increase(FAILURES, window=_HOUR), "all")
+    everywhere = now(increase(FAILURES, window=_HOUR), "All failed starts")
     yield bars(about, everywhere, now(f"sort_desc({codes})", "{{failed_code}} ({{project}})")).decimals(0)
     about = About(
         title="Users at InitFail now",
-        description="Users with a session that could not start, as long as the cloud lists it: call them back.",
+        description="Users with a session in state InitFail, while the cloud lists it. They may need a call.",
         empty=NO_NAMES,
-        span=12,
-        height=7,
+        span=14,
+        height=10,
     )
     table = listing(about, rows(gauge("user_sessions", 'session_state="InitFail"')))
     table.transformations(
         [columns(user_name="User", project="Project", Value="Failed"), sorted_by("Failed", descending=True)]
     )
-    yield table.override_by_name("Failed", column(width=65)).filterable(False)
+    yield counted(table.override_by_name("Failed", column(width=75)).filterable(False))

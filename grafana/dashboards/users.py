@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import colours, links, variables
 from dashboards.board import Face, board
+from dashboards.bounds import COVERAGE, SOON
 from dashboards.panels import (
     About,
     by_number,
@@ -23,9 +24,10 @@ from dashboards.panels import (
     sorted_by,
 )
 from dashboards.queries import (
+    account_locks,
     covered,
     gauge,
-    minimum_users,
+    many_locks,
     now,
     over_time,
     rows,
@@ -41,14 +43,11 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-SOON = 14
-"""An account expires soon if it ends within this many days. The alert WorkspaceAccountsExpiring has the same bound."""
-
 AHEAD = 30
-"""Days for which the dashboard shows how many accounts end."""
+"""Days for which the dashboard shows how many accounts expire."""
 
-NO_ACCOUNTS = "unknown: no answer about accounts is fresh"
-NO_NAMES = "None known, or metrics.per_user names nobody"
+NO_ACCOUNTS = "Unknown: no fresh answers about accounts"
+NO_NAMES = "None known, or metrics.per_user shows no names"
 
 _DAY = 86400
 _MATCHING = 'user_name=~"(?i).*$user.*"'
@@ -87,37 +86,35 @@ def dashboard() -> Dashboard:
 
 
 def _tiles() -> Iterator[Builder[Panel]]:
-    locks, users, minimum = _locks("1h"), total("users", "project"), minimum_users()
     yield _tile(
         "locked",
-        "Locked",
-        "Users with a locked account. Red: in the last hour, accounts of a project became locked, as many as the alert "
-        "WorkspaceUsersLocked needs: an attack, or a client that sends wrong passwords. Orange: half as many.",
-        (f"{locks} >= on (project) (2 * {minimum} < {users} or {users} > 1)", colours.BAD),
-        (f"{locks} >= on (project) {minimum}", colours.WARNING),
+        "Users with a locked account. Red: in the last hour, as many accounts of a project became locked as the alert "
+        "WorkspaceUsersLocked needs: an attack, or a client that sends wrong passwords.",
+        many_locks(),
+        colours.BAD,
     )
     yield _tile(
         "missing",
-        PROBLEMS["missing"],
-        "Configured users that the cloud does not know: a wrong name in the configuration, or a deleted account. "
+        "Configured users without an account in the cloud: a wrong name in the configuration, or a deleted account. "
         f"{_GROWN}",
-        (_grown("missing"), colours.WARNING),
+        _grown("missing"),
+        colours.WARNING,
         span=8,
     )
     yield _tile(
         "expired",
-        PROBLEMS["expired"],
         f"Users with an expired account: extend it. {_GROWN}",
-        (_grown("expired"), colours.WARNING),
+        _grown("expired"),
+        colours.WARNING,
     )
     yield _coverage()
     yield _properties()
 
 
-def _tile(name: str, title: str, description: str, *levels: tuple[str, str], span: int = 5) -> stat.Panel:
-    """A number of users; the first condition that any project meets gives it its colour."""
+def _tile(name: str, description: str, condition: str, colour: str, span: int = 5) -> stat.Panel:
+    """A number of users, in a colour if any project meets the condition."""
     about = About(
-        title=title,
+        title=PROBLEMS[name],
         description=description,
         unit="short",
         empty=NO_ACCOUNTS,
@@ -126,21 +123,12 @@ def _tile(name: str, title: str, description: str, *levels: tuple[str, str], spa
         height=4,
     )
     users = total(f"users_{name}")
-    met = [f"({condition})" for condition, _ in levels]
-    unmet = ["".join(f" unless on () {each}" for each in met[:index]) for index in range(len(met) + 1)]
-    queries = [f"{users} and on () {each}{worse}" for each, worse in zip(met, unmet, strict=False)]
-    panel = number(about, *map(now, [*queries, f"{users}{unmet[-1]}"]))
-    for letter, (_, colour) in zip("ABC", levels, strict=False):
-        panel.override_by_query(letter, coloured_by(colours.only(colour)))
+    panel = number(about, now(f"{users} and on () ({condition})"), now(f"{users} unless on () ({condition})"))
+    panel.override_by_query("A", coloured_by(colours.only(colour)))
     return panel.text_mode(BigValueTextMode.VALUE)
 
 
-def _locks(window: str) -> str:
-    """Accounts of each project that became locked. Every exporter of a project counts all of them."""
-    return f"max by (project) (increase({series('account_locks_total')}[{window}]))"
-
-
-_GROWN = "Orange: in a project, they are more than a day ago."
+_GROWN = "Orange: a project has more of them than a day ago."
 
 
 def _grown(name: str) -> str:
@@ -152,11 +140,11 @@ def _grown(name: str) -> str:
 def _coverage() -> Builder[Panel]:
     about = About(
         title="Accounts covered",
-        description="Share of the watched users with a fresh answer about their account, in the project with the "
-        "least. Below 100 % every count here is too low; the Exporter dashboard shows why.",
+        description="Share of the watched users with fresh numbers about their account, in the project with the "
+        "least. Below 100 % all counts are too low. The Exporter dashboard shows why.",
         unit="percentunit",
-        empty="unknown: is the exporter running?",
-        thresholds=colours.below(0.9, 0.99),
+        empty="Unknown: is the exporter running?",
+        thresholds=colours.below(*COVERAGE),
         span=6,
         height=4,
         follow=(links.follow(links.EXPORTER),),
@@ -167,9 +155,9 @@ def _coverage() -> Builder[Panel]:
 
 def _properties() -> Builder[Panel]:
     about = About(
-        title="Watched users, and properties of their accounts",
-        description="Only what the cloud reports is shown. With metrics.per_user: none, accounts that expire soon are "
-        "not known.",
+        title="Watched users and their accounts",
+        description="Numbers that the cloud does not report are missing. With metrics.per_user: none, it is unknown "
+        "which accounts expire soon.",
         unit="none",
         empty=NO_ACCOUNTS,
         span=24,
@@ -192,9 +180,9 @@ def _work_list() -> Iterator[Builder[Panel]]:
         title="Users with a problem",
         description="A row for each user and problem, the most urgent first. Locked: unlock the account, or reset the "
         "password. Session start failed: see the Sessions dashboard. Unknown to the cloud: compare the name with the "
-        "cloud's. Expired, or expires soon: extend the account. Disabled: find out who disabled it. Users have the "
-        "names that metrics.user_label gives them.",
-        empty=f"{NO_NAMES}: the tiles above count in any case",
+        "cloud's. Expired, or expires soon: extend the account. Disabled: find out who disabled it. "
+        "metrics.user_label sets how users are named.",
+        empty=f"{NO_NAMES}. The tiles above still count them.",
         span=24,
         height=12,
     )
@@ -202,20 +190,20 @@ def _work_list() -> Iterator[Builder[Panel]]:
     table = listing(about, rows(_problems())).transformations(
         [
             *map(sorted_by, ("user_name", "Value", "urgency")),
-            columns(problem="Problem", user_name="User", project="Project", Value="Account ends"),
+            columns(problem="Problem", user_name="User", project="Project", Value="Expiry"),
         ]
     )
     texts = colours.words({name: (text, colours.ACCOUNTS[name]) for name, text in PROBLEMS.items()})
     table.override_by_name("Problem", column(mappings=[texts]))
     # The mapping is set here, because column() would colour the dates as well.
     none = DynamicConfigValue("mappings", [colours.words({"0": ("-", colours.UNKNOWN)})])
-    yield table.override_by_name("Account ends", [*column(unit="time:YYYY-MM-DD HH:mm"), none])
+    yield table.override_by_name("Expiry", [*column(unit="time:YYYY-MM-DD HH:mm"), none])
 
 
 def _problems() -> str:
     """A series for each user and problem, with the labels `problem` and `urgency`.
 
-    Its value is when the account ends, in ms, or 0 if it does not matter.
+    Its value is when the account expires, in ms, or 0 if it does not matter.
     """
     ends = f"1000 * {gauge(_EXPIRY, _MATCHING)}"
     left = f"({gauge(_EXPIRY, _MATCHING)} - time())"
@@ -236,13 +224,13 @@ def _problems() -> str:
 def _trends() -> Iterator[Builder[Panel]]:
     about = About(
         title="Accounts that became locked",
-        description="Accounts of each project that became locked in each stretch of time. A few are everyday; many at "
-        "once are an attack, or a client that sends wrong passwords.",
+        description="Accounts of each project that became locked in each interval. A few are normal. Many at once: an "
+        "attack, or a client that sends wrong passwords.",
         unit="short",
-        empty="unknown: no exporter has reported",
+        empty=NO_ACCOUNTS,
         span=12,
     )
-    yield counts(about, over_time(_locks("$__interval"), "{{project}}", "30m"))
+    yield counts(about, over_time(account_locks("$__interval"), "{{project}}", "30m"))
     about = About(
         title="Accounts with a problem",
         description="Accounts that are locked, expired or unknown to the cloud, in all chosen projects.",
@@ -261,26 +249,28 @@ def _trends() -> Iterator[Builder[Panel]]:
 
 def _ends() -> Builder[Panel]:
     about = About(
-        title="Accounts that end, by day",
-        description=f"How many accounts end on each of the next {AHEAD} days, counted from now.",
+        title="Accounts that expire, by day",
+        description=f"Accounts that expire on each of the next {AHEAD} days. Day 1 is the next 24 hours.",
         unit="short",
         empty=NO_NAMES,
-        span=12,
+        span=24,
+        height=6,
     )
     days = f"ceil(({_LEFT} > 0 <= {AHEAD * _DAY}) / {_DAY})"
     none = " or ".join(f'label_replace(vector(0), "days", "{day}", "", "")' for day in range(1, AHEAD + 1))
     ends = rows(f'count_values("days", {days}) or ({none}) and on () count({_LEFT})')
-    panel = distribution(about, "Days", ends)
-    return panel.transformations([columns(days="Days", Value="Accounts"), *by_number("Days")])
+    panel = distribution(about, "Day", ends)
+    panel.override_by_name("Accounts", [DynamicConfigValue("custom.axisPlacement", "hidden")])
+    return panel.transformations([columns(days="Day", Value="Accounts"), *by_number("Day")])
 
 
 def _clients() -> Builder[Panel]:
     about = About(
         title="Users by client version, oldest first",
-        description="Who still has sessions from an old client. Choose versions at the top. With metrics.per_user: "
-        "flagged, only users with something to report are here.",
+        description="Users with a session, by the version of their client. Choose versions at the top. With "
+        "metrics.per_user: flagged, only users with something to report are listed.",
         empty=NO_NAMES,
-        span=12,
+        span=24,
     )
     chosen = f'client_version=~"$client_version", client_version!~"unknown|other", {_MATCHING}'
     clients = gauge("user_client_info", chosen)

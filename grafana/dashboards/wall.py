@@ -9,18 +9,17 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import alerts, colours, links, starts, variables
 from dashboards.board import Face, board
+from dashboards.bounds import SPIKE_SHARE
 from dashboards.panels import About, coloured_by, number
 from dashboards.queries import (
     GROUP,
-    SPIKE_SHARE,
     affected,
     appearances,
     gauge,
     groups_without_servers,
-    minimum_users,
+    many_locks,
     now,
     registered_servers,
-    share,
     total,
     with_group_name,
 )
@@ -33,10 +32,8 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-LOCKED = 0.05
-"""Share of locked users from which on they are many."""
-
 TALL, LOW = 7, 6
+"""Rows of the grid. A lower tile would have its name beside the number."""
 
 _NO_SERVERS_KNOWN = -1
 """In place of a number of servers."""
@@ -46,7 +43,7 @@ _ALWAYS_BAD = coloured_by(colours.only(colours.BAD))
 FACE = Face(
     uid=links.WALL,
     title="Wall",
-    description="What is wrong, on one screen: for a wall, in kiosk mode. Coloured is what somebody has to look at.",
+    description="What is wrong, on one screen, for a wall in kiosk mode. Each tile is green or names what is wrong.",
 )
 
 
@@ -62,18 +59,17 @@ def _tiles() -> Iterator[Builder[Panel]]:
         starts.users_hit(span=8, height=TALL, by="project"),
         _groups(),
     ):
-        yield panel.data_links([links.follow(links.SESSIONS)])
-    yield _locked()
-    yield starts.coverage(span=8, height=LOW)
-    yield _exporters()
+        yield panel.data_links([links.follow(links.SESSIONS)]).wide_layout(False)
+    for panel in _locked(), starts.coverage(span=8, height=TALL, by="project"), _exporters():
+        yield panel.wide_layout(False)
     yield alerts.tiles(span=24, height=LOW)
 
 
 def _groups() -> stat.Panel:
     about = About(
-        title="Server groups that fail",
-        description=f"Registered servers of the server groups that have none, or in which at least {SPIKE_SHARE:.0%} "
-        "of the starts failed in the last 10 minutes while many users of the project cannot start.",
+        title="Failing server groups",
+        description="Server groups without a registered server, and those in which at least "
+        f"{SPIKE_SHARE:.0%} of the starts failed in the last 10 minutes while many users of the project fail.",
         unit="suffix: servers left",
         empty=starts.NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
@@ -88,7 +84,7 @@ def _groups() -> stat.Panel:
     left = f"{registered_servers()} and on ({group}) {failing} or 0 * {failing} + {_NO_SERVERS_KNOWN}"
     shown = f"({groups_without_servers()} or {left})"
     none = f"0 * max({gauge('up')} == 1) unless on () {shown}"
-    panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, "server groups that fail"))
+    panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, "failing server groups"))
     without_servers = colours.words({f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD)})
     panel.mappings([colours.absent(), without_servers]).override_by_query("A", _ALWAYS_BAD)
     panel.override_by_query("B", [DynamicConfigValue("unit", "short")])
@@ -98,34 +94,32 @@ def _groups() -> stat.Panel:
 def _locked() -> stat.Panel:
     about = About(
         title="Locked users",
-        description=f"Users whose account is locked. Orange are projects with at least {LOCKED:.0%} of their users "
-        "locked, and with more than a few: an attack, or a client that sends wrong passwords.",
+        description="Users with a locked account. Red: in the last hour, as many accounts of a project became locked "
+        "as the alert WorkspaceUsersLocked needs: an attack, or a client that sends wrong passwords.",
         unit="short",
         empty=starts.NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
         span=8,
-        height=LOW,
+        height=TALL,
         follow=(links.follow(links.USERS),),
     )
-    locked = total("users_locked", "project")
-    part = share(locked, total("users", "project"))
-    many = f"({locked} and on (project) {part} >= {LOCKED} and on (project) {locked} >= on (project) {minimum_users()})"
-    few = now(f"sum({locked}) unless on () {many}", "locked users")
-    panel = number(about, now(many, "{{project}}: locked users"), few)
-    panel.override_by_query("A", coloured_by(colours.only(colours.ACCOUNTS["locked"])))
-    return panel.text_mode(BigValueTextMode.VALUE_AND_NAME)
+    many = f"({many_locks()})"
+    few = f"{total('users_locked')} unless on () {many}"
+    panel = number(about, now(many, "{{project}}: locked in 1 h"), now(few, "locked users"))
+    panel.override_by_query("A", [*_ALWAYS_BAD, DynamicConfigValue("unit", "suffix: accounts")])
+    return panel.text_mode(BigValueTextMode.VALUE_AND_NAME).decimals(0)
 
 
 def _exporters() -> stat.Panel:
     about = About(
         title="Exporters up",
-        description="Exporters that Prometheus reaches, of those that it has reached within a day. What an exporter "
-        "that is down watched is not known.",
+        description="Exporters that Prometheus reaches, of those seen within a day. The projects of an exporter that "
+        "is down are not watched.",
         unit="short",
         empty="No exporter has been scraped within a day",
         thresholds=colours.only(colours.GOOD),
         span=8,
-        height=LOW,
+        height=TALL,
         follow=(links.follow(links.EXPORTER),),
     )
     up = f"(up and on (job, instance) last_over_time({PREFIX}exporter_build_info[1d]))"

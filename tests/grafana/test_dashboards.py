@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dashboards import bounds
 from dashboards.colours import BAD, NEUTRAL, PALETTE, STATES, UNKNOWN, WARNING
 from dashboards.files import files
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 from support.dashboards import FOLDER, NAMES, Json, everything, load, panels, queries, used, variables
+from support.deployment import rules
 
 from exporter.fleet import DOCUMENTED_STATES
 from exporter.fleet.spike import SHARE, WINDOW
@@ -294,6 +296,33 @@ def test_timelines_take_their_texts_from_mappings(name: str) -> None:
         if panel["type"] == "state-timeline":
             assert panel["fieldConfig"]["defaults"]["color"]["mode"] != "thresholds", panel["title"]
             assert panel["fieldConfig"]["defaults"]["mappings"], panel["title"]
+            assert panel["options"]["legend"]["showLegend"], "a short band has no room for its text"
+
+
+@EVERY
+def test_columns_without_a_count_leave_no_dash(name: str) -> None:
+    for panel in panels(load(name)):
+        custom = panel["fieldConfig"]["defaults"].get("custom", {})
+        if custom.get("drawStyle") == "bars":
+            assert custom["lineWidth"] == 0, panel["title"]
+
+
+@EVERY
+def test_titles_fit_their_panel_in_a_window_of_800_pixels(name: str) -> None:
+    """A 24th has 32 pixels; a letter some 7.2, and the icon of the description with the margins 40."""
+    for panel in panels(load(name)):
+        assert len(panel["title"]) * 7.2 + 40 <= panel["gridPos"]["w"] * 32 - 8, panel["title"]
+
+
+@EVERY
+def test_a_table_s_fixed_columns_leave_room_for_the_others_in_a_window_of_800_pixels(name: str) -> None:
+    for panel in panels(load(name)):
+        if panel["type"] == "table":
+            properties = [each for o in panel["fieldConfig"]["overrides"] for each in o["properties"]]
+            widths = [each["value"] for each in properties if each["id"] == "custom.width"]
+            (organize,) = (each for each in panel["transformations"] if each["id"] == "organize")
+            flexible = len(organize["options"]["includeByName"]) - len(widths)
+            assert sum(widths) + flexible * 80 <= panel["gridPos"]["w"] * 32 - 24, panel["title"]
 
 
 def _terms(dashboard: Json) -> Iterator[tuple[str, str]]:
@@ -357,6 +386,39 @@ def test_the_dashboard_of_sessions_has_the_bounds_of_the_alert() -> None:
     bad, warning, *_ = override["properties"][0]["value"]["steps"]
     assert (bad["color"], warning["color"], warning["value"]) == (BAD, WARNING, 1 - SHARE)
     assert f"[{WINDOW / 60:g}m]" in succeed["targets"][0]["expr"]
+
+
+@pytest.mark.parametrize(
+    ("alert", "severity", "pattern", "bound"),
+    [
+        ("WorkspaceInitFailSpike", "critical", r"1e-6\) >= ([\d.]+)", bounds.SPIKE_SHARE),
+        ("WorkspaceSessionStartsSlow", "warning", r"\[30m\]\)\)\) > (\d+)", bounds.SLOW[0]),
+        ("WorkspaceServerCapacityLow", "warning", r">= ([\d.]+)$", bounds.CAPACITY[0]),
+        ("WorkspaceServerCapacityLow", "critical", r">= ([\d.]+)$", bounds.CAPACITY[1]),
+        ("WorkspaceVersionRegressing", "warning", r"> (\d+) \* \(sum", bounds.REGRESSING[1]),
+        ("WorkspaceVersionRegressing", "warning", r"failures:1h >= (\d+)", bounds.REGRESSING_FAILURES),
+        ("WorkspaceUsersLocked", "critical", r">= (\d+) \* project", bounds.LOCKS),
+        ("WorkspaceAccountsExpiring", "info", r"< (\d+) \* 86400", bounds.SOON),
+        ("WorkspaceCoverageLow", "warning", r"ratio < ([\d.]+)", bounds.COVERAGE[0]),
+        ("WorkspaceNumbersStale", "warning", r"(\d+) \* huaweicloud_workspace_poll_interval", bounds.BEHIND[1]),
+        ("WorkspaceCredentialsExpiring", "warning", r"< time\(\) \+ (\d+) \* 60", bounds.CREDENTIALS[0] / 60),
+        ("WorkspaceClockSkew", "warning", r"> (\d+)$", bounds.SKEW[0]),
+        ("WorkspaceClockSkew", "critical", r"> (\d+)$", bounds.SKEW[1]),
+        ("WorkspaceThrottled", "warning", r"> ([\d.]+)$", bounds.THROTTLED[0]),
+    ],
+)
+def test_a_bound_is_that_of_the_alert_about_the_same(alert: str, severity: str, pattern: str, bound: float) -> None:
+    (found,) = (rule for rule in rules("alert") if (rule["alert"], rule["labels"]["severity"]) == (alert, severity))
+    assert [float(number) for number in re.findall(pattern, found["expr"].strip())] == [bound]
+
+
+@pytest.mark.parametrize(
+    ("alert", "matchers"),
+    [("WorkspaceSessionsStuck", bounds.STUCK), ("WorkspaceSessionsAbandoned", bounds.ABANDONED)],
+)
+def test_sessions_are_counted_as_by_the_alert(alert: str, matchers: str) -> None:
+    (found,) = (rule for rule in rules("alert") if rule["alert"] == alert)
+    assert f"sessions_by_age{{{matchers}}}" in found["expr"]
 
 
 def test_graphs_of_failures_are_not_hidden_by_marks_of_failures() -> None:

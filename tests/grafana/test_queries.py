@@ -111,9 +111,13 @@ MOMENTS = [END, *map(simulated_day.at, ("14:30", "13:00", "13:14"))]
 
 RARE = {
     "wall.json: Locked users A",
+    "wall.json: Failing users B",
+    "wall.json: Coverage A",
+    "sessions.json: Failing users B",
+    "sessions.json: Coverage A",
+    "sessions.json: Stuck and abandoned A",
     "wall.json: Firing alerts D",
     "users.json: Locked A",
-    "users.json: Locked B",
     "users.json: Unknown to the cloud A",
     "users.json: Expired A",
     "exporter.json: Projects E",
