@@ -29,8 +29,11 @@ WorkspaceVersionRegressing fires above 3.
 BUDGET = (0, 0.25)
 """Remaining share of the error budget."""
 
-LOCKS = 2
-"""WorkspaceUsersLocked needs this many times the users of WorkspaceInitFailSpike."""
+LOCKS, USUAL_LOCKS = 2, 3
+"""WorkspaceUsersLocked needs this many times the users of WorkspaceInitFailSpike.
+
+It also needs this many times the locks at the same time on the days before.
+"""
 
 SOON = 14
 """Days in which an account expires soon. WorkspaceAccountsExpiring has the same bound."""

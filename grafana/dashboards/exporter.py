@@ -18,6 +18,7 @@ from dashboards.panels import (
     history,
     lines,
     listing,
+    named,
     number,
     sorted_by,
     transformation,
@@ -298,7 +299,7 @@ def _credentials_and_clock() -> Iterator[Builder[Panel]]:
         span=12,
         height=7,
     )
-    yield lines(about, over_time(f"({_expiry()}) / 3600", "{{project}}"))
+    yield named(lines(about, over_time(f"({_expiry()}) / 3600", "{{project}}")))
     about = About(
         title="Clock skew",
         description="Difference between the clocks of the cloud and the exporter. Beyond 15 minutes the cloud rejects "
@@ -309,4 +310,4 @@ def _credentials_and_clock() -> Iterator[Builder[Panel]]:
         span=12,
         height=7,
     )
-    yield lines(about, over_time(_skew(), "{{project}}"))
+    yield named(lines(about, over_time(_skew(), "{{project}}")))

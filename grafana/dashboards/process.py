@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboards import colours
-from dashboards.panels import About, column, columns, lines, listing, number, sorted_by, transformation
+from dashboards.panels import About, column, columns, lines, listing, named, number, sorted_by, transformation
 from dashboards.queries import gauge, now, over_time, rows
 from exporter.metrics.exposition import PREFIX
 
@@ -81,10 +81,10 @@ def _exporters() -> Builder[Panel]:
         span=24,
         height=6,
     )
-    build = f"max by (instance, version, revision, python_version) ({_CHOSEN})"
+    build = f"max by (instance, version, revision) ({_CHOSEN})"
     loaded = _each(f"(time() - {PREFIX}exporter_config_last_reload_success_timestamp_seconds)")
     figures = {
-        "Running for": (_each("(time() - process_start_time_seconds)"), "s", None),
+        "Uptime": (_each("(time() - process_start_time_seconds)"), "s", None),
         "Loaded": (loaded, "s", None),
         "Scrape": (_each("scrape_duration_seconds"), "s", None),
         "Samples": (_each("scrape_samples_scraped"), "none", 0),
@@ -96,12 +96,12 @@ def _exporters() -> Builder[Panel]:
         [
             transformation("merge"),
             sorted_by("instance"),
-            columns(instance="Exporter", version="Version", revision="Revision", python_version="Python", **titles),
+            columns(instance="Exporter", version="Version", revision="Revision", **titles),
         ]
     )
     for name, (_, unit, decimals) in figures.items():
         table.override_by_name(name, column(unit=unit, decimals=decimals))
-    return table.filterable(False)
+    return table.override_by_name("Exporter", column(width=140)).filterable(False)
 
 
 def _resources() -> Iterator[Builder[Panel]]:
@@ -113,7 +113,7 @@ def _resources() -> Iterator[Builder[Panel]]:
         span=8,
         height=7,
     )
-    yield lines(about, over_time(_each("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}"))
+    yield named(lines(about, over_time(_each("rate(process_cpu_seconds_total[$__rate_interval])"), "{{instance}}")))
     about = About(
         title="Memory",
         description="Resident memory. It grows with the number of users, and is level after the first hour.",
@@ -122,7 +122,7 @@ def _resources() -> Iterator[Builder[Panel]]:
         span=8,
         height=7,
     )
-    yield lines(about, over_time(_each("process_resident_memory_bytes"), "{{instance}}"))
+    yield named(lines(about, over_time(_each("process_resident_memory_bytes"), "{{instance}}")))
 
 
 def _labels() -> Builder[Panel]:
@@ -137,4 +137,4 @@ def _labels() -> Builder[Panel]:
     )
     combined = over_time(f"max by (label) ({gauge('label_values_folded', _HERE)})", "{{label}} combined")
     cut = over_time(f"sum ({gauge('label_values_cut_total', _HERE)})", "texts cut")
-    return lines(about, combined, cut).decimals(0)
+    return named(lines(about, combined, cut)).decimals(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.bounds import LOCKS, SPIKE_WINDOW
+from dashboards.bounds import LOCKS, SPIKE_WINDOW, USUAL_LOCKS
 from exporter.metrics.exposition import PREFIX
 from exporter.metrics.families import DESCRIPTIONS
 
@@ -101,10 +101,12 @@ def account_locks(window: str) -> str:
 
 
 def many_locks() -> str:
-    """The projects with as many locks in an hour as the alert needs: twice the users of an incident, or all users."""
-    users = total("users", "project")
+    """The projects with as many locks in an hour as the alert needs: for their users, and for the time of the day."""
+    users, locks = total("users", "project"), account_locks("1h")
     needed = f"{LOCKS} * {minimum_users()} < {users} or {users} > 1"
-    return f"{account_locks('1h')} >= on (project) ({needed})"
+    earlier = (f"max_over_time(({locks})[2h:10m] offset {offset})" for offset in ("23h", "1d23h", "2d22h"))
+    usual = "".join(f" unless {locks} <= {USUAL_LOCKS} * {each}" for each in earlier)
+    return f"({locks} >= on (project) ({needed}){usual})"
 
 
 def with_group_name(expression: str) -> str:

@@ -141,6 +141,7 @@ def _per_user() -> Iterator[Builder[Panel]]:
         description="The ten users with the most sessions in any state. Some may be forgotten sessions.",
         empty=starts.NO_NAMES,
         span=24,
+        height=12,
     )
     table = listing(about, rows(f"topk(10, {per_user})"))
     table.transformations(

@@ -19,7 +19,6 @@ from dashboards.queries import (
     groups_without_servers,
     many_locks,
     now,
-    registered_servers,
     total,
     with_group_name,
 )
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
 TALL, LOW = 7, 6
 """Rows of the grid. A lower tile would have its name beside the number."""
-
-_NO_SERVERS_KNOWN = -1
-"""In place of a number of servers."""
 
 _ALWAYS_BAD = coloured_by(colours.only(colours.BAD))
 
@@ -68,9 +64,9 @@ def _tiles() -> Iterator[Builder[Panel]]:
 def _groups() -> stat.Panel:
     about = About(
         title="Failing server groups",
-        description="Server groups without a registered server, and those in which at least "
-        f"{SPIKE_SHARE:.0%} of the starts failed in the last 10 minutes while many users of the project fail.",
-        unit="suffix: servers left",
+        description="Server groups without a registered server, and the failed share of starts of those in which at "
+        f"least {SPIKE_SHARE:.0%} failed in the last 10 minutes while many users of the project fail.",
+        unit="short",
         empty=starts.NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
         span=8,
@@ -80,14 +76,18 @@ def _groups() -> stat.Panel:
     failed, started = (
         appearances(f"session_{what}_by_server_group_total", group, "10m") for what in ("init_failures", "starts")
     )
-    failing = f"({failed} / ({started} > 0) >= {SPIKE_SHARE} and on (project) {affected()})"
-    left = f"{registered_servers()} and on ({group}) {failing} or 0 * {failing} + {_NO_SERVERS_KNOWN}"
-    shown = f"({groups_without_servers()} or {left})"
-    none = f"0 * max({gauge('up')} == 1) unless on () {shown}"
-    panel = number(about, now(with_group_name(shown), "{{group}} ({{project}})"), now(none, "failing server groups"))
-    without_servers = colours.words({f"{_NO_SERVERS_KNOWN}": ("starts fail", colours.BAD)})
-    panel.mappings([colours.absent(), without_servers]).override_by_query("A", _ALWAYS_BAD)
-    panel.override_by_query("B", [DynamicConfigValue("unit", "short")])
+    down = groups_without_servers()
+    failing = f"({failed} / ({started} > 0) >= {SPIKE_SHARE} and on (project) {affected()} unless on ({group}) {down})"
+    none = f"0 * max({gauge('up')} == 1) unless on () ({down} or {failing})"
+    panel = number(
+        about,
+        now(with_group_name(down), "{{group}} ({{project}})"),
+        now(f"100 * {with_group_name(failing)}", "{{group}} ({{project}})"),
+        now(none, "failing server groups"),
+    )
+    no_servers = colours.words({"0": ("no servers left", colours.BAD)})
+    panel.override_by_query("A", [DynamicConfigValue("mappings", [colours.absent(), no_servers])])
+    panel.override_by_query("B", [*_ALWAYS_BAD, DynamicConfigValue("unit", "suffix:% fail")])
     return panel.text_mode(BigValueTextMode.VALUE_AND_NAME).decimals(0)
 
 
@@ -103,7 +103,7 @@ def _locked() -> stat.Panel:
         height=TALL,
         follow=(links.follow(links.USERS),),
     )
-    many = f"({many_locks()})"
+    many = many_locks()
     few = f"{total('users_locked')} unless on () {many}"
     panel = number(about, now(many, "{{project}}: locked in 1 h"), now(few, "locked users"))
     panel.override_by_query("A", [*_ALWAYS_BAD, DynamicConfigValue("unit", "suffix: accounts")])

@@ -398,6 +398,7 @@ def test_the_dashboard_of_sessions_has_the_bounds_of_the_alert() -> None:
         ("WorkspaceVersionRegressing", "warning", r"> (\d+) \* \(sum", bounds.REGRESSING[1]),
         ("WorkspaceVersionRegressing", "warning", r"failures:1h >= (\d+)", bounds.REGRESSING_FAILURES),
         ("WorkspaceUsersLocked", "critical", r">= (\d+) \* project", bounds.LOCKS),
+        ("WorkspaceUsersLocked", "critical", r"<= (\d+) \* max_over_time", bounds.USUAL_LOCKS),
         ("WorkspaceAccountsExpiring", "info", r"< (\d+) \* 86400", bounds.SOON),
         ("WorkspaceCoverageLow", "warning", r"ratio < ([\d.]+)", bounds.COVERAGE[0]),
         ("WorkspaceNumbersStale", "warning", r"(\d+) \* huaweicloud_workspace_poll_interval", bounds.BEHIND[1]),
@@ -409,7 +410,7 @@ def test_the_dashboard_of_sessions_has_the_bounds_of_the_alert() -> None:
 )
 def test_a_bound_is_that_of_the_alert_about_the_same(alert: str, severity: str, pattern: str, bound: float) -> None:
     (found,) = (rule for rule in rules("alert") if (rule["alert"], rule["labels"]["severity"]) == (alert, severity))
-    assert [float(number) for number in re.findall(pattern, found["expr"].strip())] == [bound]
+    assert {float(number) for number in re.findall(pattern, found["expr"].strip())} == {bound}
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ async def test_a_server_group_without_servers_is_down_only_if_it_is_used(
         of("app_servers", app_server_group_id="unused", **registered): "0x10",
         of("app_servers", app_server_group_id="healthy", **registered): "2x10",
     }
-    down, none = shown("wall.json", "Failing server groups")
+    down, _, none = shown("wall.json", "Failing server groups")
     found = {'{project="berlin", app_server_group_id="lost", group="lost"}': 0}
     steps = [expected(down, "5m", found), expected(none, "5m", {})]
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
@@ -292,6 +292,21 @@ async def test_locked_accounts_are_news_under_the_condition_of_the_alert(
         for expression, each in zip(shown("users.json", "Locked", project), "AB", strict=True):
             steps.append(expected(expression, "60m", {"{}": locks} if each == letter else {}))
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
+
+
+async def test_locks_that_are_usual_at_this_time_of_the_day_are_no_news(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A day ago a third as many became locked, or in the other project fewer."""
+    values: dict[str, str] = {}
+    for project, before in (("usual", 4), ("unusual", 2)):
+        values |= {
+            of("users", project=project): "150x200",
+            of("account_locks_total", project=project): f"0x5 {before}x143 {before + 9}x20",
+        }
+    unusual, _ = shown("wall.json", "Locked users")
+    steps = [expected(f"round({unusual})", "1505m", {'{project="unusual"}': 11})]
+    await evaluated(tool, tmp_path, interval="10m", input_series=series(**values), promql_expr_test=steps)
 
 
 async def test_more_unknown_or_expired_users_than_a_day_ago_are_news(

@@ -113,6 +113,7 @@ RARE = {
     "wall.json: Locked users A",
     "wall.json: Failing users B",
     "wall.json: Coverage A",
+    "wall.json: Failing server groups A",
     "sessions.json: Failing users B",
     "sessions.json: Coverage A",
     "sessions.json: Stuck and abandoned A",
@@ -123,8 +124,9 @@ RARE = {
     "exporter.json: Projects E",
     "exporter.json: Failed requests per minute, by code B",
 }
-"""What does not happen on this day: many users are locked; Prometheus has no rules; there is a day before; users are
-discovered; no request has ever failed."""
+"""What does not happen on this day: many users are locked, or have no fresh answer; a group loses its servers; sessions
+hang; metrics about users are off; Prometheus has no rules; there is a day before; users are discovered; no request has
+ever failed."""
 
 
 @pytest.mark.parametrize("name", NAMES)
