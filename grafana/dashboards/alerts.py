@@ -1,4 +1,4 @@
-"""Alerts of the shipped rules that fire: a table, and marks in graphs. Without rules, none are known."""
+"""Firing alerts of the shipped rules: a table, tiles, and annotations. Without rules, none are known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NONE_KNOWN = "None known: no alert fires, or Prometheus does not have the shippe
 
 
 def firing(span: int, height: int) -> Builder[Panel]:
-    """The alerts that fire now, the most severe first."""
+    """Return a table of the firing alerts, the most severe first."""
     about = About(
         title="Firing alerts",
         description="Alerts that fire now. They require the shipped rules in Prometheus.",
@@ -43,7 +43,7 @@ def firing(span: int, height: int) -> Builder[Panel]:
 
 
 def tiles(span: int, height: int) -> stat.Panel:
-    """A tile for each alert that fires; those for information only are left out."""
+    """Return a tile for each firing alert of severity critical or warning."""
     about = About(
         title="Firing alerts",
         description="Alerts that fire now. They require the shipped rules in Prometheus.",
@@ -78,8 +78,8 @@ def _ranked(rank: int, severity: str) -> str:
 
 
 def marked() -> AnnotationQuery:
-    """Marks the times in which critical alerts fire, except for failed starts: these are marked without rules, too."""
+    """Return annotations of critical alerts. Another one marks incidents, and works without rules."""
     critical = 'severity="critical", alertname!="WorkspaceInitFailSpike"'
     found = f"count by (alertname, project) ({alerts(critical)})"
-    query = AnnotationQuery().name("Other critical alerts").datasource(variables.SOURCE).expr(found)
+    query = AnnotationQuery().name("Critical alerts").datasource(variables.SOURCE).expr(found)
     return query.enable(True).icon_color(colours.PLUM)

@@ -1,4 +1,4 @@
-"""What the dashboards have in common, around their panels."""
+"""The parts that all dashboards share: links, variables, rows and annotations."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 TAGS = ["huaweicloud-workspace", "prometheus"]
 REFRESH = "1m"
-"""The exporter's own interval: more often shows nothing new."""
+"""The exporter's polling interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
-    """How a dashboard is found, and that it first shows the last ``hours``.
+    """The identity of a dashboard, and how it looks at first: it shows the last ``hours``.
 
     ``folded`` are the titles of rows that are collapsed at first, ``unmarked`` those of panels without annotations.
     """
@@ -43,7 +43,7 @@ def board(
     rows: Mapping[str, Iterable[Builder[models.Panel]]],
     annotations: Iterable[AnnotationQuery] = (),
 ) -> models.Dashboard:
-    """A dashboard with further choices, and with rows of panels under their titles."""
+    """Return a dashboard with further variables, and with rows of panels by title."""
     dashboard = Dashboard(f"Huawei Cloud Workspace / {face.title}").uid(face.uid).description(face.description)
     dashboard.tags(TAGS).time(f"now-{face.hours}h", "now").refresh(REFRESH).timezone("browser").editable()
     dashboard.tooltip(DashboardCursorSync.CROSSHAIR).links(list(links.others(face.uid)))
@@ -63,7 +63,7 @@ def board(
 
 
 def _finished(dashboard: models.Dashboard, unmarked: tuple[str, ...]) -> models.Dashboard:
-    """With ids, of which the addresses of single panels are made, and without what the SDK sets but Grafana ignores."""
+    """Number the panels, because links to a panel contain its id, and remove what Grafana ignores."""
     for variable in dashboard.templating.list_val or ():
         variable.auto = variable.auto_count = variable.auto_min = None
     panels = list(_every(dashboard.panels or ()))
@@ -78,7 +78,7 @@ def _finished(dashboard: models.Dashboard, unmarked: tuple[str, ...]) -> models.
 
 
 def _every(panels: Iterable[models.Panel | RowPanel]) -> Iterator[models.Panel | RowPanel]:
-    """Rows and panels, with those that are within collapsed rows."""
+    """Yield all rows and panels, also those in collapsed rows."""
     for panel in panels:
         yield panel
         if isinstance(panel, RowPanel):

@@ -36,10 +36,10 @@ SKY = "#2E9BD6"
 PURPLE = "#CC79A7"
 PLUM = "#9C4F96"
 QUIET = "rgba(138, 138, 138, 0.18)"
-"""For what is as it should be and must not draw the eye: the base of a timeline."""
+"""The normal state in a timeline, which must not draw attention."""
 
 STATES = {"InitFail": BAD, "AppcInit": SKY, "Active": GOOD, "Disconnected": NEUTRAL, "SignedOut": UNKNOWN}
-"""The colour of each session state, in the order in which they are shown: InitFail first, so that it is always seen."""
+"""The colour of each session state, in display order. InitFail comes first, so that it is always visible."""
 
 ACCOUNTS = {
     "locked": WARNING,
@@ -55,48 +55,43 @@ SEVERITIES = {"critical": BAD, "warning": WARNING, "info": SKY}
 """The colour of each severity of an alert."""
 
 CODES = {"2..": GOOD, "429": WARNING, "4(0.|1.|2[0-8]|[3-9].)": PURPLE, "5..": BAD, "[a-z].*": UNKNOWN}
-"""By regular expression, the colour of each kind of answer from the cloud."""
+"""The colour of each kind of response from the cloud, by regular expression of its code."""
 
 PALETTE = {GOOD, WARNING, BAD, UNKNOWN, NEUTRAL, SKY, PURPLE, PLUM}
 
 
 def neutral() -> ThresholdsConfig:
-    """No number is better than another."""
+    """Return thresholds for a number that is neither good nor bad."""
     return _steps({None: NEUTRAL})
 
 
 def above(warning: float, bad: float, base: str = GOOD) -> ThresholdsConfig:
-    """The higher the worse."""
+    """Return thresholds for a number that is worse the higher it is."""
     return _steps({None: base, warning: WARNING, bad: BAD})
 
 
 def below(bad: float, warning: float) -> ThresholdsConfig:
-    """The lower the worse: bad under the first bound, worth a look under the second."""
+    """Return thresholds for a number that is worse the lower it is."""
     return _steps({None: BAD, bad: WARNING, warning: GOOD})
 
 
-def apart(warning: float, bad: float) -> ThresholdsConfig:
-    """The further from 0, in either direction, the worse."""
-    return _steps({None: BAD, -bad: WARNING, -warning: GOOD, warning: WARNING, bad: BAD})
-
-
 def some(colour: str) -> ThresholdsConfig:
-    """Any at all has this colour, none is grey."""
+    """Return thresholds that give 0 grey, and more this colour."""
     return _steps({None: UNKNOWN, 0.5: colour})
 
 
 def only(colour: str) -> ThresholdsConfig:
-    """Always the same colour, with a meaning."""
+    """Return thresholds with one colour for all numbers."""
     return _steps({None: colour})
 
 
 def calm() -> ThresholdsConfig:
-    """No background, unless an override says that something is wrong."""
+    """Return thresholds without a background. An override colours what is wrong."""
     return only("transparent")
 
 
 def backlog() -> ThresholdsConfig:
-    """None is good; some are known and no news, and have no background."""
+    """Return thresholds that give 0 green, and more no background."""
     return _steps({None: GOOD, 0.5: "transparent"})
 
 
@@ -109,18 +104,12 @@ def _steps(steps: Mapping[float | None, str]) -> ThresholdsConfig:
 
 
 def fixed(colour: str) -> list[DynamicConfigValue]:
-    """The properties of a field that always has this colour."""
+    """Return the properties of a field that always has this colour."""
     return [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})]
 
 
-def dashed(colour: str) -> list[DynamicConfigValue]:
-    """The properties of a line that is a bound, and no measurement."""
-    dashes = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
-    return [*fixed(colour), dashes, DynamicConfigValue("custom.fillOpacity", 0)]
-
-
 def words(texts: Mapping[str, tuple[str, str]]) -> ValueMap:
-    """A text and a colour in place of each value."""
+    """Return a mapping of values to texts and colours."""
     return ValueMap(
         {
             value: ValueMappingResult(text=text, color=colour, index=index)
@@ -130,7 +119,7 @@ def words(texts: Mapping[str, tuple[str, str]]) -> ValueMap:
 
 
 def ranges(*parts: tuple[float, str, str]) -> list[ValueMapping]:
-    """A text and a colour from each of these lower bounds on, in ascending order; the last has no upper bound.
+    """Return mappings of ranges to texts and colours, by ascending lower bounds.
 
     For state timelines: with thresholds, Grafana shows those in place of the texts.
     """
@@ -150,11 +139,11 @@ _NO_BOUND = 1e12
 
 
 def _just_below(bound: float | None) -> float:
-    """Grafana's ranges include both ends; the first that matches counts."""
+    """Return the upper end of a range. Grafana's ranges include both ends."""
     return _NO_BOUND if bound is None else bound - 1e-9
 
 
 def absent(text: str = "unknown") -> SpecialValueMap:
-    """A grey text in place of no value."""
+    """Return a mapping of no value to a grey text."""
     result = ValueMappingResult(text=text, color=UNKNOWN, index=99)
     return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))

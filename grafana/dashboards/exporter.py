@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
-from dashboards import colours, links, process, requests, variables
+from dashboards import alerts, colours, links, process, requests, variables
 from dashboards.board import Face, board
 from dashboards.bounds import BEHIND, COVERAGE, CREDENTIALS, SKEW
 from dashboards.panels import (
@@ -60,7 +60,7 @@ FACE = Face(
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     return board(
         FACE,
         [
@@ -75,6 +75,7 @@ def dashboard() -> Dashboard:
             "Requests to the cloud": requests.panels(),
             _DETAILS: chain(_credentials_and_clock(), process.panels()),
         },
+        [alerts.marked()],
     )
 
 
@@ -135,7 +136,7 @@ def _tile(title: str, description: str, unit: str, thresholds: ThresholdsConfig 
 
 
 def _behind(succeeded: str) -> str:
-    """The age of each project's and operation's last success in polling cycles."""
+    """Return the age of each project's and operation's last success, in polling cycles."""
     return f"(time() - {succeeded}) / {gauge('poll_interval_seconds', _HERE)}"
 
 
@@ -144,7 +145,7 @@ def _succeeded() -> str:
 
 
 def _succeeded_or_begun() -> str:
-    """When a cycle last succeeded; if none has, when they began: with the process, or later, within two days."""
+    """Return when a cycle last succeeded. If none has, when the operation (at most 2 days ago) or the process began."""
     interval = series("poll_interval_seconds", _HERE)
     process_start = "on (job, instance) group_left () process_start_time_seconds"
     seen = f"(min_over_time(timestamp({interval})[2d:{MINIMUM_STEP}]) or timestamp({interval}))"
@@ -153,7 +154,7 @@ def _succeeded_or_begun() -> str:
 
 
 def _discovery() -> str:
-    """Each project's 1 if its discovery succeeds, 0 if it fails, and 2 if it has none."""
+    """Return 1 for each project if its discovery succeeds, 0 if it fails, and 2 if it has none."""
     found = gauge("users_discovery_successful", _HERE, of="min")
     return f"{found} or 0 * {gauge('up', _HERE)} + {_NOT_USED}"
 
@@ -163,12 +164,12 @@ def _expiry() -> str:
 
 
 def _skew() -> str:
-    """Of several exporters', the clock that is further away."""
+    """Return each project's largest clock skew."""
     return f"max by (project) (abs({series('clock_skew_seconds', _HERE)}))"
 
 
 def _coverage() -> str:
-    """Each project's coverage of sessions or accounts, whichever is less."""
+    """Return each project's coverage of sessions or accounts, whichever is less."""
     return f"min by (project) ({covered(_HERE)})"
 
 
@@ -243,7 +244,7 @@ def _projects() -> Builder[Panel]:
 
 
 def _with_source(expression: str) -> str:
-    """With a label that shows whether sessions are polled by user or in bulk, where the exporter reports it."""
+    """Add the label `source`, per_user or bulk, if the exporter reports it."""
     source = f"topk by (project) (1, max by (project, source) ({series('poll_source_info', _HERE)}))"
     return f"{expression} * on (project) group_left (source) {source} or on (project) {expression}"
 

@@ -1,4 +1,4 @@
-"""How the dashboards lead to each other."""
+"""Links between the dashboards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WALL, SESSIONS, USERS, EXPORTER = (
     "huaweicloud-workspace-users",
     "huaweicloud-workspace-exporter",
 )
-"""The dashboards' uids, which are part of their addresses: they never change."""
+"""The dashboards' uids. They are part of addresses and never change."""
 
 _TITLES = {
     WALL: ("Wall", "What is wrong, on one screen"),
@@ -22,7 +22,7 @@ _TITLES = {
 
 
 def others(uid: str) -> list[DashboardLink]:
-    """A link to each other dashboard, which keeps the time and what is chosen."""
+    """Return a link to each other dashboard, which keeps the time range and variables."""
     return [
         DashboardLink(title)
         .type(DashboardLinkType.LINK)
@@ -37,7 +37,7 @@ def others(uid: str) -> list[DashboardLink]:
 
 
 def follow(uid: str) -> DashboardLink:
-    """A link from a panel's values to a dashboard, with the same time and choice."""
+    """Return a link from a panel's values to a dashboard, with the same time range and variables."""
     title, _ = _TITLES[uid]
     chosen = "${__url_time_range}&${datasource:queryparam}&${project:queryparam}"
     return DashboardLink(f"{title} dashboard").url(f"/d/{uid}?{chosen}")

@@ -53,12 +53,12 @@ Coloured = TypeVar("Coloured", bargauge.Panel, timeseries.Panel)
 
 
 NARROWEST = 60
-"""Pixels of a table's column; Grafana's own 150 cut columns off."""
+"""Minimum width of a table's column in pixels. With Grafana's default of 150, columns are cut off."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What every panel has: words for people, a unit, what is good or bad, and its size in 24ths and rows.
+    """The common properties of a panel: its texts, unit, thresholds, and size in 24ths and rows.
 
     ``empty`` is what it shows without data, ``follow`` the links that open from its values. Tables have no unit: it
     would apply to texts, too. They have units by column. Without thresholds, no number is better than another.
@@ -86,7 +86,7 @@ def _about(panel: Panel, about: About, queries: Sequence[Dataquery]) -> Panel:
 
 
 def number(about: About, *queries: Dataquery, unknown: str = "unknown") -> stat.Panel:
-    """One big number, or a few.
+    """Return a panel with one big number, or a few.
 
     What is good or bad fills its field with colour; what is neither has no background. What is not known is grey.
     """
@@ -96,8 +96,13 @@ def number(about: About, *queries: Dataquery, unknown: str = "unknown") -> stat.
     return panel.reduce_options(_last())
 
 
+def moderate(panel: stat.Panel) -> stat.Panel:
+    """Limit the size of numbers that are no news."""
+    return panel.text(common.VizTextDisplayOptions().title_size(16).value_size(40))
+
+
 def bars(about: About, *queries: Dataquery) -> bargauge.Panel:
-    """A horizontal bar for each series."""
+    """Return a panel with a horizontal bar for each series."""
     panel = _about(bargauge.Panel(), about, queries).orientation(VizOrientation.HORIZONTAL)
     panel.mappings([colours.absent()]).display_mode(BarGaugeDisplayMode.BASIC).value_mode(BarGaugeValueMode.COLOR)
     panel.text(common.VizTextDisplayOptions().title_size(14).value_size(20)).name_placement(BarGaugeNamePlacement.TOP)
@@ -106,7 +111,7 @@ def bars(about: About, *queries: Dataquery) -> bargauge.Panel:
 
 
 def lines(about: About, *queries: Dataquery) -> timeseries.Panel:
-    """Lines over time, with the thresholds as faint dashes where there are any."""
+    """Return a graph with a line for each series."""
     panel = _about(timeseries.Panel(), about, queries).color_scheme(FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
     panel.line_width(2).fill_opacity(5).show_points(VisibilityMode.NEVER).axis_soft_min(0)
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
@@ -114,37 +119,37 @@ def lines(about: About, *queries: Dataquery) -> timeseries.Panel:
 
 
 def bounded(panel: timeseries.Panel) -> timeseries.Panel:
-    """With its thresholds drawn."""
+    """Draw the graph's thresholds as dashed lines."""
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
 
 
 def stacked(about: About, *queries: Dataquery) -> timeseries.Panel:
-    """Areas on top of each other."""
+    """Return a graph with stacked areas."""
     panel = lines(about, *queries).stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
     return panel.line_width(1).fill_opacity(60)
 
 
 def named(panel: timeseries.Panel) -> timeseries.Panel:
-    """With only the names below it, in the order of the queries: in a narrow or low graph, a table would be cut off."""
+    """Show only names below the graph, in the order of the queries. In a small graph, a table would be cut off."""
     return panel.legend(_names())
 
 
 def by_state(panel: Coloured) -> Coloured:
-    """With each session state in its colour."""
+    """Give each session state its colour."""
     for state, colour in colours.STATES.items():
         panel.override_by_name(state, colours.fixed(colour))
     return panel
 
 
 def counts(about: About, *queries: Dataquery) -> timeseries.Panel:
-    """Columns on top of each other, one for each stretch of time; the legend has the sums."""
+    """Return a graph with stacked columns, one for each interval. The legend shows the sums."""
     # With an outline, columns of height 0 would be dashes.
     panel = stacked(about, *queries).draw_style(GraphDrawStyle.BARS).line_width(0)
     return panel.fill_opacity(90).legend(_legend(["sum"])).decimals(0)
 
 
 def history(about: About, mappings: list[ValueMapping], *queries: Dataquery) -> statetimeline.Panel:
-    """A band for each series, with the mappings' texts and colours.
+    """Return a timeline with a band for each series, with the mappings' texts and colours.
 
     Thresholds would replace the texts where equal neighbours are merged.
     """
@@ -155,7 +160,7 @@ def history(about: About, mappings: list[ValueMapping], *queries: Dataquery) -> 
 
 
 def distribution(about: About, x: str, query: Dataquery) -> barchart.Panel:
-    """A column for each value of a field, with its number above it in place of an axis."""
+    """Return a chart with a column for each value of a field, and the number above it."""
     panel = _about(barchart.Panel(), about, [query]).x_field(x).orientation(VizOrientation.VERTICAL)
     panel.x_tick_label_spacing(25)
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
@@ -163,18 +168,18 @@ def distribution(about: About, x: str, query: Dataquery) -> barchart.Panel:
 
 
 def listing(about: About, *queries: Dataquery) -> table.Panel:
-    """A table to search and filter in. Columns are narrow unless :func:`column` says otherwise."""
+    """Return a table with filters. Columns share its width unless :func:`column` sets their width."""
     panel = _about(table.Panel(), about, queries).cell_options(TableAutoCellOptions()).min_width(NARROWEST)
     return panel.filterable(True).cell_height(TableCellHeight.SM).show_header(True)
 
 
 def counted(panel: table.Panel) -> table.Panel:
-    """With the number of rows below them, also of those that one has to scroll to."""
+    """Show the number of rows below the table, because some of them may require scrolling."""
     return panel.footer(common.TableFooterOptions().show(True).reducer(["count"]).count_rows(True))
 
 
 def coloured_by(thresholds: ThresholdsConfig) -> list[DynamicConfigValue]:
-    """The properties of a value of its own thresholds."""
+    """Return the properties of a value with its own thresholds."""
     return [DynamicConfigValue("thresholds", thresholds.build())]
 
 
@@ -186,7 +191,7 @@ def column(
     thresholds: ThresholdsConfig | None = None,
     mappings: Sequence[ValueMapping] = (),
 ) -> list[DynamicConfigValue]:
-    """The properties of a table's column; with thresholds or mappings, its text has their colours."""
+    """Return the properties of a table's column. With thresholds or mappings, its text has their colours."""
     coloured = {"type": "color-text"} if thresholds or mappings else None
     properties = {
         "custom.width": width,
@@ -200,17 +205,17 @@ def column(
 
 
 def transformation(kind: str, **options: object) -> DataTransformerConfig:
-    """A step between a query and what is shown."""
+    """Return a transformation of the query's result."""
     return DataTransformerConfig(kind, options=options)
 
 
 def sorted_by(column: str, *, descending: bool = False) -> DataTransformerConfig:
-    """Rows in the order of a column."""
+    """Sort rows by a column. Rows with equal values keep their order."""
     return transformation("sortBy", sort=[{"field": column, "desc": descending}])
 
 
 def columns(**titles: str) -> DataTransformerConfig:
-    """Only these columns, in this order, under these titles."""
+    """Keep only these columns, in this order, with these titles."""
     return transformation(
         "organize",
         renameByName=titles,
@@ -220,7 +225,7 @@ def columns(**titles: str) -> DataTransformerConfig:
 
 
 def by_number(column: str) -> list[DataTransformerConfig]:
-    """Sorted by a column of numbers that stand in a label, and hence are text."""
+    """Sort rows by a label with numbers, which are text."""
     return [
         _converted(column, "number"),
         transformation("sortBy", sort=[{"field": column}]),
@@ -237,7 +242,7 @@ def _last() -> common.ReduceDataOptions:
 
 
 _TITLES = {"lastNotNull": "Last *", "max": "Max", "mean": "Mean", "sum": "Total"}
-"""Of the calculations, as legends sort by them."""
+"""The titles of calculations in a legend, which `sortBy` refers to."""
 
 
 def _legend(calculations: list[str]) -> common.VizLegendOptions:

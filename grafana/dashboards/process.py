@@ -1,4 +1,4 @@
-"""The exporters as processes: up, configured, and what they use. Tiles and a row of the exporter's dashboard."""
+"""The exporters as processes: up, configured, and their resources. Tiles and a row of the Exporter dashboard."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _CHOSEN = f'{PREFIX}exporter_build_info{{version=~"$exporter_version", {_HERE}}}
 
 
 def _own(metric: str) -> str:
-    """A metric that every process has, of the chosen exporters only."""
+    """Return a metric of the chosen exporters' processes."""
     return f"({metric} and on (job, instance) {_CHOSEN})"
 
 
 def _each(metric: str) -> str:
-    """The same, once for each exporter."""
+    """Return the same, once for each exporter."""
     return f"max by (instance) ({_own(metric)})"
 
 
 def up() -> Builder[Panel]:
-    """Whether Prometheus reaches the exporters."""
+    """Return a tile with the share of exporters that Prometheus reaches."""
     about = About(
         title="Exporters up",
         description="Share of the exporters seen within a day that Prometheus reaches now. The projects of the others "
@@ -48,7 +48,7 @@ def up() -> Builder[Panel]:
 
 
 def configuration() -> Builder[Panel]:
-    """Whether they run with the configuration that they were given."""
+    """Return a tile with the result of the last reload."""
     about = About(
         title="Last reload",
         description="Whether the last reload of the configuration was applied. If it was rejected, the previous one "
@@ -65,7 +65,7 @@ def configuration() -> Builder[Panel]:
 
 
 def panels() -> Iterator[Builder[Panel]]:
-    """The panels."""
+    """Yield the panels."""
     yield _exporters()
     yield from _resources()
     yield _labels()

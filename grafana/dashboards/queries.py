@@ -1,7 +1,7 @@
-"""PromQL over the exporter's metrics, put together the same way everywhere.
+"""PromQL for the exporter's metrics, the same for all dashboards.
 
-Gauges are taken once a project before anything is added up: while one exporter takes over from another, and where two
-watch the same project, both tell the same. Counters are added up over all exporters: each counts what it has seen.
+Two exporters that watch the same project report the same gauges, so each gauge counts once per project. Counters are
+added up over all exporters: each counts what it has seen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from exporter.metrics.exposition import PREFIX
 from exporter.metrics.families import DESCRIPTIONS
 
 MINIMUM_STEP = "1m"
-"""Scrapes further apart than this are too rare; Grafana makes ``$__rate_interval`` four times as long."""
+"""The longest scrape interval that works. Grafana makes ``$__rate_interval`` four times as long."""
 
 _LABELS = {description.name: description.labels for description in DESCRIPTIONS}
 
@@ -26,34 +26,34 @@ def series(name: str, where: str = "") -> str:
 
 
 def gauge(name: str, where: str = "", of: str = "max") -> str:
-    """Each project's gauge, once: of several exporters' the largest, or the smallest with ``of="min"``."""
+    """Each project's gauge, once: the largest of all exporters, or the smallest with ``of="min"``."""
     return f"{of} by ({', '.join(('project', *_LABELS[name]))}) ({series(name, where)})"
 
 
 def covered(where: str = "") -> str:
     """Each project's share of users with a fresh answer about sessions, and about accounts.
 
-    Both are told in bulk and one by one: the better covered of the two counts.
+    Two operations may report each of them, for all users or user by user. The one with more users counts.
     """
     coverage = gauge("poll_coverage_ratio", where, of="min")
     return f'max by (project, kind) (label_replace({coverage}, "kind", "$1", "operation", "List(Session|User).*"))'
 
 
 def total(name: str, *by: str, where: str = "") -> str:
-    """A gauge added up over all labels but these."""
+    """A gauge, added up by these labels."""
     return f"sum{_by(by)} ({gauge(name, where)})"
 
 
 def increase(name: str, *by: str, window: str, where: str = "") -> str:
-    """How often a counter that is there from the start has counted within the window."""
+    """The increase of a counter that exists from the start."""
     return f"sum{_by(by)} (increase({series(name, where)}[{window}]))"
 
 
 def appearances(name: str, by: str, window: str) -> str:
-    """The same for a counter whose series begin with the first event, which increase() alone would not see.
+    """The increase of a counter whose series begin with the first event, which increase() alone would not count.
 
-    The counter over all of them is there from the start, and tells a series that begins from one that comes back after
-    a gap: it was there before the window as well, or has begun within it.
+    A series that returns after a gap must not count as new. The counter of all events shows the difference: it exists
+    from the start.
     """
     counter, all_of_them = series(name), series(f"{name.partition('_by_')[0]}_total")
     born = (
@@ -70,7 +70,7 @@ def known_failing_users(window: str) -> str:
 
 
 def failing_users(window: str) -> str:
-    """The same; without metrics about users, each project's failed starts."""
+    """Each project's distinct users with failed starts; without metrics about users, its failed starts."""
     failures = increase("session_init_failures_total", "project", window=window)
     return f"({known_failing_users(window)} or {failures})"
 
@@ -85,7 +85,7 @@ def failed_share(window: str, *by: str) -> str:
 
 
 def minimum_users() -> str:
-    """How many users of each project have to fail before it is an incident: `exporter.fleet.spike.minimum_users`."""
+    """How many failing users make an incident, by project: as `exporter.fleet.spike.minimum_users`."""
     users = total("users", "project")
     return f"clamp_max(clamp({users}, 2, 3) > sqrt({users}) / 5 or sqrt({users}) / 5, 10)"
 
@@ -110,7 +110,7 @@ def many_locks() -> str:
 
 
 def with_group_name(expression: str) -> str:
-    """By project and server group, with its name as the label `group`; with its id where the name is not known."""
+    """By project and server group, with the label `group`: the group's name, or its id if the name is unknown."""
     group = "project, app_server_group_id"
     info = f"max by ({group}, app_server_group_name) ({series('app_server_group_info')})"
     names = f'label_replace(topk by ({group}) (1, {info}), "group", "$1", "app_server_group_name", "(.*)")'
@@ -119,7 +119,7 @@ def with_group_name(expression: str) -> str:
 
 
 def with_version_order(expression: str, label: str) -> str:
-    """With a label `order` that sorts as text like the version's first four numbers do."""
+    """With a label `order`, a text that sorts like the first four numbers of the version."""
     padded = ".".join(f"000000${part}" for part in range(1, 5))
     numbers = r"(\\d+)" + r"(?:\\.(\\d+))?" * 3 + ".*"
     cut = r"0*(\\d{6})" + r"\\.0*(\\d{6})" * 3
@@ -143,14 +143,14 @@ def used_capacity() -> str:
 
 
 def groups_without_servers() -> str:
-    """Server groups in use that have no registered server; one without any server and any start is not in use."""
+    """Server groups without a registered server. Those without any server and start are not in use and left out."""
     starts = appearances("session_starts_by_server_group_total", ", ".join(GROUP), "1h")
     used = f"({total('app_servers', *GROUP)} > 0 or {starts} > 0)"
     return f"({registered_servers()} == 0 and on ({', '.join(GROUP)}) {used})"
 
 
 def alerts(where: str = "") -> str:
-    """Alerts of the shipped rules that fire, those that belong to no project as well."""
+    """Firing alerts of the shipped rules, also those without a project."""
     matchers = ", ".join(filter(None, ('alertstate="firing", alertname=~"Workspace.*", project=~"$project|"', where)))
     return f"ALERTS{{{matchers}}}"
 
@@ -161,7 +161,7 @@ def per_minute(name: str, *by: str, where: str = "", window: str = "$__rate_inte
 
 
 def share(part: str, whole: str, least: int | None = None) -> str:
-    """A ratio, without what has nothing, or less than ``least``, to be a share of."""
+    """A ratio; absent where the whole is 0, or less than ``least``."""
     return f"{part} / ({whole} {'> 0' if least is None else f'>= {least}'})"
 
 
@@ -170,15 +170,15 @@ def _by(labels: tuple[str, ...]) -> str:
 
 
 def now(expression: str, legend: str = "") -> Dataquery:
-    """What is so at the end of the time shown."""
+    """A query for the end of the time range."""
     return Dataquery().expr(expression).instant().legend_format(legend or "__auto")
 
 
 def over_time(expression: str, legend: str = "", step: str = MINIMUM_STEP) -> Dataquery:
-    """What has been so all the time shown."""
+    """A query for the whole time range."""
     return Dataquery().expr(expression).range().legend_format(legend or "__auto").interval(step)
 
 
 def rows(expression: str) -> Dataquery:
-    """What is so at the end of the time shown, a row a series."""
+    """A query for the end of the time range, with a row per series."""
     return Dataquery().expr(expression).instant().format(PromQueryFormat.TABLE)

@@ -1,4 +1,4 @@
-"""Client and agent versions: who has which, and which fail. A row of the dashboard of sessions."""
+"""Client and agent versions: how many sessions have them, and which fail. A row of the Sessions dashboard."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 EMPTY = "No sessions, or no fresh answers"
 
 CHOSEN = 'client_version=~"$client_version", agent_version=~"$agent_version"'
-"""Matches the chosen versions."""
+"""Matchers for the chosen versions."""
 
 _WINDOW = "$__range"
 
 _HARDLY_ANY = 0.001
-"""In place of a share of 0, so that there is something to compare with."""
+"""In place of a share of 0, because a ratio to 0 is infinite."""
 
 
 def rollout() -> Iterator[Builder[Panel]]:
-    """The panels."""
+    """Yield the panels."""
     yield _clients()
     yield _adoption("client_version", "client")
     yield _agents()
@@ -42,12 +42,12 @@ def _sessions(label: str) -> str:
 
 
 def _shares(label: str) -> str:
-    """Each version's share of the sessions."""
+    """Return each version's share of the sessions."""
     return f"{_sessions(label)} / on () group_left () ({total('sessions_by_version', where=CHOSEN)} > 0)"
 
 
 def _versions(about: About, label: str, *queries: str, **titles: str) -> table.Panel:
-    """A row for each version, the oldest first. Sessions without a version, and combined versions, come last."""
+    """Return a table of versions, the oldest first. `unknown` and `other` come last."""
     panel = listing(about, *(rows(with_version_order(query, label)) for query in (_sessions(label), *queries)))
     panel.transformations(
         [

@@ -18,6 +18,7 @@ from dashboards.panels import (
     columns,
     lines,
     listing,
+    moderate,
     named,
     number,
     sorted_by,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 ENOUGH = 5
-"""Sessions that a share needs: at night, one of two is no news."""
+"""Minimum number of sessions for a share. At night, one of two would be 50 %."""
 
 PER_USER = "Sessions per user"
 
@@ -47,7 +48,7 @@ FACE = Face(
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     return board(
         FACE,
         [variables.client_version(), variables.agent_version()],
@@ -62,14 +63,14 @@ def dashboard() -> Dashboard:
 
 
 def _incidents() -> AnnotationQuery:
-    """Marks each incident in the graphs, as one even where it pauses for some minutes."""
+    """Return annotations of incidents. A pause of some minutes does not split one."""
     found = f"max_over_time(({affected()} >= {SPIKE_SHARE})[10m:1m])"
     query = AnnotationQuery().name("Many failed starts").datasource(variables.SOURCE).expr(found)
     return query.enable(True).icon_color(colours.BAD)
 
 
 def _of(state: str) -> str:
-    """Sessions of the chosen versions in a state. Versions have no zeros: those come from the sessions as a whole."""
+    """Sessions of the chosen versions in a state. The metric by version has no zeros; `sessions` has."""
     where = f'session_state="{state}"'
     return f"{total('sessions_by_version', where=f'{where}, {CHOSEN}')} or 0 * {total('sessions', where=where)}"
 
@@ -131,7 +132,8 @@ def _overdue() -> Builder[Panel]:
     many = f"({stuck} >= on (project) {minimum_users()})"
     abandoned = now(total("sessions_by_age", where=ABANDONED), "abandoned")
     panel = number(about, now(f"sum({many})", "stuck"), now(f"sum({stuck}) unless on () {many}", "stuck"), abandoned)
-    return panel.override_by_query("A", coloured_by(colours.only(colours.WARNING))).wide_layout(False)
+    panel.override_by_query("A", coloured_by(colours.only(colours.WARNING))).wide_layout(False)
+    return moderate(panel)
 
 
 def _per_user() -> Iterator[Builder[Panel]]:

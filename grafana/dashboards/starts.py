@@ -1,4 +1,4 @@
-"""Session starts: how many fail, how long they take, and where they fail. A row of the dashboard of sessions."""
+"""Session starts: how many fail, how long they take, and where they fail. A row of the Sessions dashboard."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ NO_STARTS = "Unknown: no starts"
 NO_NAMES = "None known, or metrics.per_user shows no names"
 
 _NO_STARTS = -1
-"""In place of a share of nothing."""
+"""In place of a share where nothing started."""
 
 _GROUP = ", ".join(GROUP)
 _HOUR = "1h"
@@ -70,7 +70,7 @@ _BAR = "5m"  # at least so long is what a column stands for
 
 
 def panels() -> Iterator[Builder[Panel]]:
-    """The panels."""
+    """Yield the panels."""
     yield successful(span=5, height=4)
     yield _time_to_active(span=5, height=4)
     yield users_hit(span=5, height=4)
@@ -85,7 +85,7 @@ def panels() -> Iterator[Builder[Panel]]:
 
 
 def successful(span: int, height: int, by: str = "") -> stat.Panel:
-    """The share of successful starts where it is worst; with ``by="project"`` of each project that is affected."""
+    """Return the lowest share of successful starts; with ``by="project"``, that of each affected project."""
     about = About(
         title="Start success",
         description=f"Share of successful session starts in the last {SPIKE_WINDOW}. Red: at least {SPIKE_SHARE:.0%} "
@@ -132,7 +132,7 @@ def _quantile(quantile: float, window: str) -> str:
 
 
 def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
-    """How many people cannot start work; with ``by="project"`` in each project in which they are many."""
+    """Return the number of failing users; with ``by="project"``, that of each affected project."""
     about = About(
         title="Failing users",
         description=f"Distinct users with a failed session start in the last {SPIKE_WINDOW}. Without metrics about "
@@ -175,7 +175,7 @@ def _budget() -> stat.Panel:
 
 
 def coverage(span: int, height: int, by: str = "") -> stat.Panel:
-    """How many users the numbers are about; with ``by="project"`` in each project in which they are too few."""
+    """Return the lowest coverage; with ``by="project"``, that of each project in which it is too low."""
     about = About(
         title="Coverage",
         description="Share of the watched users with fresh numbers about their sessions, in the project with the "
@@ -241,7 +241,7 @@ _STATES = {
     "2": ("many users", colours.WARNING),
     "3": ("incident", colours.BAD),
 }
-"""How badly starts fail, by rank."""
+"""The severity of failed starts, by rank."""
 
 
 def _history() -> Builder[Panel]:

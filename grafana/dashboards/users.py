@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 AHEAD = 30
-"""Days for which the dashboard shows how many accounts expire."""
+"""Days ahead for which the dashboard shows how many accounts expire."""
 
 NO_ACCOUNTS = "Unknown: no fresh answers about accounts"
 NO_NAMES = "None known, or metrics.per_user shows no names"
@@ -62,7 +62,7 @@ PROBLEMS = {
     "soon": f"Expires within {SOON} days",
     "disabled": "Disabled",
 }
-"""What may be wrong with a user, the most urgent first."""
+"""The kinds of problems, the most urgent first."""
 
 FACE = Face(
     uid=links.USERS,
@@ -73,7 +73,7 @@ FACE = Face(
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     return board(
         FACE,
         [variables.user(), variables.client_version(), variables.carried(variables.agent_version())],
@@ -112,7 +112,7 @@ def _tiles() -> Iterator[Builder[Panel]]:
 
 
 def _tile(name: str, description: str, condition: str, colour: str, span: int = 5) -> stat.Panel:
-    """A number of users, in a colour if any project meets the condition."""
+    """Return a number of users, coloured if a project meets the condition."""
     about = About(
         title=PROBLEMS[name],
         description=description,
@@ -201,7 +201,7 @@ def _work_list() -> Iterator[Builder[Panel]]:
 
 
 def _problems() -> str:
-    """A series for each user and problem, with the labels `problem` and `urgency`.
+    """Return a series for each user and problem, with the labels `problem` and `urgency`.
 
     Its value is when the account expires, in ms, or 0 if it does not matter.
     """

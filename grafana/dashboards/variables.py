@@ -1,4 +1,4 @@
-"""What can be chosen at the top of a dashboard."""
+"""The variables at the top of a dashboard."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from grafana_foundation_sdk.models.dashboard import (
 from exporter.metrics.exposition import PREFIX
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-"""Every query asks the chosen data source."""
+"""The chosen data source, which all queries use."""
 
 _LABEL_VALUES = 1  # what Grafana's editor calls such a query
 
 
 def datasource() -> DatasourceVariable:
-    """Which Prometheus."""
+    """Return the variable for the data source."""
     return DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def project() -> QueryVariable:
-    """Which projects; `up` is there even while nothing else is known of a project."""
+    """Return the variable for projects. `up` exists even while nothing else about a project is known."""
     return _choice("project", "Project", f"label_values({PREFIX}up, project)").all_value(".*")
 
 
 def client_version() -> QueryVariable:
-    """Which versions of the client."""
+    """Return the variable for client versions."""
     return _session_version("client_version", "Client version")
 
 
 def agent_version() -> QueryVariable:
-    """Which versions of the agent."""
+    """Return the variable for agent versions."""
     return _session_version("agent_version", "Agent version")
 
 
 def exporter_version() -> QueryVariable:
-    """Which versions of the exporter; narrows :func:`instance`."""
+    """Return the variable for exporter versions, which limits :func:`instance`."""
     choice = _choice("exporter_version", "Exporter version", f"label_values({PREFIX}exporter_build_info, version)")
     return choice.all_value(".*")
 
 
 def instance() -> QueryVariable:
-    """Which exporters. All of them are those of the chosen versions, so that there is no wildcard."""
+    """Return the variable for exporters. It has no wildcard: all are those of the chosen versions."""
     known = f'{PREFIX}exporter_build_info{{version=~"$exporter_version"}}'
     return _choice("instance", "Exporter", f"label_values({known}, instance)")
 
 
 def user() -> TextBoxVariable:
-    """A part of a user's name."""
+    """Return the variable for a part of a user's name."""
     return TextBoxVariable("user").label("User name contains").default_value("").current(VariableOption(False, "", ""))
 
 
 def carried(variable: QueryVariable) -> QueryVariable:
-    """Unseen and unused here, so that the way back to the dashboard that has it keeps what was chosen there."""
+    """Hide a variable of another dashboard, so that links back to it keep its value."""
     return variable.hide(VariableHide.HIDE_VARIABLE)
 
 
@@ -67,7 +67,7 @@ def _session_version(label: str, title: str) -> QueryVariable:
 
 
 def _choice(name: str, title: str, query: str) -> QueryVariable:
-    """One, several or all values of a label in the time shown; all at first."""
+    """Return a variable for one, several or all values of a label, at first all."""
     variable = QueryVariable(name).label(title).datasource(SOURCE)
     variable.query({"qryType": _LABEL_VALUES, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"})
     variable.multi(True).include_all(True).current(VariableOption(True, ["All"], ["$__all"]))

@@ -1,4 +1,4 @@
-"""Wall: what is wrong, on one screen that nobody has to scroll or to explain."""
+"""Wall: what is wrong, on one screen without scrolling."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FACE = Face(
 
 
 def dashboard() -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     versions = variables.client_version(), variables.agent_version()
     return board(FACE, [variables.carried(version) for version in versions], {"": _tiles()})
 
