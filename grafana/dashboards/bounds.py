@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from exporter.fleet import spike
 
-SPIKE_WINDOW = f"{spike.WINDOW / 60:g}m"
+SPIKE_MINUTES = spike.WINDOW / 60
+SPIKE_WINDOW = f"{SPIKE_MINUTES:g}m"
 SPIKE_SHARE = spike.SHARE
 """WorkspaceInitFailSpike fires from this failed share of starts on, if enough users fail."""
 
@@ -55,3 +56,8 @@ THROTTLED = (0.05, 0.2)
 
 FAILED = (0.05, 0.2)
 """Share of failed requests. Retries make up for a few."""
+
+
+def percent(share: float) -> str:
+    """Return a share as people write it, such as `20 %`."""
+    return f"{share:.0%}".replace("%", " %")

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 _HERE = 'instance=~"$instance"'
-_WINDOW = "10m"  # of the requests that count as those of now
+_MINUTES = 10
+_WINDOW = f"{_MINUTES}m"  # of the requests that count as those of now
 _NOT_USED = 2
 
 _UP = [colours.words({"0": ("down", colours.BAD), "1": ("up", colours.GOOD)})]
@@ -116,8 +117,8 @@ def _tiles() -> Iterator[Builder[Panel]]:
     yield number(discovery, now(found)).mappings([colours.absent(), *_DISCOVERY])
     limit = _tile(
         "Rate limit used",
-        f"Requests of the last {_WINDOW} per poll.rate_limit, for the project and operation with the most. 100 % is "
-        "normal in large projects: the interval then grows with each further user.",
+        f"Requests of the last {_MINUTES} minutes per poll.rate_limit, for the project and operation with the most. "
+        "100 % is normal in large projects: the interval then grows with each further user.",
         "percentunit",
     )
     yield number(limit, now(f"max ({requests.used(_WINDOW)})")).decimals(0)
@@ -254,7 +255,7 @@ def _cycles() -> Builder[Panel]:
         title="Polling cycles",
         description="Operations that are behind come first. Interval: time per cycle, longer than configured if the "
         "rate limit requires it. Took: duration of the last cycle. Behind: cycles since the last one without a failed "
-        f"request. Requests: per minute, in the last {_WINDOW}. Used: share of the rate limit.",
+        f"request. Requests: per minute, in the last {_MINUTES} minutes. Used: share of the rate limit.",
         empty=SILENT,
         span=24,
         height=10,

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import alerts, colours, links
-from dashboards.bounds import BUDGET, CAPACITY, COVERAGE, SLOW, SPIKE_SHARE, SPIKE_WINDOW
+from dashboards.bounds import BUDGET, CAPACITY, COVERAGE, SLOW, SPIKE_MINUTES, SPIKE_SHARE, SPIKE_WINDOW, percent
 from dashboards.panels import (
     About,
     bars,
@@ -88,9 +88,10 @@ def successful(span: int, height: int, by: str = "") -> stat.Panel:
     """Return the lowest share of successful starts; with ``by="project"``, that of each affected project."""
     about = About(
         title="Start success",
-        description=f"Share of successful session starts in the last {SPIKE_WINDOW}. Red: at least {SPIKE_SHARE:.0%} "
-        "of a project's starts failed, and enough users are affected for the alert WorkspaceInitFailSpike. Orange: as "
-        "many users, but a smaller share. A coloured tile shows the worst project, a green one all projects.",
+        description=f"Share of successful session starts in the last {SPIKE_MINUTES:g} minutes. Red: at least "
+        f"{percent(SPIKE_SHARE)} of a project's starts failed, and enough users are affected for the alert "
+        "WorkspaceInitFailSpike. Orange: as many users, but a smaller share. A coloured tile shows the worst project, "
+        "a green one all projects.",
         unit="percentunit",
         empty=NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
@@ -135,9 +136,9 @@ def users_hit(span: int, height: int, by: str = "") -> stat.Panel:
     """Return the number of failing users; with ``by="project"``, that of each affected project."""
     about = About(
         title="Failing users",
-        description=f"Distinct users with a failed session start in the last {SPIKE_WINDOW}. Without metrics about "
-        "users, failed starts are counted. Red: enough for the alert WorkspaceInitFailSpike, which needs 3 users in "
-        "most projects and up to 10 in large ones.",
+        description=f"Distinct users with a failed session start in the last {SPIKE_MINUTES:g} minutes. Without "
+        "metrics about users, failed starts are counted. Red: enough for the alert WorkspaceInitFailSpike, which needs "
+        "3 users in most projects and up to 10 in large ones.",
         unit="short",
         empty=NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
@@ -201,8 +202,8 @@ def _groups() -> Builder[Panel]:
     about = About(
         title="Server groups with a problem",
         description="Server groups with failed session starts in the last hour, without a registered server, or with "
-        f"at least {CAPACITY[0]:.0%} of their capacity used. Sessions start only on registered servers. Failed and "
-        "Failed share are of the last hour.",
+        f"at least {percent(CAPACITY[0])} of their capacity used. Sessions start only on registered servers. Failed "
+        "and Failed share are of the last hour.",
         empty="None known. If users are not covered, a problem may be unknown.",
         span=24,
         height=5,
@@ -247,9 +248,10 @@ _STATES = {
 def _history() -> Builder[Panel]:
     about = About(
         title=HISTORY,
-        description=f"Failed starts of each project in the {SPIKE_WINDOW} before. Incident: at least {SPIKE_SHARE:.0%} "
-        "of the starts failed, and enough users are affected for the alert WorkspaceInitFailSpike. Many users: as "
-        "many, but a smaller share. A few: fewer users. Gaps: the project was not reported.",
+        description=f"Failed starts of each project in the {SPIKE_MINUTES:g} minutes before. Incident: at least "
+        f"{percent(SPIKE_SHARE)} of the starts failed, and enough users are affected for the alert "
+        "WorkspaceInitFailSpike. Many users: as many, but a smaller share. A few: fewer users. Gaps: the project was "
+        "not reported.",
         empty=NO_ANSWERS,
         span=24,
         height=6,

@@ -88,8 +88,8 @@ def dashboard() -> Dashboard:
 def _tiles() -> Iterator[Builder[Panel]]:
     yield _tile(
         "locked",
-        "Users with a locked account. Red: in the last hour, as many accounts of a project became locked as the alert "
-        "WorkspaceUsersLocked needs: an attack, or a client that sends wrong passwords.",
+        "Users with a locked account. Red: in the last hour, more accounts of a project became locked than is "
+        "usual, and enough for the alert WorkspaceUsersLocked: an attack, or a client that sends wrong passwords.",
         many_locks(),
         colours.BAD,
     )

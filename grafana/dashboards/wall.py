@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
 
 from dashboards import alerts, colours, links, starts, variables
 from dashboards.board import Face, board
-from dashboards.bounds import SPIKE_SHARE
+from dashboards.bounds import SPIKE_SHARE, percent
 from dashboards.panels import About, coloured_by, number
 from dashboards.queries import (
     GROUP,
@@ -65,7 +65,7 @@ def _groups() -> stat.Panel:
     about = About(
         title="Failing server groups",
         description="Server groups without a registered server, and the failed share of starts of those in which at "
-        f"least {SPIKE_SHARE:.0%} failed in the last 10 minutes while many users of the project fail.",
+        f"least {percent(SPIKE_SHARE)} failed in the last 10 minutes while many users of the project fail.",
         unit="short",
         empty=starts.NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),
@@ -94,8 +94,9 @@ def _groups() -> stat.Panel:
 def _locked() -> stat.Panel:
     about = About(
         title="Locked users",
-        description="Users with a locked account. Red: in the last hour, as many accounts of a project became locked "
-        "as the alert WorkspaceUsersLocked needs: an attack, or a client that sends wrong passwords.",
+        description="Users with a locked account. Red: in the last hour, more accounts of a project became locked "
+        "than is usual, and enough for the alert WorkspaceUsersLocked: an attack, or a client that sends wrong "
+        "passwords.",
         unit="short",
         empty=starts.NO_ANSWERS,
         thresholds=colours.only(colours.GOOD),

@@ -7,4 +7,6 @@ from PIL import Image  # type: ignore[import-not-found]  # is in an environment 
 
 for path in map(Path, sys.argv[1:]):
     picture = Image.open(path).convert("RGB")
-    picture.quantize(160, dither=Image.Dither.NONE).save(path, optimize=True)
+    # The default method would replace rare colours, such as that of a warning, by others.
+    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
