@@ -64,6 +64,11 @@ async def test_prometheus_takes_the_configuration_and_the_rules(tool: Callable[[
     assert (code, text.count("rules found")) == (0, len(RULES)), text
 
 
+def test_no_line_of_the_rules_is_wider_than_a_screen_but_for_the_addresses_of_the_runbook() -> None:
+    lines = [line for path in RULES for line in path.read_text("utf-8").splitlines()]
+    assert [line for line in lines if len(line) > 120 and not re.match(r" +runbook_url: \S+$", line)] == []
+
+
 @pytest.mark.parametrize("scene", scenes(), ids=lambda scene: scene.name)
 async def test_each_alert_fires_in_time_with_its_words_or_stays_silent(
     tool: Callable[[str], str], tmp_path: Path, scene: Scene
