@@ -102,15 +102,21 @@ def tried_in(scene: dict[str, Any]) -> Iterator[Tried]:
     yield from (Tried(alert, scene["name"], fires) for alert, fires in looks.items())
 
 
+def alerts_table() -> str:
+    """Return a Markdown table of every alert and its severities."""
+    severities: dict[str, list[str]] = {}
+    for rule in rules("alert"):
+        severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
+    rows = (f"| [{name}](#{name.lower()}) | {', '.join(each)} |\n" for name, each in severities.items())
+    return "| alert | severity |\n|---|---|\n" + "".join(rows)
+
+
 def tried_table() -> str:
-    """A Markdown table of every alert: what it is tried to fire in, and to stay silent in."""
+    """Return a Markdown table of every alert: the scenes in which it fires, and in which it stays silent."""
     scenes = list(tried())
     names = dict.fromkeys(rule["alert"] for rule in rules("alert"))
-    rows = (
-        f"| [{name}](#{name.lower()}) | {_scenes(scenes, name, True)} | {_scenes(scenes, name, False)} |\n"
-        for name in names
-    )
-    return "| alert | tried to fire | tried to stay silent |\n|---|---|---|\n" + "".join(rows)
+    rows = (f"| {name} | {_scenes(scenes, name, True)} | {_scenes(scenes, name, False)} |\n" for name in names)
+    return "| alert | fires | stays silent |\n|---|---|---|\n" + "".join(rows)
 
 
 def _scenes(scenes: list[Tried], alert: str, fires: bool) -> str:
