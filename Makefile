@@ -43,8 +43,9 @@ format: $(VENV)/dev  ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-readme: $(VENV)/dev  ## write the generated tables of the README, METRICS.md and the runbook
-	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md
+readme: $(VENV)/dev  ## write the generated tables of the documents
+	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md \
+		deploy/prometheus/tests/SCENES.md
 
 dashboards: $(VENV)/dev  ## write the Grafana dashboards as JSON
 	PYTHONPATH=grafana:. $(BIN)/python -m dashboards grafana

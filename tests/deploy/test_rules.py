@@ -46,8 +46,8 @@ QUIET = (
     "no data",
 )
 """Scenes in which no alert may fire."""
-PARTS = ("Means", "Affected", "Check", "Do", "Ends")
-QUERIES = re.findall(r"```promql\n(.*?)```", RUNBOOK.read_text("utf-8"), re.DOTALL)
+PARTS = ("Meaning", "Check", "Fix", "Resolves")
+QUERIES = re.findall(r"`([^`]*\{(?:project|job)=[^`]*)`", RUNBOOK.read_text("utf-8"))
 
 METRICS = {description.full_name for description in DESCRIPTIONS} | {
     description.full_name + suffix
@@ -62,6 +62,11 @@ async def test_prometheus_takes_the_configuration_and_the_rules(tool: Callable[[
         tool("promtool"), "check", "config", "--lint=all", "--lint-fatal", str(PROMETHEUS / "prometheus.yml")
     )
     assert (code, text.count("rules found")) == (0, len(RULES)), text
+
+
+def test_no_line_of_the_rules_is_wider_than_a_screen_but_for_the_addresses_of_the_runbook() -> None:
+    lines = [line for path in RULES for line in path.read_text("utf-8").splitlines()]
+    assert [line for line in lines if len(line) > 120 and not re.match(r" +runbook_url: \S+$", line)] == []
 
 
 @pytest.mark.parametrize("scene", scenes(), ids=lambda scene: scene.name)
@@ -100,9 +105,10 @@ def test_each_alert_is_tried_to_fire_and_to_stay_silent() -> None:
         assert sorted(each.alert for each in scenes if each.scene == scene and not each.fires) == NAMES
 
 
-def test_the_runbook_lists_what_is_tried() -> None:
+@pytest.mark.parametrize("document", [RUNBOOK, PROMETHEUS / "tests/SCENES.md"], ids=lambda document: document.name)
+def test_the_alerts_and_their_scenes_are_listed(document: Path) -> None:
     """Run `make readme` where this fails."""
-    assert with_tables(RUNBOOK.read_text("utf-8"), RUNBOOK.name) == RUNBOOK.read_text("utf-8")
+    assert with_tables(document.read_text("utf-8"), document.name) == document.read_text("utf-8")
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}")
@@ -121,7 +127,7 @@ def test_each_alert_says_how_grave_it_is_what_happens_with_numbers_and_what_to_d
 def test_the_runbook_has_a_whole_section_for_each_alert_and_for_no_other() -> None:
     assert sorted(name for name in SECTIONS if name.startswith("Workspace")) == NAMES
     for name in NAMES:
-        assert re.findall(r"^\*\*(\w+)\.\*\* ", SECTIONS[name], re.MULTILINE) == list(PARTS), name
+        assert re.findall(r"^- \*\*(\w+):\*\*\s", SECTIONS[name], re.MULTILINE) == list(PARTS), name
 
 
 def test_the_readme_names_each_alert() -> None:
@@ -260,7 +266,7 @@ async def test_prometheus_understands_every_query_of_the_runbook(tool: Callable[
     queries = [{"record": f"runbook_{number}", "expr": query} for number, query in enumerate(QUERIES)]
     write(tmp_path / "queries.yml", {"groups": [{"name": "runbook", "rules": queries}]})
     code, text = await said(tool("promtool"), "check", "rules", str(tmp_path / "queries.yml"))
-    assert (code, len(queries) > len(NAMES)) == (0, True), text
+    assert (code, len(queries) >= len(NAMES)) == (0, True), text
 
 
 def test_every_event_of_the_log_that_the_runbook_names_is_one_that_the_code_writes() -> None:

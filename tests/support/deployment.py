@@ -20,6 +20,8 @@ RULES = tuple(sorted((PROMETHEUS / "rules").glob("*.yml")))
 RULE_TESTS = tuple(sorted((PROMETHEUS / "tests").glob("*.yml")))
 
 _FIRING = re.compile(r'ALERTS\{alertname="(\w+)", alertstate="firing"\}')
+ANY_FIRING = 'ALERTS{alertstate="firing"}'
+"""Part of a query that looks at all alerts at once."""
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PART = re.compile(r"(\d+)(ms|[smhdw])")
 _DURATION = r"(?:\d+(?:ms|[smhdw]))+"
@@ -84,24 +86,37 @@ def tried() -> Iterator[Tried]:
     """Every alert in every scene in which it is looked at."""
     for path in RULE_TESTS:
         for scene in document(path)["tests"]:
-            looks: dict[str, bool] = {}
-            for look in scene["alert_rule_test"]:
-                looks[look["alertname"]] = looks.get(look["alertname"], False) or bool(look.get("exp_alerts"))
-            for query in scene.get("promql_expr_test", ()):
-                if query.get("exp_samples") and (found := _FIRING.search(query["expr"])):
-                    looks[found[1]] = True
-            yield from (Tried(alert, scene["name"], fires) for alert, fires in looks.items())
+            yield from tried_in(scene)
+
+
+def tried_in(scene: dict[str, Any]) -> Iterator[Tried]:
+    """Every alert that this scene looks at."""
+    looks: dict[str, bool] = {}
+    for look in scene.get("alert_rule_test", ()):
+        looks[look["alertname"]] = looks.get(look["alertname"], False) or bool(look.get("exp_alerts"))
+    for query in scene.get("promql_expr_test", ()):
+        if query.get("exp_samples") and (found := _FIRING.search(query["expr"])):
+            looks[found[1]] = True
+        if ANY_FIRING in query["expr"] and not query.get("exp_samples"):
+            looks |= {rule["alert"]: False for rule in rules("alert")}
+    yield from (Tried(alert, scene["name"], fires) for alert, fires in looks.items())
+
+
+def alerts_table() -> str:
+    """Return a Markdown table of every alert and its severities."""
+    severities: dict[str, list[str]] = {}
+    for rule in rules("alert"):
+        severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
+    rows = (f"| [{name}](#{name.lower()}) | {', '.join(each)} |\n" for name, each in severities.items())
+    return "| alert | severity |\n|---|---|\n" + "".join(rows)
 
 
 def tried_table() -> str:
-    """A Markdown table of every alert: what it is tried to fire in, and to stay silent in."""
+    """Return a Markdown table of every alert: the scenes in which it fires, and in which it stays silent."""
     scenes = list(tried())
     names = dict.fromkeys(rule["alert"] for rule in rules("alert"))
-    rows = (
-        f"| [{name}](#{name.lower()}) | {_scenes(scenes, name, True)} | {_scenes(scenes, name, False)} |\n"
-        for name in names
-    )
-    return "| alert | tried to fire | tried to stay silent |\n|---|---|---|\n" + "".join(rows)
+    rows = (f"| {name} | {_scenes(scenes, name, True)} | {_scenes(scenes, name, False)} |\n" for name in names)
+    return "| alert | fires | stays silent |\n|---|---|---|\n" + "".join(rows)
 
 
 def _scenes(scenes: list[Tried], alert: str, fires: bool) -> str:

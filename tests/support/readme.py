@@ -1,6 +1,6 @@
-"""Writes the tables that follow from the code into the README and METRICS.md, and that of the alerts into the runbook.
+"""Writes the tables that follow from the code and the rules into the documents.
 
-`python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md`
+`python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md deploy/prometheus/tests/SCENES.md`
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from support.deployment import tried_table
+from support.deployment import alerts_table, tried_table
 
 from exporter.config.catalog import all_settings
 from exporter.metrics.families import DESCRIPTIONS, PROJECT_DESCRIPTIONS
@@ -43,7 +43,8 @@ def _labels(of_projects: bool, labels: tuple[str, ...]) -> tuple[str, ...]:
 TABLES = {
     "README.md": {"settings": settings_table, "metrics": metrics_table},
     "METRICS.md": {"metrics": metrics_table},
-    "RUNBOOK.md": {"tried": tried_table},
+    "RUNBOOK.md": {"alerts": alerts_table},
+    "SCENES.md": {"tried": tried_table},
 }
 
 

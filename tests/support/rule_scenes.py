@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from support.deployment import RULE_TESTS, document, write
+from support.deployment import RULE_TESTS, document, tried_in, write
 
 _YAML = YAML(pure=True)
 """Keeps values such as 0x40, forty times 0, which are numbers in YAML."""
@@ -24,6 +24,8 @@ class Scene:
 
     name: str
     rule_files: tuple[Path, ...]
+    group_eval_order: list[str]
+    """promtool evaluates groups in a random order otherwise, though some depend on others."""
     evaluation_interval: str
     test: dict[str, Any]
 
@@ -36,7 +38,12 @@ class Scene:
             write(directory / name, rules)
         path = directory / "scene.yml"
         tests = [self.test, {**with_extra_label(self.test), "name": f"{self.name}, with an extra label"}]
-        scene = {"rule_files": names, "evaluation_interval": self.evaluation_interval, "tests": tests}
+        scene = {
+            "rule_files": names,
+            "group_eval_order": self.group_eval_order,
+            "evaluation_interval": self.evaluation_interval,
+            "tests": tests,
+        }
         _YAML.dump(scene, path)
         return path
 
@@ -44,14 +51,18 @@ class Scene:
     def _looked_at(self) -> set[str]:
         """The names of the alerts and metrics that it checks."""
         queries = " ".join(query["expr"] for query in self.test.get("promql_expr_test", ()))
-        return {look["alertname"] for look in self.test["alert_rule_test"]} | _names(queries)
+        return {tried.alert for tried in tried_in(self.test)} | _names(queries)
 
 
 def scenes() -> list[Scene]:
     """Every scene of the rule tests."""
     return [
         Scene(
-            test["name"], tuple(path.parent / name for name in tests["rule_files"]), tests["evaluation_interval"], test
+            name=test["name"],
+            rule_files=tuple(path.parent / name for name in tests["rule_files"]),
+            group_eval_order=tests["group_eval_order"],
+            evaluation_interval=tests["evaluation_interval"],
+            test=test,
         )
         for path in RULE_TESTS
         for tests in [_YAML.load(path)]
