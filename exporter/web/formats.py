@@ -41,6 +41,11 @@ def ago(seconds: float) -> str:
     return f"{lasting(seconds)} ago" if seconds >= 1 else "just now"
 
 
+def lately(minutes: int) -> str:
+    """Return ``in the last 5 minutes``."""
+    return "in the last minute" if minutes == 1 else f"in the last {minutes} minutes"
+
+
 def percent(part: int, whole: int) -> str:
     """Return ``1.3 %``. Only all is 100.0 %, and only none is 0.0 %."""
     share = part / whole * 100

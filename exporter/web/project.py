@@ -85,7 +85,7 @@ def _unavailable(status: ProjectStatus, now: float) -> str:
 
 def _numbers(status: ProjectStatus) -> str:
     counts = status.counts
-    numbers: dict[str, int] = {"users": status.configured}
+    numbers: dict[str, int | str] = {"users": status.configured if status.users_known else "unknown"}
     if status.discovery:
         numbers["discovered users"] = status.discovery.users
     if status.sessions_known:
@@ -93,8 +93,12 @@ def _numbers(status: ProjectStatus) -> str:
         numbers |= {state: states[state] for state in DOCUMENTED_STATES}
         if others := states.total() - sum(states[state] for state in DOCUMENTED_STATES):
             numbers["other states"] = others
+    else:
+        numbers["sessions"] = "unknown"
     if status.accounts_known:
         numbers |= {"locked": counts.locked, "expired": counts.expired, "disabled": counts.disabled}
+    else:
+        numbers["accounts"] = "unknown"
     if counts.missing:
         numbers["unknown to the cloud"] = counts.missing
     starts = facts("numbers", start_numbers(status.recent)) if status.sessions_known else ""
