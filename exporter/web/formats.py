@@ -15,8 +15,10 @@ def facts(style: str, named: Iterable[tuple[str, str]]) -> str:
 
 
 def bar(element: str, value: int, most: int) -> str:
-    """Return a bar that is filled in proportion."""
-    return f'<{element} value="{value}" max="{max(most, 1)}">{value} of {most}</{element}>'
+    """Return a bar that is filled in proportion. A meter is green only if it is full."""
+    full = max(most, 1)
+    green = f' low="{full}" optimum="{full}"' if element == "meter" else ""
+    return f'<{element} value="{value}" max="{full}"{green}>{value} of {most}</{element}>'
 
 
 def date_and_time(moment: float) -> str:

@@ -37,12 +37,18 @@ def section(number: int, status: ProjectStatus, level: Level, problems: list[Pro
 {charts(status.recent)}
 {starts(status)}
 {_unavailable(status, now)}
-<p>Sessions are {_SOURCES[status.source.name]}: {escape(status.source.reason)}.</p>
+{_source(status)}
 <div class="operations">
 {operations}
 </div>
 </section>
 """
+
+
+def _source(status: ProjectStatus) -> str:
+    """Return where sessions come from; nothing without users, on whose number that depends."""
+    source = status.source
+    return f"<p>Sessions are {_SOURCES[source.name]}: {escape(source.reason)}.</p>" if status.configured else ""
 
 
 def badge(level: Level) -> str:

@@ -82,7 +82,9 @@ def test_unknown_numbers_are_unknown_and_not_zero() -> None:
 
 def test_before_discovery_has_listed_users_their_number_is_unknown() -> None:
     found = DiscoveryStatus(0, successful=False)
-    assert "users unknown" in shown(status(discovery=found, up=False, counts=Counts()))
+    text = shown(status(discovery=found, up=False, counts=Counts()))
+    assert "users unknown" in text
+    assert "Sessions are queried" not in text
 
 
 def test_in_the_first_minutes_numbers_are_of_as_many_minutes_as_are_known() -> None:
@@ -288,6 +290,13 @@ def test_sessions_at_init_fail_name_their_groups() -> None:
     failed = [Session.of(str(number), "InitFail", app_server_group_id="f") for number in range(3)]
     text = shown(status(fleet=all_answered("a", sessions=failed), group_names={"f": "Finance"}))
     assert "Finance unknown 0 3 0" in text
+
+
+def test_the_bar_of_fresh_answers_is_green_only_if_it_is_full() -> None:
+    """A browser shows a meter in another colour below `low`, as long as the optimum is not there."""
+    assert '<meter value="2" max="60" low="60" optimum="60">' in html_of(
+        status(fleet=all_answered(*(f"u{n}" for n in range(60))))
+    )
 
 
 def test_at_most_ten_groups_are_named() -> None:
