@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 from support.fake_cloud import FakeCloud, cloud_of, refused
 from support.promises import Promise
 from support.virtual_time import run_virtually, until
@@ -162,6 +163,19 @@ def test_found_users_are_watched_with_sessions_and_accounts_and_need_no_request_
     assert len(cloud.times("ListUsers")) == 1
     assert not cloud.times("ListUserDetail")
     assert len(cloud.times("ListSessionByUserName")) <= len(names) * 2
+
+
+def test_the_source_is_logged_when_users_have_been_found() -> None:
+    cloud, _ = cloud_of(50)
+
+    async def main() -> None:
+        async with discovering(cloud, discover=[{"all": True}]):
+            await until(59)
+
+    with capture_logs() as logged:
+        run_virtually(main())
+    reasons = [line["reason"] for line in logged if line["event"] == "source_chosen"]
+    assert reasons == ["50 requests per interval, 180 allowed"]
 
 
 def test_joiners_are_watched_and_leavers_disappear_within_an_interval() -> None:

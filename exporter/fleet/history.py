@@ -38,6 +38,18 @@ class Recent:
     spike_for: float | None = None  # seconds for which the failures have been an incident; None if they are none
     points: tuple[Point, ...] = ()  # of the last hour, the newest last. A minute without observation has none.
 
+    @property
+    def failed(self) -> int:
+        """Failed starts, including those that are not counted yet."""
+        return _failed(self.failures, self.failing_users)
+
+    @property
+    def minutes(self) -> int:
+        """Minutes of the window in which starts are known, the present one included: 5, or fewer after the first."""
+        known_since = next((point.minute for point in self.points if point.starts is not None), None)
+        since_then = 1 if known_since is None else self.points[-1].minute - known_since + 1
+        return min(since_then, int(WINDOW // 60))
+
 
 class History:
     """Remembers what is observed of a project, at times in seconds of one monotonic clock."""
@@ -82,7 +94,8 @@ class History:
                 groups[group] += failed
         starts = sum(starts for starts, _, _ in self._steps.values())
         failures = sum(failures for _, failures, _ in self._steps.values())
-        spike = is_spike(users=users, failing_users=failing_users, failures=failures, starts=starts)
+        failed = _failed(failures, failing_users)
+        spike = is_spike(users=users, failing_users=failing_users, failures=failed, starts=starts)
         self._spike_at = (at if self._spike_at is None else self._spike_at) if spike else None
         spike_for = None if self._spike_at is None else at - self._spike_at
         return Recent(starts, failures, failing_users, groups, spike_for, tuple(self._points))
@@ -105,6 +118,11 @@ class History:
             age = max((each for each in (before.age, point.age) if each is not None), default=None)
             point = Point(point.minute, point.sessions, starts, failures, age)
         self._points.append(point)
+
+
+def _failed(failures: int, failing_users: int) -> int:
+    """Return the failed starts. Failures wait until the starts of the same moment are counted; their users do not."""
+    return max(failures, failing_users)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

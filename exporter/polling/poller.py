@@ -259,7 +259,8 @@ class Poller:
             self.accounts.wanted.set()
         elif self.listing.works or not tried:
             self.accounts.wanted.clear()
-        self._log_source("source_chosen", self.source)
+        if watching:  # before discovery has found users, there is nothing to choose by
+            self._log_source("source_chosen", self.source)
         if self.accounts.wanted.is_set() and listing_users:
             self._log_source("account_source_chosen", Source("per_user", f"{LIST_USERS} fails"))
         elif listing_users:

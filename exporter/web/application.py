@@ -104,8 +104,12 @@ class _Handlers:
                 parts = render(settings.telemetry_path, published, settings.refresh_interval)
                 self.landing = await _rendered(parts)
                 self.rendered_from = settings, published
-        csp = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-        return await self.transfers.send(request, {hdrs.CONTENT_TYPE: "text/html; charset=utf-8", **csp}, self.landing)
+        headers: dict[str, str] = {
+            hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
+            hdrs.CACHE_CONTROL: "no-store",  # a browser that goes back shows no numbers of an hour ago
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        }
+        return await self.transfers.send(request, headers, self.landing)
 
     async def configured(self, request: web.Request) -> web.StreamResponse:
         if not self.settings().enable_config:

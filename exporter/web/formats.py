@@ -15,8 +15,10 @@ def facts(style: str, named: Iterable[tuple[str, str]]) -> str:
 
 
 def bar(element: str, value: int, most: int) -> str:
-    """Return a bar that is filled in proportion."""
-    return f'<{element} value="{value}" max="{max(most, 1)}">{value} of {most}</{element}>'
+    """Return a bar that is filled in proportion. A meter is green only if it is full."""
+    full = max(most, 1)
+    green = f' low="{full}" optimum="{full}"' if element == "meter" else ""
+    return f'<{element} value="{value}" max="{full}"{green}>{value} of {most}</{element}>'
 
 
 def date_and_time(moment: float) -> str:
@@ -39,6 +41,11 @@ def lasting(seconds: float) -> str:
 def ago(seconds: float) -> str:
     """Return ``just now`` or ``59 s ago``."""
     return f"{lasting(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def lately(minutes: int) -> str:
+    """Return ``in the last 5 minutes``."""
+    return "in the last minute" if minutes == 1 else f"in the last {minutes} minutes"
 
 
 def percent(part: int, whole: int) -> str:

@@ -9,8 +9,8 @@ from importlib import metadata, resources
 
 from exporter import __version__
 from exporter.status import ProjectStatus, Published
-from exporter.web.formats import counted, date_and_time, lasting, share
-from exporter.web.problems import LATELY, Kind, Level, Problem, level, problems_of, problems_of_process
+from exporter.web.formats import counted, date_and_time, lasting, lately, share
+from exporter.web.problems import Kind, Level, Problem, level, problems_of, problems_of_process
 from exporter.web.project import badge, section, wrong
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")
@@ -47,11 +47,13 @@ def render(telemetry_path: str, published: Published, refresh_interval: float = 
     """
     projects = []
     process = published.process
-    for number, status in enumerate(published.projects):
+    now = max((status.taken_at for status in published.projects), default=process.loaded_at)
+    now = max(now, process.publish_failed_at or now)
+    # The last numbers before a failed publish are no longer true, as in the metrics.
+    for number, status in enumerate(published.projects if process.publish_failed_at is None else ()):
         problems = problems_of(status, process)
         projects.append(_Project(number, status, problems, level(problems)))
     own = list(problems_of_process(process))
-    now = max((project.status.taken_at for project in projects), default=process.loaded_at)
     yield _head(telemetry_path, projects, own, now, refresh_interval)
     in_full = projects
     if len(projects) > MOST_SECTIONS:
@@ -143,9 +145,8 @@ def _headline(projects: Sequence[_Project], own: list[Problem]) -> tuple[Level, 
         return Level.WAITING, [(Level.WAITING, "No project belongs to this shard")]
     users = sum(project.status.configured for project in projects)
     started = sum(project.status.recent.starts for project in projects)
-    starts = (
-        f"{counted(started, 'session start')} in the {LATELY}, none failed" if started else f"no start in the {LATELY}"
-    )
+    window = lately(min(project.status.recent.minutes for project in projects))
+    starts = f"{counted(started, 'session start')} {window}, none failed" if started else f"no start {window}"
     return Level.FINE, [(Level.FINE, f"{counted(len(projects), 'project')}, {counted(users, 'user')}, {starts}")]
 
 
@@ -179,7 +180,7 @@ def _row(project: _Project, is_in_full: bool) -> str:
     cells = (
         str(status.configured),
         str(status.sessions_by_state["Active"]) if known else "unknown",
-        share(recent.failures, recent.starts) if known else "unknown",
+        share(recent.failed, recent.starts) if known else "unknown",
         f"{100 * covered // status.configured} %" if status.configured else "unknown",
         "unknown" if status.data_age is None else lasting(status.data_age),
         escape(project.problems[0].what) if project.problems else "none",

@@ -18,12 +18,11 @@ from enum import IntEnum
 
 from exporter.cloud.causes import explain
 from exporter.cloud.errors import Unauthorized
-from exporter.fleet import REGISTERED, UNKNOWN, WINDOW, is_spike
+from exporter.fleet import REGISTERED, UNKNOWN, is_spike
 from exporter.status import ProcessStatus, ProjectStatus
-from exporter.web.formats import counted, date_and_time, lasting, percent
+from exporter.web.formats import counted, date_and_time, lasting, lately, percent
 
 EXPIRING = 1200.0  # seconds before their end; credentials that can be renewed are renewed much earlier
-LATELY = f"last {WINDOW / 60:.0f} minutes"
 
 
 class Level(IntEnum):
@@ -97,15 +96,14 @@ def problems_of(status: ProjectStatus, process: ProcessStatus) -> list[Problem]:
 
 def _of_people(status: ProjectStatus) -> Iterator[Problem]:
     recent, counts, users = status.recent, status.counts, status.configured
-    # Failures may wait a few seconds until the starts of the same moment are counted. Their users do not.
-    if failures := max(recent.failures, recent.failing_users):
+    if failures := recent.failed:
         is_incident = recent.spike_for is not None
         of_starts = f" of {recent.starts} ({percent(failures, recent.starts)})" if recent.starts >= failures else ""
         yield Problem(
             Kind.STARTS,
             Level.CRITICAL if is_incident else Level.ATTENTION,
             f"{'Session starts are failing' if is_incident else 'Some session starts failed'}: {failures}{of_starts} "
-            f"in the {LATELY}, {counted(recent.failing_users, 'user')}{_worst_group(status)}",
+            f"{lately(recent.minutes)}, {counted(recent.failing_users, 'user')}{_worst_group(status)}",
             "check whether the servers of the groups below are registered; the dashboard Sessions shows error codes "
             "and client versions",
             since=None if recent.spike_for is None else status.taken_at - recent.spike_for,
@@ -174,6 +172,9 @@ def _of_numbers(status: ProjectStatus) -> Iterator[Problem]:
     elif status.ready and (unknown := users - max(counts.asked, counts.swept)) > 0:
         what = f"The sessions of {unknown} of {counted(users, 'user')} are unknown"
         yield Problem(Kind.UNKNOWN, Level.ATTENTION, what, doctor, size=unknown)
+    if status.ready and status.users_known and not users:
+        remedy = "name users in `users`, `users_file` or `discover`, and check which names `exclude` matches"
+        yield Problem(Kind.UNKNOWN, Level.ATTENTION, "No user is watched", remedy)
     if status.ready and status.up and (unknown := users - counts.accounts) > 0:
         what = f"The accounts of {unknown} of {counted(users, 'user')} are unknown"
         yield Problem(Kind.UNKNOWN, Level.ATTENTION, what, doctor, size=unknown)

@@ -37,12 +37,18 @@ def section(number: int, status: ProjectStatus, level: Level, problems: list[Pro
 {charts(status.recent)}
 {starts(status)}
 {_unavailable(status, now)}
-<p>Sessions are {_SOURCES[status.source.name]}: {escape(status.source.reason)}.</p>
+{_source(status)}
 <div class="operations">
 {operations}
 </div>
 </section>
 """
+
+
+def _source(status: ProjectStatus) -> str:
+    """Return where sessions come from; nothing without users, on whose number that depends."""
+    source = status.source
+    return f"<p>Sessions are {_SOURCES[source.name]}: {escape(source.reason)}.</p>" if status.configured else ""
 
 
 def badge(level: Level) -> str:
@@ -85,7 +91,7 @@ def _unavailable(status: ProjectStatus, now: float) -> str:
 
 def _numbers(status: ProjectStatus) -> str:
     counts = status.counts
-    numbers: dict[str, int] = {"users": status.configured}
+    numbers: dict[str, int | str] = {"users": status.configured if status.users_known else "unknown"}
     if status.discovery:
         numbers["discovered users"] = status.discovery.users
     if status.sessions_known:
@@ -93,8 +99,12 @@ def _numbers(status: ProjectStatus) -> str:
         numbers |= {state: states[state] for state in DOCUMENTED_STATES}
         if others := states.total() - sum(states[state] for state in DOCUMENTED_STATES):
             numbers["other states"] = others
+    else:
+        numbers["sessions"] = "unknown"
     if status.accounts_known:
         numbers |= {"locked": counts.locked, "expired": counts.expired, "disabled": counts.disabled}
+    else:
+        numbers["accounts"] = "unknown"
     if counts.missing:
         numbers["unknown to the cloud"] = counts.missing
     starts = facts("numbers", start_numbers(status.recent)) if status.sessions_known else ""

@@ -21,9 +21,9 @@ _MOST_GROUPS = 10  # named; the others are in the metrics
 def start_numbers(recent: Recent) -> Iterator[tuple[str, str]]:
     """Yield how many sessions started lately and how many of these starts failed, with titles."""
     started, failed, minutes = hour(recent)
-    yield f"starts, last {_LATELY}", str(recent.starts)
-    yield f"failed, last {_LATELY}", share(recent.failures, recent.starts)
-    if minutes:
+    yield f"starts, last {recent.minutes} min", str(recent.starts)
+    yield f"failed, last {recent.minutes} min", share(recent.failed, recent.starts)
+    if minutes > recent.minutes:
         yield f"starts, last {minutes} min", str(started)
         yield f"failed, last {minutes} min", share(failed, started)
 

@@ -7,13 +7,17 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.pages import (
     DETAIL,
     DONE,
     NOW,
     SESSIONS,
     all_answered,
+    failed_starts,
     failing,
     first_cycle,
     headings,
@@ -62,6 +66,12 @@ def paused(**changes: Any) -> ProjectStatus:
             status(recent=Recent(0, 0, 4, {}, 0.0, points(60))),
             {},
             "Critical: Session starts are failing: 4 in the last 5 minutes, 4 users",
+        ),
+        (status(counts=Counts()), {}, "Attention: No user is watched"),
+        (
+            status(recent=Recent(3, points=points(1))),
+            {},
+            "Fine: 1 project, 2 users, 3 session starts in the last minute, none failed",
         ),
         (status(fleet=all_answered(*MANY, locked=1)), {}, "Attention: 1 account is locked"),
         (status(fleet=all_answered(*MANY, locked=12)), {}, "Critical: 12 accounts are locked"),
@@ -203,6 +213,74 @@ def test_a_rejected_reload_says_since_when_and_where_the_errors_are() -> None:
     assert "the event reload_rejected in the log, or workspace-exporter --config.check , lists them" in text
     assert "The users file was rejected , since 2025-12-31 23:58:00 UTC (2 min ago)" in text
     assert "the event users_file_rejected in the log" in text
+
+
+SMALL = st.integers(0, 12)
+
+
+@st.composite
+def projects_now(draw: st.DrawFn) -> ProjectStatus:
+    """A project in any state that its polling may be in, whatever the configuration."""
+    users = draw(st.sampled_from((0, 1, 2, 3, 9, 400, 3000)))
+    counts = Counts(
+        configured=users,
+        asked=draw(st.integers(0, users)),
+        swept=draw(st.sampled_from((0, users))),
+        accounts=draw(st.integers(0, users)),
+        locked=draw(st.sampled_from((0, 0, min(users, 1)))),
+    )
+    starts, failures, failing_users = draw(SMALL), draw(SMALL), draw(SMALL)
+    attempts = failed_starts(*["f"] * failures, starts=max(starts - failures, 0))
+    history, up = History(), draw(st.booleans())
+    history.observe(0.0, Attempts(), users=users, failing_users=0, sessions=None, up=draw(st.booleans()), age=None)
+    recent = history.observe(
+        draw(st.sampled_from((1.0, 299.0))),
+        attempts,
+        users=users,
+        failing_users=failing_users,
+        sessions=None,
+        up=up,
+        age=draw(st.sampled_from((None, 6.0, 7200.0))),
+    )
+    discovery = draw(st.sampled_from((None, DiscoveryStatus(users, successful=True), DiscoveryStatus(0, False))))
+    return status(
+        draw(st.sampled_from(("berlin", "oslo"))),
+        counts=counts,
+        recent=recent,
+        up=up,
+        ready=draw(st.booleans()),
+        paused=draw(st.booleans()),
+        discovery=discovery,
+        operations=draw(st.sampled_from((failing(BROKEN), failing(REJECTED), {}))),
+        short_sessions_counted=draw(st.booleans()),
+    )
+
+
+def is_incident(project: ProjectStatus) -> bool:
+    recent = project.recent
+    failures = max(recent.failures, recent.failing_users)
+    return is_spike(
+        users=project.configured, failing_users=recent.failing_users, failures=failures, starts=recent.starts
+    )
+
+
+@given(st.lists(projects_now(), max_size=3))
+@hypothesis.settings(max_examples=300, deadline=None)
+def test_in_no_state_is_it_green_while_the_condition_is_met_or_anything_is_unknown(
+    projects: list[ProjectStatus],
+) -> None:
+    level = headline(*projects).partition(":")[0]
+    if any(map(is_incident, projects)):
+        assert level == "Critical"
+    if level == "Fine":
+        assert projects
+        for each in projects:
+            assert each.up
+            assert each.ready
+            assert not each.paused
+            assert not each.operations
+            assert (each.recent.failures, each.recent.failing_users, each.counts.locked) == (0, 0, 0)
+            assert each.configured == max(each.counts.asked, each.counts.swept) == each.counts.accounts > 0
 
 
 @pytest.mark.parametrize("seed", range(20))

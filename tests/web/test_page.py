@@ -29,7 +29,7 @@ from support.web_clients import PROCESS, ask, web_server
 
 from exporter.cloud.errors import CloudError, refusal
 from exporter.cloud.models import Session
-from exporter.fleet import Attempts, Counts, Recent, ServerCounts
+from exporter.fleet import Attempts, Counts, Point, Recent, ServerCounts
 from exporter.polling.cycles import Cycle, Cycles, Failure
 from exporter.status import DiscoveryStatus, OperationStatus, Published
 from exporter.web import page
@@ -72,11 +72,45 @@ def test_progress_request_rate_and_the_next_cycle_are_shown() -> None:
         assert told in text
 
 
-def test_unknown_numbers_are_absent_and_not_zero() -> None:
+def test_unknown_numbers_are_unknown_and_not_zero() -> None:
     text = shown(first_cycle())
+    assert "users 2 sessions unknown accounts unknown" in text
     assert "Active" not in text
     assert "locked" not in text
     assert "last 5 min" not in text
+
+
+def test_before_discovery_has_listed_users_their_number_is_unknown() -> None:
+    found = DiscoveryStatus(0, successful=False)
+    text = shown(status(discovery=found, up=False, counts=Counts()))
+    assert "users unknown" in text
+    assert "Sessions are queried" not in text
+
+
+def test_in_the_first_minutes_numbers_are_of_as_many_minutes_as_are_known() -> None:
+    text = shown(status(recent=Recent(8, 2, 2, {}, None, points(2))))
+    assert "Some session starts failed: 2 of 8 (25.0 %) in the last 2 minutes, 2 users" in text
+    assert "8 starts, last 2 min" in _reversed(text)
+    assert "last 5 min" not in text.partition("Documentation")[0]
+
+
+def test_failures_that_are_not_counted_yet_are_shown_alike_everywhere() -> None:
+    waiting = status(recent=Recent(8, 0, 2, {}, None, points(60)))
+    assert "2 of 8 (25.0 %) in the last 5 minutes" in shown(waiting)
+    assert "2 (25.0 %) failed, last 5 min" in _reversed(shown(waiting))
+    assert "2 (25.0 %)" in rows(html_of(waiting, *fleet(30)))[0]
+
+
+def test_after_a_failed_publish_the_last_numbers_are_not_shown() -> None:
+    html = html_of(incident(), status("oslo"), publish_failed_at=NOW + 60)
+    assert "because of a bug" in html
+    assert "2026-01-01 00:01:00 UTC (just now)" in text_of(html)
+    assert not any(each in html.partition("<body>")[2] for each in ("oslo", "starts are failing", "fine", "<svg"))
+
+
+async def test_a_browser_that_goes_back_to_it_requests_it_again() -> None:
+    async with web_server(statuses=(status(),)) as server:
+        assert (await ask(server, "/")).headers["Cache-Control"] == "no-store"
 
 
 def test_text_from_outside_is_escaped_and_its_code_is_marked() -> None:
@@ -223,8 +257,8 @@ def _reversed(text: str) -> str:
 
 
 def test_without_any_start_there_is_no_share() -> None:
-    text = shown(status(recent=Recent()))
-    assert "0 failed, last 5 min" in _reversed(text)
+    text = shown(status(recent=Recent(points=(Point(0, None, 0, 0),))))
+    assert "0 failed, last 1 min" in _reversed(text)
     assert "%" not in text
     assert "Failed starts" not in text
     assert "Time from start to Active" not in text
@@ -256,6 +290,13 @@ def test_sessions_at_init_fail_name_their_groups() -> None:
     failed = [Session.of(str(number), "InitFail", app_server_group_id="f") for number in range(3)]
     text = shown(status(fleet=all_answered("a", sessions=failed), group_names={"f": "Finance"}))
     assert "Finance unknown 0 3 0" in text
+
+
+def test_the_bar_of_fresh_answers_is_green_only_if_it_is_full() -> None:
+    """A browser shows a meter in another colour below `low`, as long as the optimum is not there."""
+    assert '<meter value="2" max="60" low="60" optimum="60">' in html_of(
+        status(fleet=all_answered(*(f"u{n}" for n in range(60))))
+    )
 
 
 def test_at_most_ten_groups_are_named() -> None:
