@@ -178,6 +178,6 @@ async def test_a_running_exporter_shows_it(browser: Browser, tmp_path: Path) -> 
         assert ground == "rgb(13, 17, 23)"
         assert {url.removesuffix("favicon.ico") for url in requested} == {f"{address}/"}
         assert [text for text in complaints if "favicon" not in text and "404" not in text] == []
-        await view.get_by_role("link", name="Metrics").click()
+        await view.get_by_role("link", name="Metrics", exact=True).click()
         assert "huaweicloud_workspace_up" in await view.content()
         await view.close()
