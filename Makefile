@@ -44,7 +44,7 @@ format: $(VENV)/dev  ## format the sources
 	$(BIN)/ruff check --fix .
 
 readme: $(VENV)/dev  ## write the generated tables of the documents
-	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md \
+	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py CONFIGURATION.md METRICS.md deploy/RUNBOOK.md \
 		deploy/prometheus/tests/SCENES.md
 
 dashboards: $(VENV)/dev  ## write the Grafana dashboards as JSON

@@ -1,6 +1,6 @@
 """Writes the tables that follow from the code and the rules into the documents.
 
-`python tests/support/readme.py README.md METRICS.md deploy/RUNBOOK.md deploy/prometheus/tests/SCENES.md`
+`python tests/support/readme.py CONFIGURATION.md METRICS.md deploy/RUNBOOK.md deploy/prometheus/tests/SCENES.md`
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from support.deployment import alerts_table, tried_table
+from support.questions import QUESTIONS, query
 
 from exporter.config.catalog import all_settings
 from exporter.metrics.families import DESCRIPTIONS, PROJECT_DESCRIPTIONS
@@ -36,25 +37,33 @@ def metrics_table() -> str:
     return "| metric | type | labels | meaning |\n|---|---|---|---|\n" + "".join(rows)
 
 
+def questions_table() -> str:
+    """Return the Markdown table of the question that each metric answers, and of the query for it."""
+    rows = (
+        f"| `{d.name}` | {QUESTIONS[d.name][0]} | `{query(d.name).replace('|', chr(92) + '|')}` |\n" for d in DESCRIPTIONS
+    )
+    return "| metric | question | query |\n|---|---|---|\n" + "".join(rows)
+
+
 def _labels(of_projects: bool, labels: tuple[str, ...]) -> tuple[str, ...]:
     return ("project", *labels) if of_projects else labels
 
 
 TABLES = {
-    "README.md": {"settings": settings_table, "metrics": metrics_table},
-    "METRICS.md": {"metrics": metrics_table},
+    "CONFIGURATION.md": {"settings": settings_table},
+    "METRICS.md": {"metrics": metrics_table, "questions": questions_table},
     "RUNBOOK.md": {"alerts": alerts_table},
     "SCENES.md": {"tried": tried_table},
 }
 
 
-def with_tables(text: str, file: str = "README.md") -> str:
-    """Return the text with each table between its markers `<!-- name -->` and `<!-- /name -->` made anew."""
+def with_tables(text: str, file: str) -> str:
+    """Return the text with new tables between the markers `<!-- name -->` and `<!-- /name -->`."""
     for name, table in TABLES[file].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
         if not pattern.search(text):
-            raise ValueError(f"there is no {begin.strip()} … {end} to put the table in")
+            raise ValueError(f"{file} has no {begin.strip()} … {end}")
         text = pattern.sub(f"{begin}\n{table()}\n{end}".replace("\\", r"\\"), text)
     return text
 
