@@ -289,7 +289,7 @@ def test_one_pod_at_a_time_polls_a_project() -> None:
 
 def test_shards_get_their_index_and_total_as_those_of_kustomize(tool: Callable[[str], str]) -> None:
     """The tests of that overlay run its command: each project has exactly one shard."""
-    code, told, _ = call(tool("kubectl"), "kustomize", DEPLOY / "kubernetes/sharded")
+    code, told, _ = call(tool("kubectl"), "kustomize", DEPLOY / "kubernetes/example-sharded")
     assert code == 0
     overlay, manifests = load_all(told), render(values_of("sharded"))
     original, ours = (only(each, "StatefulSet")["spec"] for each in (overlay, manifests))
