@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
+import importlib
 import json
+import platform
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +28,9 @@ from exporter.config.values import is_duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-helm: Any = pytest.importorskip("helm_python", reason="the package has no wheel for this machine")
+if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    pytest.skip("Helm's package has no wheel for this machine", allow_module_level=True)
+helm: Any = importlib.import_module("helm_python")
 
 SETS = {path.name.removesuffix("-values.yaml"): path for path in sorted((ROOT / CHART / "ci").glob("*-values.yaml"))}
 VERSIONS = ("1.25", "1.37")
@@ -51,7 +57,13 @@ def texts(values: dict[str, Any], release: str = "workspace-exporter") -> dict[s
 def render(values: dict[str, Any], release: str = "workspace-exporter") -> list[Manifest]:
     """Return all manifests that Helm makes of the values."""
     rendered = texts(values, release)
-    return [each for path, text in rendered.items() if path != "NOTES.txt" for each in load_all(text) if each]
+    return [each for path, text in rendered.items() if path != "NOTES.txt" for each in documents(text)]
+
+
+@functools.cache  # the dashboards take most of the time, and are always the same
+def documents(text: str) -> list[Manifest]:
+    """Return the manifests that Helm made of a template. Nobody may change them."""
+    return [each for each in load_all(text) if each]
 
 
 def changed(values: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -380,11 +392,51 @@ def test_the_dashboards_are_grafana_s_own() -> None:
 
 def test_the_chart_is_of_this_version_and_repository() -> None:
     chart = load(ROOT / CHART / "Chart.yaml")
-    assert chart["appVersion"] == exporter.__version__
+    assert chart["version"] == chart["appVersion"] == exporter.__version__
     assert [chart["home"]] == chart["sources"] == [repository()]
     assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
     owner_and_name = repository().removeprefix("https://github.com/")
     assert container_of(render(values_of("default")))["image"] == f"ghcr.io/{owner_and_name}:{exporter.__version__}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("global", {"imageRegistry": "registry.example.org"}),
+        ("podDisruptionBudget.maxUnavailable", "50%"),
+        ("config.log.level", "WARN"),
+        ("config.http", {"proxy": "http://proxy.corp:3128", "ca_file": "/etc/ssl/corporate/ca.pem"}),
+        ("config.projects", [{"project_id": "1", "labels": {"site": "munich"}, "exclude": ["svc-*"]}]),
+        ("podAnnotations", None),
+        ("affinity", None),
+        ("resources.limits.cpu", None),
+        ("podSecurityContext.runAsUser", None),
+        ("config.log", None),
+        ("networkPolicy", {"enabled": True, "from": []}),
+        ("livenessProbe.initialDelaySeconds", 5),
+    ],
+)
+def test_what_people_set_elsewhere_is_accepted(path: str, value: object) -> None:
+    for manifest in render(changed(values_of("default"), path, value)):
+        kubernetes_validate.validate(manifest, VERSIONS[0], strict=True)
+
+
+def test_null_removes_a_default() -> None:
+    """As on OpenShift, which chooses the user of a pod, or where nobody limits processor time."""
+    values = changed(values_of("default"), "resources.limits.cpu", None)
+    values = changed(values, "podSecurityContext.runAsUser", None)
+    manifests = render(values)
+    assert container_of(manifests)["resources"]["limits"] == {"memory": "256Mi"}
+    assert "runAsUser" not in pod_of(manifests)["spec"]["securityContext"]
+
+
+def test_labels_for_all_resources_never_replace_the_chart_s_own() -> None:
+    values = values_of("hardened")
+    values["commonLabels"] |= {"app.kubernetes.io/name": "other"}
+    for manifest in render(values):
+        labels = manifest["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "workspace-exporter"
+        assert labels["example.org/cost-center"] == "42"
 
 
 def test_the_package_has_the_rules_and_dashboards_but_not_the_examples(tmp_path: Path) -> None:
@@ -481,6 +533,12 @@ def test_the_schema_knows_every_setting_but_secrets_and_those_of_the_chart() -> 
         assert (setting.path in schema or below) != ours, setting.path
 
 
+def test_the_schema_is_of_the_draft_that_all_versions_of_helm_read() -> None:
+    schema = json.loads((ROOT / CHART / "values.schema.json").read_text("utf-8"))
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    jsonschema.Draft7Validator.check_schema(schema)
+
+
 def test_the_schema_accepts_every_duration_as_text_and_as_seconds() -> None:
     schema = dict(settings_of(json.loads(values_schema(ROOT))["properties"]["config"]))
     durations = [setting.path for setting in all_settings() if is_duration(setting.field)]
@@ -494,6 +552,24 @@ def test_the_values_of_the_readme_are_the_default_set() -> None:
     readme = (ROOT / CHART / "README.md").read_text("utf-8").split(BEGIN)[0]
     (written,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     assert load(written) == load(SETS["default"])
+
+
+def test_the_commands_of_the_readme_install_this_chart_with_its_secret(
+    tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    readme = (ROOT / CHART / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    namespace, secret, upgrade = (shlex.split(line) for line in block.replace("\\\n", "").splitlines())
+    assert namespace == ["kubectl", "create", "namespace", upgrade[upgrade.index("--namespace") + 1]]
+    for key in ("ak", "sk"):
+        (tmp_path / key).write_text("secret\n")
+    words = moved(secret[1:], {"--from-file=": f"--from-file={tmp_path}/"})
+    code, told, _ = call(tool("kubectl"), *words, "--dry-run=client", "--output=yaml")
+    assert code == 0
+    made, values = load(told), values_of("default")
+    assert (made["metadata"]["namespace"], made["metadata"]["name"]) == (namespace[3], values["existingSecret"])
+    assert {f"/run/secrets/{key}" for key in made["data"]} == set(values["config"]["projects"][0]["auth"].values())
+    assert upgrade[:5] == ["helm", "upgrade", "--install", "workspace-exporter", str(CHART)]
 
 
 def test_the_notes_name_the_workload_and_the_secret() -> None:

@@ -18,9 +18,11 @@ import jsonschema
 import kubernetes_validate
 import pytest
 from support.exporters import get, project, running, settings, until
+from support.links import repository
 from support.prometheus_rule import MANIFEST, prometheus_rule
 from support.ways_to_run import DEPLOY, PORT, call, load, load_all, moved, python
 
+import exporter
 from exporter.config.settings import Endpoints
 from exporter.simulator import Simulator, SimulatorOptions
 
@@ -118,6 +120,12 @@ def test_the_base_leaves_namespace_and_configuration_to_an_overlay(kubectl: str,
     assert {manifest["metadata"].get("namespace") for kind, manifest in example.items() if kind != "Namespace"} == {
         example["Namespace"]["metadata"]["name"]
     }
+
+
+def test_the_image_is_in_the_repository_s_registry(example: Manifests) -> None:
+    owner_and_name = repository().removeprefix("https://github.com/")
+    (container,) = example["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"ghcr.io/{owner_and_name}:{exporter.__version__}"
 
 
 def test_the_operator_knows_every_key(example: Manifests, complete: Manifests) -> None:
