@@ -292,6 +292,53 @@ def test_the_pod_is_confined_and_limited_as_the_one_of_kustomize(manifests: list
     assert container["args"][0] == original["args"][0]
 
 
+def test_the_network_policy_is_the_one_of_kustomize_with_what_is_added() -> None:
+    base = load(DEPLOY / "kubernetes/base/networkpolicy.yaml")["spec"]
+    values = values_of("default") | {"networkPolicy": {"enabled": True}}
+    policy = only(render(values), "NetworkPolicy")["spec"]
+    assert policy["egress"] == base["egress"]
+    assert [rule["from"] for rule in policy["ingress"]] == [rule["from"] for rule in base["ingress"]]
+    assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": "metrics", "protocol": "TCP"}]]
+
+    (component,) = load(DEPLOY / "kubernetes/metadata-service/kustomization.yaml")["patches"]
+    (patch,) = load(component["patch"])
+    hardened = only(render(values_of("hardened")), "NetworkPolicy")["spec"]
+    networks = values_of("hardened")["networkPolicy"]
+    assert hardened["egress"] == [*base["egress"], patch["value"], *networks["extraEgress"]]
+    assert [rule["from"] for rule in hardened["ingress"]] == [networks["from"]]
+
+
+def test_what_values_say_about_the_pod_is_in_the_pod() -> None:
+    values = values_of("hardened")
+    manifests = render(values)
+    pod, container = pod_of(manifests), container_of(manifests)
+    for key in ("priorityClassName", "nodeSelector", "tolerations"):
+        assert pod["spec"][key] == values[key]
+    assert values["podAnnotations"].items() <= pod["metadata"]["annotations"].items()
+    assert values["podLabels"].items() <= pod["metadata"]["labels"].items()
+    assert container["env"] == values["extraEnv"]
+    assert pod["spec"]["volumes"][1:] == values["extraVolumes"]
+    assert container["volumeMounts"][1:] == values["extraVolumeMounts"]
+    account = only(manifests, "ServiceAccount")
+    assert account["metadata"]["annotations"] == values["serviceAccount"]["annotations"]
+    assert account["metadata"]["name"] == pod["spec"]["serviceAccountName"]
+
+    values = values_of("existing")
+    manifests, image = render(values), values["image"]
+    assert container_of(manifests)["image"] == f"{image['repository']}@{image['digest']}"
+    assert pod_of(manifests)["spec"]["imagePullSecrets"] == image["pullSecrets"]
+    assert container_of(manifests)["args"][-1:] == values["extraArgs"]
+
+
+def test_prometheus_and_grafana_find_their_resources_by_label() -> None:
+    values = values_of("monitoring")
+    for kind, key in (("ServiceMonitor", "serviceMonitor"), ("PrometheusRule", "prometheusRule")):
+        assert values[key]["labels"].items() <= only(render(values), kind)["metadata"]["labels"].items()
+    (endpoint,) = only(render(values), "ServiceMonitor")["spec"]["endpoints"]
+    for key in ("scrapeTimeout", "tlsConfig", "basicAuth"):
+        assert endpoint[key] == values["serviceMonitor"][key]
+
+
 def test_one_pod_at_a_time_polls_a_project() -> None:
     base = load(DEPLOY / "kubernetes/base/deployment.yaml")["spec"]
     deployment = only(render(values_of("default")), "Deployment")["spec"]
