@@ -6,7 +6,7 @@ VERSION := $(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import s
 VENV := .venv$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema links kubernetes operator-schema lock wheel tools clean
+.PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema links kubernetes chart operator-schema lock wheel tools clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -49,6 +49,7 @@ readme: $(VENV)/dev  ## write the generated tables of the documents
 
 dashboards: $(VENV)/dev  ## write the Grafana dashboards as JSON
 	PYTHONPATH=grafana:. $(BIN)/python -m dashboards grafana
+	$(MAKE) chart
 
 # Requires Prometheus, promtool, Node.js 20, Chromium, the font Inter, and a program that draws Grafana dashboards:
 # VIEWER is its folder. There, `node view.mjs` has the flags --prometheus, --to, --timezone, --scrape, --theme, --width
@@ -68,9 +69,13 @@ grafana-schema:
 
 links: $(VENV)/dev  ## write the addresses of the repository (pyproject.toml) and GRAFANA=... into the alerts
 	$(BIN)/python tests/support/links.py $(GRAFANA)
+	$(MAKE) chart
 
 kubernetes: $(VENV)/dev  ## write the Kubernetes manifest of Prometheus's rules
 	PYTHONPATH=. $(BIN)/python tests/support/prometheus_rule.py .
+
+chart: $(VENV)/dev  ## write the generated files of the Helm chart: rules, dashboards, schema and table of values
+	PYTHONPATH=.:tests $(BIN)/python tests/support/chart.py .
 
 operator-schema: $(VENV)/dev  ## derive the schemas for the Prometheus Operator's manifests
 	$(BIN)/uv run --isolated --no-project --python $(BIN)/python --with cloudcoil-models-prometheus-operator==0.80.1.0 \

@@ -12,14 +12,18 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
 import pytest
 from support.exporters import get, project, running, settings, until
+from support.links import repository
 from support.prometheus_rule import MANIFEST, prometheus_rule
 from support.ways_to_run import DEPLOY, PORT, call, load, load_all, moved, python
 
+import exporter
+from exporter.config.settings import Endpoints
 from exporter.simulator import Simulator, SimulatorOptions
 
 if TYPE_CHECKING:
@@ -49,24 +53,35 @@ def kubectl(tool: Callable[[str], str]) -> str:
     return tool("kubectl")
 
 
-@pytest.fixture(scope="module")
-def base(kubectl: str) -> Manifests:
-    return built(kubectl, KUBERNETES / "base")
+def with_components(example: Path) -> None:
+    """Remove the # before the example's components."""
+    kustomization = example / "kustomization.yaml"
+    text = kustomization.read_text()
+    (commented,) = re.findall(r"^#components:\n(?:#  - .*\n)+", text, re.MULTILINE)
+    kustomization.write_text(text.replace(commented, re.sub(r"^#", "", commented, flags=re.MULTILINE)))
 
 
 @pytest.fixture(scope="module")
-def with_operator(kubectl: str) -> Manifests:
-    return built(kubectl, KUBERNETES / "with-operator")
+def example(kubectl: str) -> Manifests:
+    return built(kubectl, KUBERNETES / "example")
+
+
+@pytest.fixture(scope="module")
+def complete(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> Manifests:
+    """The example with all of its components."""
+    kubernetes = shutil.copytree(KUBERNETES, tmp_path_factory.mktemp("complete") / "kubernetes")
+    with_components(kubernetes / "example")
+    return built(kubectl, kubernetes / "example")
 
 
 @pytest.fixture(scope="module")
 def sharded(kubectl: str) -> Manifests:
-    return built(kubectl, KUBERNETES / "sharded")
+    return built(kubectl, KUBERNETES / "example-sharded")
 
 
 @pytest.fixture
-def pod(base: Manifests) -> dict[str, Any]:
-    spec: dict[str, Any] = base["Deployment"]["spec"]["template"]["spec"]
+def pod(example: Manifests) -> dict[str, Any]:
+    spec: dict[str, Any] = example["Deployment"]["spec"]["template"]["spec"]
     return spec
 
 
@@ -78,10 +93,10 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_knows_every_key(version: str, base: Manifests, sharded: Manifests) -> None:
-    assert base.keys() == {"Namespace", "ServiceAccount", "ConfigMap", "Service", "Deployment", "NetworkPolicy"}
-    assert base.keys() ^ sharded.keys() == {"Deployment", "StatefulSet", "PodDisruptionBudget"}
-    for manifest in (*base.values(), *sharded.values()):
+def test_kubernetes_knows_every_key(version: str, example: Manifests, complete: Manifests, sharded: Manifests) -> None:
+    assert example.keys() == {"Namespace", "ServiceAccount", "ConfigMap", "Service", "Deployment", "NetworkPolicy"}
+    assert example.keys() ^ sharded.keys() == {"Deployment", "StatefulSet", "PodDisruptionBudget"}
+    for manifest in (*example.values(), complete["NetworkPolicy"], *sharded.values()):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -93,15 +108,30 @@ def test_kubernetes_knows_every_key(version: str, base: Manifests, sharded: Mani
         ("spec.template.spec.securityContext.seccompProfile", "RuntimeDefault"),
     ],
 )
-def test_kubernetes_would_refuse_what_it_does_not_know(path: str, value: object, base: Manifests) -> None:
+def test_kubernetes_would_refuse_what_it_does_not_know(path: str, value: object, example: Manifests) -> None:
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(changed(base["Deployment"], path, value), VERSIONS[-1], strict=True)
+        kubernetes_validate.validate(changed(example["Deployment"], path, value), VERSIONS[-1], strict=True)
 
 
-def test_the_operator_knows_every_key(base: Manifests, with_operator: Manifests) -> None:
-    assert with_operator.keys() - base.keys() == {"ServiceMonitor", "PrometheusRule"}
+def test_the_base_leaves_namespace_and_configuration_to_an_overlay(kubectl: str, example: Manifests) -> None:
+    base = built(kubectl, KUBERNETES / "base")
+    assert example.keys() - base.keys() == {"Namespace", "ConfigMap"}
+    assert not any("namespace" in manifest["metadata"] for manifest in base.values())
+    assert {manifest["metadata"].get("namespace") for kind, manifest in example.items() if kind != "Namespace"} == {
+        example["Namespace"]["metadata"]["name"]
+    }
+
+
+def test_the_image_is_in_the_repository_s_registry(example: Manifests) -> None:
+    owner_and_name = repository().removeprefix("https://github.com/")
+    (container,) = example["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"ghcr.io/{owner_and_name}:{exporter.__version__}"
+
+
+def test_the_operator_knows_every_key(example: Manifests, complete: Manifests) -> None:
+    assert complete.keys() - example.keys() == {"ServiceMonitor", "PrometheusRule"}
     for kind in ("ServiceMonitor", "PrometheusRule"):
-        jsonschema.validate(with_operator[kind], OPERATOR[kind])
+        jsonschema.validate(complete[kind], OPERATOR[kind])
 
 
 @pytest.mark.parametrize(
@@ -114,10 +144,10 @@ def test_the_operator_knows_every_key(base: Manifests, with_operator: Manifests)
     ],
 )
 def test_the_operator_would_refuse_what_it_does_not_know(
-    kind: str, path: str, value: object, with_operator: Manifests
+    kind: str, path: str, value: object, complete: Manifests
 ) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(changed(with_operator[kind], path, value), OPERATOR[kind])
+        jsonschema.validate(changed(complete[kind], path, value), OPERATOR[kind])
 
 
 def changed(manifest: dict[str, Any], path: str, value: object) -> dict[str, Any]:
@@ -139,23 +169,23 @@ def test_kustomize_would_refuse_a_missing_file(kubectl: str, tmp_path: Path) -> 
     assert "service.yaml" in wrong
 
 
-def test_another_configuration_is_another_deployment(kubectl: str, base: Manifests, tmp_path: Path) -> None:
+def test_another_configuration_is_another_deployment(kubectl: str, example: Manifests, tmp_path: Path) -> None:
     """The name of the ConfigMap changes with its contents, and with it the pod that mounts it."""
-    shutil.copytree(KUBERNETES / "base", tmp_path / "base")
-    with (tmp_path / "base/workspace-exporter.yml").open("a") as file:
+    kubernetes = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    with (kubernetes / "example/workspace-exporter.yml").open("a") as file:
         file.write("poll: {interval: 2m}\n")
-    other = built(kubectl, tmp_path / "base")
-    assert other["ConfigMap"]["metadata"]["name"] != base["ConfigMap"]["metadata"]["name"]
-    for manifests in (base, other):
+    other = built(kubectl, kubernetes / "example")
+    assert other["ConfigMap"]["metadata"]["name"] != example["ConfigMap"]["metadata"]["name"]
+    for manifests in (example, other):
         volumes = manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]
         assert volumes[0]["configMap"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
 
 
 def test_the_pod_meets_the_restricted_standard_that_its_namespace_enforces(
-    base: Manifests, pod: dict[str, Any], container: dict[str, Any]
+    example: Manifests, pod: dict[str, Any], container: dict[str, Any]
 ) -> None:
     """And goes beyond it: nothing to write to, no token, no second copy."""
-    assert base["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert example["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container["securityContext"] == {
@@ -164,9 +194,9 @@ def test_the_pod_meets_the_restricted_standard_that_its_namespace_enforces(
         "readOnlyRootFilesystem": True,
     }
     assert {"cpu", "memory"} == container["resources"]["limits"].keys() == container["resources"]["requests"].keys()
-    assert pod["automountServiceAccountToken"] is base["ServiceAccount"]["automountServiceAccountToken"] is False
-    assert base["Deployment"]["spec"]["replicas"] == 1
-    assert base["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+    assert pod["automountServiceAccountToken"] is example["ServiceAccount"]["automountServiceAccountToken"] is False
+    assert example["Deployment"]["spec"]["replicas"] == 1
+    assert example["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
 
 
 async def test_every_probe_is_answered_and_readiness_only_after_the_first_round(container: dict[str, Any]) -> None:
@@ -184,12 +214,12 @@ async def test_every_probe_is_answered_and_readiness_only_after_the_first_round(
 
 
 def test_the_configuration_is_valid_with_what_is_mounted(
-    base: Manifests, pod: dict[str, Any], container: dict[str, Any], tmp_path: Path
+    example: Manifests, pod: dict[str, Any], container: dict[str, Any], tmp_path: Path
 ) -> None:
     """The pod's own words, with the ConfigMap and the Secret where it mounts them."""
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
-    contents = base["ConfigMap"]["data"]["workspace-exporter.yml"]
+    contents = example["ConfigMap"]["data"]["workspace-exporter.yml"]
     used = re.findall(rf"{mounts['secrets']}/(\w+)", contents)
     assert used == ["ak", "sk"]
     for name in used:
@@ -200,8 +230,9 @@ def test_the_configuration_is_valid_with_what_is_mounted(
     assert checked == (0, "The configuration is valid: berlin with 2 users.\n", "")
 
 
-def test_only_prometheus_comes_in_and_only_names_and_https_go_out(base: Manifests) -> None:
-    policy = base["NetworkPolicy"]["spec"]
+def test_only_prometheus_comes_in_and_only_names_and_https_go_out(example: Manifests) -> None:
+    policy = example["NetworkPolicy"]["spec"]
+    assert policy["podSelector"] == example["Deployment"]["spec"]["selector"]
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     ((incoming,), outgoing) = policy["ingress"], policy["egress"]
     assert [port["port"] for port in incoming["ports"]] == [PORT]
@@ -209,11 +240,22 @@ def test_only_prometheus_comes_in_and_only_names_and_https_go_out(base: Manifest
     assert {port["port"] for rule in outgoing for port in rule["ports"]} == {53, 443}
 
 
-def test_shards_are_the_base_s_pods_but_for_their_share(base: Manifests, sharded: Manifests) -> None:
+def test_a_component_allows_the_metadata_service_and_nothing_else(example: Manifests, complete: Manifests) -> None:
+    before, after = (manifests["NetworkPolicy"]["spec"] for manifests in (example, complete))
+    (added,) = [rule for rule in after["egress"] if rule not in before["egress"]]
+    address = urlsplit(Endpoints().metadata)
+    assert added == {
+        "to": [{"ipBlock": {"cidr": f"{address.hostname}/32"}}],
+        "ports": [{"port": address.port or 80, "protocol": "TCP"}],
+    }
+    assert after | {"egress": before["egress"]} == before
+
+
+def test_shards_are_the_base_s_pods_but_for_their_share(example: Manifests, sharded: Manifests) -> None:
     """Probes, limits, confinement, configuration and network are the same, without being written twice."""
-    for kind in base.keys() - {"Deployment", "Service"}:
-        assert sharded[kind] == base[kind]
-    one, several = base["Deployment"]["spec"], copy.deepcopy(sharded["StatefulSet"]["spec"])
+    for kind in example.keys() - {"Deployment", "Service"}:
+        assert sharded[kind] == example[kind]
+    one, several = example["Deployment"]["spec"], copy.deepcopy(sharded["StatefulSet"]["spec"])
     (container,) = several["template"]["spec"]["containers"]
     (original,) = one["template"]["spec"]["containers"]
     of_shard = [variable for variable in container["env"] if variable not in original["env"]]
@@ -225,7 +267,7 @@ def test_shards_are_the_base_s_pods_but_for_their_share(base: Manifests, sharded
     }
     assert (several["selector"], several["template"]) == (one["selector"], one["template"])
     assert several["serviceName"] == sharded["Service"]["metadata"]["name"]
-    assert changed(sharded["Service"], "spec.clusterIP", None) == changed(base["Service"], "spec.clusterIP", None)
+    assert changed(sharded["Service"], "spec.clusterIP", None) == changed(example["Service"], "spec.clusterIP", None)
     assert sharded["Service"]["spec"]["clusterIP"] == "None", "each shard has an address of its own"
     assert sharded["PodDisruptionBudget"]["spec"]["selector"] == several["selector"]
 
@@ -236,11 +278,11 @@ def test_every_project_is_watched_by_exactly_one_of_the_pods(
 ) -> None:
     """The number of pods stands in one place; each takes its index from its name, and the rest from its own words."""
     kubernetes = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    kustomization = kubernetes / "sharded/kustomization.yaml"
+    kustomization = kubernetes / "example-sharded/kustomization.yaml"
     written = kustomization.read_text()
     kustomization.write_text(written.replace("count: 2}", f"count: {total}}}"))
     assert total == 2 or kustomization.read_text() != written
-    pods = built(kubectl, kubernetes / "sharded")["StatefulSet"]
+    pods = built(kubectl, kubernetes / "example-sharded")["StatefulSet"]
     assert pods["spec"]["replicas"] == total
 
     nowhere = {"sessions": "http://127.0.0.1:1", "users": "http://127.0.0.1:1"}
@@ -279,34 +321,31 @@ def test_prometheus_finds_all_shards_by_the_name_of_their_service(
     ]
 
 
-def test_the_operator_s_overlay_goes_with_shards_as_it_says(
-    kubectl: str, with_operator: Manifests, sharded: Manifests, tmp_path: Path
-) -> None:
+def test_the_components_go_with_shards(kubectl: str, complete: Manifests, sharded: Manifests, tmp_path: Path) -> None:
     kubernetes = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    kustomization = kubernetes / "with-operator/kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("../base", "../sharded"))
-    both = built(kubectl, kubernetes / "with-operator")
-    assert both == sharded | {kind: with_operator[kind] for kind in ("ServiceMonitor", "PrometheusRule")}
+    with_components(kubernetes / "example")
+    both = built(kubectl, kubernetes / "example-sharded")
+    assert both == sharded | {kind: complete[kind] for kind in ("ServiceMonitor", "PrometheusRule", "NetworkPolicy")}
 
 
-def test_the_monitor_finds_the_service_and_the_service_the_pod(base: Manifests, with_operator: Manifests) -> None:
-    service, monitor = base["Service"], with_operator["ServiceMonitor"]["spec"]
+def test_the_monitor_finds_the_service_and_the_service_the_pod(example: Manifests, complete: Manifests) -> None:
+    service, monitor = example["Service"], complete["ServiceMonitor"]["spec"]
     assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert service["spec"]["selector"] == base["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == example["Deployment"]["spec"]["template"]["metadata"]["labels"]
     ((endpoint,), (port,)) = monitor["endpoints"], service["spec"]["ports"]
     assert endpoint["port"] == port["name"]
     assert port["targetPort"] == "metrics"
 
 
 def test_the_monitor_takes_tls_and_a_password_as_the_readme_has_them(
-    with_operator: Manifests, kubectl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    complete: Manifests, kubectl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator knows the fields, and finds each value in the Secret that the README has made."""
     readme = (DEPLOY.parent / "README.md").read_text("utf-8")
     (written,) = re.findall(r"```yaml\n(# in deploy/kubernetes/with-operator/servicemonitor.*?)```", readme, re.DOTALL)
     (typed,) = re.findall(r"^kubectl (.* secret generic workspace-exporter-scraping .*\n.*)$", readme, re.MULTILINE)
     added = load(written)
-    monitor = copy.deepcopy(with_operator["ServiceMonitor"])
+    monitor = copy.deepcopy(complete["ServiceMonitor"])
     monitor["spec"]["endpoints"][0] |= added
     jsonschema.validate(monitor, OPERATOR["ServiceMonitor"])
     monkeypatch.chdir(tmp_path)
@@ -322,8 +361,8 @@ def test_the_monitor_takes_tls_and_a_password_as_the_readme_has_them(
     assert secret["metadata"]["namespace"] == monitor["metadata"]["namespace"]
 
 
-def test_the_rules_find_the_job_under_its_name(with_operator: Manifests) -> None:
-    (endpoint,) = with_operator["ServiceMonitor"]["spec"]["endpoints"]
+def test_the_rules_find_the_job_under_its_name(complete: Manifests) -> None:
+    (endpoint,) = complete["ServiceMonitor"]["spec"]["endpoints"]
     (job,) = load(DEPLOY / "compose/prometheus.yml")["scrape_configs"]
     assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": job["job_name"]}]
 
@@ -334,9 +373,9 @@ def test_the_rules_are_prometheus_s_own() -> None:
 
 
 def test_prometheus_accepts_the_rules_of_the_manifest(
-    with_operator: Manifests, tool: Callable[[str], str], tmp_path: Path
+    complete: Manifests, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    (tmp_path / "rules.yml").write_text(json.dumps(with_operator["PrometheusRule"]["spec"]))
+    (tmp_path / "rules.yml").write_text(json.dumps(complete["PrometheusRule"]["spec"]))
     code, told, wrong = call(tool("promtool"), "check", "rules", tmp_path / "rules.yml")
     assert code == 0, told + wrong
     assert re.search(r"SUCCESS: [1-9]\d* rules found", told)

@@ -134,13 +134,13 @@ def test_the_secret_is_the_one_that_the_pod_mounts(
     pod = load(DEPLOY / "kubernetes/base/deployment.yaml")["spec"]["template"]["spec"]
     assert pod["volumes"][1]["secret"]["secretName"] == secret["metadata"]["name"]
     assert secret["data"].keys() == {"ak", "sk"}
-    assert secret["metadata"]["namespace"] == load(DEPLOY / "kubernetes/base/kustomization.yaml")["namespace"]
+    assert secret["metadata"]["namespace"] == load(DEPLOY / "kubernetes/example/kustomization.yaml")["namespace"]
 
 
 def test_what_kubectl_is_told_of_is_in_the_manifests(tool: Callable[[str], str]) -> None:
     """A Deployment in the base, a StatefulSet where there are shards, their pods by name and by label."""
     found: dict[str, Any] = {}
-    for overlay in ("base", "sharded"):
+    for overlay in ("example", "example-sharded"):
         _, built, _ = call(tool("kubectl"), "kustomize", DEPLOY / "kubernetes" / overlay)
         found |= {manifest["kind"].lower(): manifest for manifest in load_all(built)}
     text = README + RUNBOOK
@@ -176,6 +176,6 @@ def test_the_doctor_in_a_shard_s_pod_looks_at_that_shard_s_projects(tmp_path: Pa
 
 def test_its_directories_are_what_kustomize_builds(tool: Callable[[str], str]) -> None:
     named = set(re.findall(r"kubectl apply -k (\S+?)`?\s", README))
-    assert named == {f"deploy/kubernetes/{overlay}" for overlay in ("base", "sharded", "with-operator")}
+    assert named == {f"deploy/kubernetes/{overlay}" for overlay in ("example", "example-sharded")}
     for directory in named:
         assert call(tool("kubectl"), "kustomize", ROOT / directory)[0] == 0
