@@ -21,7 +21,7 @@ from exporter.simulator import Account, Simulator, SimulatorOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+DOCUMENT = (Path(__file__).parent.parent / "CONFIGURATION.md").read_text("utf-8")
 CONFIGURATION = """
 global: {{scrape_interval: 1s}}
 scrape_configs:
@@ -108,11 +108,11 @@ scrape_configs:
     assert len(used) > 1
 
 
-async def test_the_readme_s_way_to_tls_and_passwords_works(tool: Callable[[str], str], tmp_path: Path) -> None:
+async def test_the_documented_way_to_tls_and_passwords_works(tool: Callable[[str], str], tmp_path: Path) -> None:
     """Its commands ask for nothing, and make what admits its scrape configuration. Only one's own may read secrets."""
     tool("openssl")
     program = tool("prometheus")
-    section = README.partition("## TLS and passwords")[2].partition("\n## ")[0]
+    section = DOCUMENT.partition("## TLS and passwords")[2].partition("\n## ")[0]
     commands, *_ = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     scraping, *_ = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     await asyncio.to_thread(

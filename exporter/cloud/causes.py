@@ -35,7 +35,7 @@ class Cause(NamedTuple):
 
 
 _REMEDY_PROJECT = "check region, endpoints and project_id"
-_REMEDY_POLICY = "give the IAM user the policy in the README (Credentials)"
+_REMEDY_POLICY = "give the IAM user the policy in CONFIGURATION.md (Permissions)"
 
 _SERVER_ERROR = Cause(
     "the cloud, or a proxy in front of it, has a problem", "wait; if it persists, give Huawei's support the request_id"
@@ -150,7 +150,7 @@ def _cause(error: CloudError) -> Cause:
             remedy = "check endpoints, firewall and proxy; doctor shows which step fails"
             cause = Cause(f"the connection failed {seen}", remedy)
         case _:
-            cause = Cause(f"no request was sent {seen}", "see Credentials in the README")
+            cause = Cause(f"no request was sent {seen}", "see Credentials in CONFIGURATION.md")
     return cause
 
 

@@ -1,4 +1,4 @@
-"""The configuration: one declaration of settings for flags, environment, YAML file and the README."""
+"""The configuration: one declaration of settings for flags, environment, YAML file and the documentation."""
 
 from exporter.config.catalog import add_flags, given_flags, without_flag
 from exporter.config.load import Layer, build, flag_layer, load

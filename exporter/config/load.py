@@ -89,7 +89,7 @@ def _text_layer(source: str, spell: Callable[[str], str], texts: Mapping[str, st
         short = name.removeprefix(prefix)
         path = paths.get(short)
         if path is None:
-            reason = unknown(short, paths, "the README lists all settings", prefix)
+            reason = unknown(short, paths, "CONFIGURATION.md lists all settings", prefix)
             mistakes.append(Mistake(f"{source} {name}", "", reason))
         elif path != CONFIG_FILE:  # which `load` has read
             try:  # YAML includes JSON

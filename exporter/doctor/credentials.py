@@ -96,7 +96,9 @@ def of_pod(method: AuthMethod) -> AuthMethod:
 def unusable_link(error: Exception) -> Finding:
     """Return the finding about a link of the SDK's chain that is half configured."""
     return fail(
-        CREDENTIALS, f"{error} {_CHAIN}", "complete or correct it, or unset all of it; see Credentials in the README"
+        CREDENTIALS,
+        f"{error} {_CHAIN}",
+        "complete or correct it, or unset all of it; see Credentials in CONFIGURATION.md",
     )
 
 

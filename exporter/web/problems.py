@@ -208,7 +208,7 @@ def _of_exporter(status: ProjectStatus, process: ProcessStatus) -> Iterator[Prob
             Kind.CREDENTIALS,
             Level.ATTENTION,
             f"The credentials expire in {lasting(left)}" if left > 0 else "The credentials have expired",
-            "check their source; see Credentials in the README",
+            "check their source; see Credentials in CONFIGURATION.md",
         )
 
 

@@ -209,7 +209,7 @@ def test_unknown_variables_are_mistakes_with_a_suggestion() -> None:
 def test_an_unknown_variable_without_a_similar_one_gets_no_list_of_variables() -> None:
     with pytest.raises(ConfigError) as caught:
         load({}, ENVIRONMENT | {f"{PREFIX}FOO": "1"})
-    assert str(caught.value) == f"environment {PREFIX}FOO: is unknown; the README lists all settings"
+    assert str(caught.value) == f"environment {PREFIX}FOO: is unknown; CONFIGURATION.md lists all settings"
 
 
 SERVICE_LINKS = {
@@ -256,7 +256,7 @@ def test_an_unknown_flag_path_is_a_mistake() -> None:
         "flag --poll.intervall: is unknown; did you mean --poll.interval?"
     ]
     assert [str(mistake) for mistake in flag_layer({"x": "1"}).mistakes] == [
-        "flag --x: is unknown; the README lists all settings"
+        "flag --x: is unknown; CONFIGURATION.md lists all settings"
     ]
 
 

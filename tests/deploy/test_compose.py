@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DEMO, ACCOUNT = DEPLOY / "compose.yaml", DEPLOY / "compose.account.yaml"
 SERVICES = {"exporter": PORT, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDE = (DEPLOY / "README.md").read_text("utf-8")
 
 
 def composed(compose: str, *files: Path) -> dict[str, Any]:
@@ -106,17 +107,17 @@ async def test_the_demo_runs_with_the_words_of_the_project(services: dict[str, A
 def test_with_an_account_it_reads_the_configuration_and_the_secrets_that_are_mounted(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """With the README's configuration."""
+    """With the README's configuration, and the key files where the guide says."""
     exporter = composed(tool("docker-compose"), DEMO, ACCOUNT)["services"]["exporter"]
     targets = {Path(mount["source"]).name: mount["target"] for mount in exporter["volumes"]}
     (example,) = re.findall(r"```yaml\n(projects:.*?)```", README, re.DOTALL)
-    for name in re.findall(rf"_key_file: {targets['secrets']}/(\w+)", example):
+    for name in ("ak", "sk"):
+        assert f"`{targets['secrets']}/{name}`" in GUIDE
         (tmp_path / name).write_text("secret\n")
-    (tmp_path / "users.txt").write_text("user003\n")
-    (tmp_path / "workspace-exporter.yml").write_text(example.replace(targets["secrets"], str(tmp_path)))
+    (tmp_path / "workspace-exporter.yml").write_text(example)
     words = moved(exporter["command"], {targets["config"]: str(tmp_path)})
     checked = python("-m", "exporter", *words, "--config.check")
-    assert checked == (0, "The configuration is valid: berlin with 3 users.\n", "")
+    assert checked == (0, "The configuration is valid: a4da8115c9d8464ead3a38309130523f with discovered users.\n", "")
 
 
 def test_what_people_replace_while_it_runs_is_mounted_by_directory(tool: Callable[[str], str]) -> None:

@@ -309,7 +309,7 @@ def test_every_project_is_watched_by_exactly_one_of_the_pods(
 def test_prometheus_finds_all_shards_by_the_name_of_their_service(
     sharded: Manifests, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+    readme = (DEPLOY / "README.md").read_text("utf-8")
     (written,) = (block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "dns_sd_configs" in block)
     (tmp_path / "prometheus.yml").write_text(written)
     code, told, wrong = call(tool("promtool"), "check", "config", tmp_path / "prometheus.yml")
@@ -337,11 +337,11 @@ def test_the_monitor_finds_the_service_and_the_service_the_pod(example: Manifest
     assert port["targetPort"] == "metrics"
 
 
-def test_the_monitor_takes_tls_and_a_password_as_the_readme_has_them(
+def test_the_monitor_takes_tls_and_a_password_as_documented(
     complete: Manifests, kubectl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The operator knows the fields, and finds each value in the Secret that the README has made."""
-    readme = (DEPLOY.parent / "README.md").read_text("utf-8")
+    """The operator knows the fields, and finds each value in the documented Secret."""
+    readme = (DEPLOY.parent / "CONFIGURATION.md").read_text("utf-8")
     (written,) = re.findall(r"```yaml\n(# in deploy/kubernetes/with-operator/servicemonitor.*?)```", readme, re.DOTALL)
     (typed,) = re.findall(r"^kubectl (.* secret generic workspace-exporter-scraping .*\n.*)$", readme, re.MULTILINE)
     added = load(written)

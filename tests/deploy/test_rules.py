@@ -130,8 +130,8 @@ def test_the_runbook_has_a_whole_section_for_each_alert_and_for_no_other() -> No
         assert re.findall(r"^- \*\*(\w+):\*\*\s", SECTIONS[name], re.MULTILINE) == list(PARTS), name
 
 
-def test_the_readme_names_each_alert() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_guide_names_each_alert() -> None:
+    readme = (ROOT / "deploy/README.md").read_text("utf-8")
     assert sorted(set(re.findall(r"`(Workspace\w+)`", readme))) == NAMES
 
 

@@ -26,7 +26,7 @@ class Totals(NamedTuple):
 
 
 UNREAD = Totals(NotQueried("why"), NotQueried("why"))
-POLICY = "give the IAM user the policy in the README"
+POLICY = "give the IAM user the policy in CONFIGURATION.md"
 KEY = {"access_key": "AK", "secret_key": "SK"}
 
 

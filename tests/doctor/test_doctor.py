@@ -239,7 +239,7 @@ class TestPermissions:
         diagnosis = await diagnosis_of(frozen(denied_actions=frozenset({action})))
         assert not diagnosis.healthy
         assert f"permission      {action} is missing (403 WKS.00010403, request_id " in diagnosis.only("FAIL")
-        assert "the policy in the README" in diagnosis.only("FAIL")
+        assert "the policy in CONFIGURATION.md" in diagnosis.only("FAIL")
         assert len([line for line in diagnosis.lines("ok") if " permission " in line]) == 5
 
     @pytest.mark.parametrize(("operation", "missed"), OPTIONAL.items())
@@ -251,7 +251,7 @@ class TestPermissions:
         warning = diagnosis.only("warn")
         assert f"permission      {IAM_ACTIONS[operation]} is missing (403 WKS.00010403, request_id " in warning
         assert f"; without it, {missed}" in warning
-        assert "the policy in the README" in warning
+        assert "the policy in CONFIGURATION.md" in warning
         assert f"request budget  {operation}:" not in diagnosis.text
 
     @pytest.mark.parametrize("operation", OPTIONAL)

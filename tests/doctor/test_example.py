@@ -1,4 +1,4 @@
-"""The README shows what the doctor really prints."""
+"""The guide shows what the doctor really prints."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 NOW = 1_790_000_000.0
 BEHIND = 25 * 60.0
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "deploy/README.md"
 
 
-async def test_the_readme_s_example_is_word_for_word(tmp_path: Path, tool: Callable[[str], str]) -> None:
+async def test_the_documented_example_is_word_for_word(tmp_path: Path, tool: Callable[[str], str]) -> None:
     """A slow clock and two missing permissions; only host, address and date are replaced."""
     denied = frozenset({"workspace:users:list", "workspace:serverGroup:list"})
     simulator = frozen(users=150, clock=lambda: NOW + BEHIND, denied_actions=denied)
@@ -40,5 +40,5 @@ async def test_the_readme_s_example_is_word_for_word(tmp_path: Path, tool: Calla
         .replace("127.0.0.1", "192.0.2.7")
     )
     printed = re.sub(r"valid until \S+", "valid until 2027-01-02", printed)
-    (shown,) = re.findall(r"\$ [^\n]* doctor [^\n]*\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (shown,) = re.findall(r"\$ [^\n]* doctor [^\n]*\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
     assert shown == printed

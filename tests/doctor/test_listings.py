@@ -85,7 +85,9 @@ async def test_a_missing_permission_is_a_warning() -> None:
         in budget
     )
     assert f"a cycle takes 2m, because {SESSIONS_ACTION} is missing (403 " in budget
-    assert budget.endswith(" -> give the IAM user the policy in the README (Credentials)"), "time is not the cause"
+    assert budget.endswith(" -> give the IAM user the policy in CONFIGURATION.md (Permissions)"), (
+        "time is not the cause"
+    )
 
 
 async def test_users_that_may_not_be_listed_are_queried_one_by_one() -> None:

@@ -32,7 +32,10 @@ QUESTIONS: dict[str, tuple[str, str]] = {
     ),
     "session_init_failures_total": (
         "Which share of the session starts fails?",
-        "sum by (project) (rate(§session_init_failures_total[5m])) / sum by (project) (rate(§session_starts_total[5m]))",
+        (
+            "sum by (project) (rate(§session_init_failures_total[5m]))"
+            " / sum by (project) (rate(§session_starts_total[5m]))"
+        ),
     ),
     "session_init_failures_by_code_total": (
         "Why do session starts fail?",
@@ -44,8 +47,10 @@ QUESTIONS: dict[str, tuple[str, str]] = {
     ),
     "session_init_failures_by_client_version_total": (
         "Does a new client version fail more often?",
-        "sum by (client_version) (increase(§session_init_failures_by_client_version_total[1h]))"
-        " / sum by (client_version) (increase(§session_starts_by_client_version_total[1h]))",
+        (
+            "sum by (client_version) (increase(§session_init_failures_by_client_version_total[1h]))"
+            " / sum by (client_version) (increase(§session_starts_by_client_version_total[1h]))"
+        ),
     ),
     "session_init_failures_by_user_total": (
         "Who cannot start work?",
@@ -59,8 +64,10 @@ QUESTIONS: dict[str, tuple[str, str]] = {
     "session_reconnects_total": ("Do they come back?", "rate(§session_reconnects_total[15m])"),
     "app_server_group_info": (
         "What is the name of a server group?",
-        "sum by (project, app_server_group_id) (rate(§session_init_failures_by_server_group_total[5m]))"
-        " * on (project, app_server_group_id) group_left (app_server_group_name) §app_server_group_info",
+        (
+            "sum by (project, app_server_group_id) (rate(§session_init_failures_by_server_group_total[5m]))"
+            " * on (project, app_server_group_id) group_left (app_server_group_name) §app_server_group_info"
+        ),
     ),
     "app_servers": (
         "Which server groups have no registered server?",
@@ -108,8 +115,10 @@ QUESTIONS: dict[str, tuple[str, str]] = {
     ),
     "poll_rate_limit": (
         "How much of the rate limit is used?",
-        "60 * sum by (project, operation) (rate(§api_requests_total[5m]))"
-        " / on (project) group_left () max by (project) (§poll_rate_limit)",
+        (
+            "60 * sum by (project, operation) (rate(§api_requests_total[5m]))"
+            " / on (project) group_left () max by (project) (§poll_rate_limit)"
+        ),
     ),
     "api_requests_total": (
         "Which requests fail, and how?",

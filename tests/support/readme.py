@@ -40,7 +40,8 @@ def metrics_table() -> str:
 def questions_table() -> str:
     """Return the Markdown table of the question that each metric answers, and of the query for it."""
     rows = (
-        f"| `{d.name}` | {QUESTIONS[d.name][0]} | `{query(d.name).replace('|', chr(92) + '|')}` |\n" for d in DESCRIPTIONS
+        f"| `{d.name}` | {QUESTIONS[d.name][0]} | `{query(d.name).replace('|', chr(92) + '|')}` |\n"
+        for d in DESCRIPTIONS
     )
     return "| metric | question | query |\n|---|---|---|\n" + "".join(rows)
 

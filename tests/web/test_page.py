@@ -46,7 +46,7 @@ def test_an_api_error_is_shown_with_its_start_and_its_fix() -> None:
     text = shown(status(operations=failing(error)))
     assert "ListSessionByUserName fails (403) , since 2025-12-31 23:53:00 UTC (7 min ago): " in text
     assert "workspace:session:listSessionByUserName is missing (403 WKS.00010003, request_id r-1)" in text
-    assert "What to do: give the IAM user the policy in the README" in text
+    assert "What to do: give the IAM user the policy in CONFIGURATION.md" in text
 
 
 def test_a_pause_is_shown_with_its_end() -> None:
