@@ -81,12 +81,9 @@ class InUse(NamedTuple):
 
 @pytest.fixture
 def _traced() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()  # what was there before costs each collection 60 ms
     tracemalloc.start()
     yield
     tracemalloc.stop()
-    gc.unfreeze()
 
 
 @pytest.mark.timeout(300)
