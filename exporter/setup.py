@@ -35,7 +35,7 @@ class Setup:
 
 
 def prepared(settings: Settings, now: Callable[[], float], before: Setup | None = None) -> tuple[Setup, Sequence[Plan]]:
-    """Return the setup for settings, and plans to apply. What has not changed since the one ``before`` is used again.
+    """Return the setup for settings, and plans to apply. It reuses unchanged parts of ``before``.
 
     Raises:
         ConfigError: a file that the settings rely on is unusable.

@@ -85,7 +85,7 @@ class Watch:
         access: Access,
         pace_of: Callable[[str], Pace],
     ) -> None:
-        """Continue with these. Users who stay keep their numbers; running cycles and counters go on."""
+        """Continue with these. Users who stay keep their numbers; running cycles and counters continue."""
         self.spec, self.connection = spec, connection
         access.present = connection.credentials.fingerprint
         self.poller.apply(connection.client, spec.poll, access, pace_of)

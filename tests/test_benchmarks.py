@@ -42,7 +42,7 @@ def whats(found: list[Figure]) -> set[str]:
 
 
 def test_calls_of_a_refresh_are_those_that_the_simulator_counts() -> None:
-    """Users are asked for one by one, with a look-up of the ids; the SDK needs one call a user and operation."""
+    """Users are queried one by one, after a lookup of their ids. The SDK needs one request per user and operation."""
     found = {figure.what: figure.value for figure in calls.run(TINY, print)}
     assert 45 <= found["per_user"] <= 49, "with the scans and listings that belong to no user"
     assert found["one a user and operation / per_user"] == pytest.approx(40 / found["per_user"])

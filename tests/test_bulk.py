@@ -1,4 +1,4 @@
-"""Sweeps beside the asking for each user: the same numbers, sooner, with a fraction of the calls."""
+"""Scans besides the queries for each user: the same numbers, sooner, with a fraction of the requests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TIMED = ("account_locks_total",)
 
 
 def told(status: ProjectStatus, lagging: Sequence[str]) -> dict[str, str]:
-    """Every sample about the cloud, but for those of sessions in such states; name and labels with the value."""
+    """Return every sample about the cloud, except sessions in such states: name and labels with the value."""
     exposition = Exposition(CollectorRegistry())
     process = ProcessStatus("1", "2", "3", loaded_at=0.0)
     exposition.publish(render([status], Labelling.of(config.Metrics()), process, user_lines()))
@@ -63,9 +63,9 @@ def told(status: ProjectStatus, lagging: Sequence[str]) -> dict[str, str]:
 
 
 async def compare(seed: int, users: int, script: Script | None, per_user: Poll, bulk: Poll, *lagging: str) -> None:
-    """Every half hour the simulated day goes on, then both have time to see what they can: every sample is the same.
+    """The simulated day advances every half hour. Then both have time to poll, and every sample is the same.
 
-    But for sessions in states that are ``lagging``. Failures scans are off: they only make it faster.
+    Sessions in states that are ``lagging`` are not compared. Failures scans are off: they only make it faster.
     """
     step = HOUR / 2
 
@@ -103,9 +103,9 @@ incidents = st.sampled_from([None, Script(at=2 * HOUR, duration=HOUR)])
 @days
 @given(st.integers(0, 1000), incidents)
 def test_sweeps_alone_tell_the_same_over_a_day(seed: int, script: Script | None) -> None:
-    """Each user's turn comes every half hour at most, so that all that is new comes from sweeps, or out of turn.
+    """Each user is queried every half hour at most. So all news comes from scans, or from queries ahead of others.
 
-    Sessions at SignedOut are not swept: that the cloud no longer lists one is seen at its user's turn.
+    Scans do not list sessions at SignedOut. Only the user's next query shows that one has gone.
     """
     per_user: Poll = {"interval": 1500.0, "user_interval": 1500.0, "rate_limit": 600.0}
     bulk: Poll = {"interval": 300.0, "user_interval": 600.0, "rate_limit": 5.0}

@@ -53,7 +53,7 @@ def totals(seen: Sequence[ProjectStatus]) -> list[int]:
 
 
 def test_one_failed_sweep_costs_no_session_that_is_older_than_sweeps_look_back() -> None:
-    """They are asked for in turn, which takes longer than ``poll.stale_after``; sweeps tell that the cloud is there."""
+    """They are queried one by one, which takes longer than ``poll.stale_after``; scans show that the cloud answers."""
     cloud, names = cloud_of(200)
     cloud.started = {f"of-{name}": EPOCH - DAY - HOUR for name in names}
     cloud.fault = refusing(LIST_SESSIONS, 900, 961)
@@ -114,7 +114,7 @@ def test_what_the_first_pages_of_a_first_sweep_told_counts_to_its_end_though_it_
 
 
 def test_a_cloud_that_is_gone_is_down_though_it_had_no_sessions_to_list() -> None:
-    """An empty listing has nothing to ask for; one that fails is not empty."""
+    """An empty listing needs no further request. One that fails is not empty."""
     cloud = FakeCloud(latency=2.0)
     names = [f"user{number:04}" for number in range(200)]
     for name in names:

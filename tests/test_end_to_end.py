@@ -122,7 +122,7 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
 async def test_without_credentials_nothing_is_counted_and_up_page_and_log_tell(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing was asked, so that there is no attempt to count."""
+    """No request was sent, so there is no attempt to count."""
     token = tmp_path / "token"
     simulator = frozen(users=3)
     token.write_text(simulator.options.account.token, "utf-8")

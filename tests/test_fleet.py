@@ -348,7 +348,7 @@ def test_work_on_all_users_is_done_in_steps_with_a_consistent_fleet_after_each(w
 
 
 def test_one_step_changes_no_more_than_its_share() -> None:
-    """Of one user with many sessions, and of many users with few."""
+    """One user with many sessions, and many users with few."""
     fleet = filled(4 * STEP)
     before = fleet.counts().sessions.total()
     for _ in fleet.scan_ended(set(), began=2, oldest=0):

@@ -24,7 +24,7 @@ UNKNOWN = (None, None, None, None)
 
 
 class Project:
-    """A project that is observed once a second or as told."""
+    """A project that is observed at these times, once a second by default."""
 
     def __init__(self) -> None:
         self.history = History()

@@ -269,7 +269,7 @@ def test_both_sources_agree_about_users_with_domains_and_names_in_mixed_case(
 ) -> None:
     """Alone and together, in any order; and no session counts twice.
 
-    Of users whose names differ only in case, a scan alone cannot learn the domains, and leaves their sessions out.
+    If names differ only in case, a scan alone cannot learn the domains. It leaves these users' sessions out.
     """
     polled, scanned, both = (Fleet(users) for _ in range(3))
     for fleet in (polled, scanned, both):

@@ -1,4 +1,4 @@
-"""A listing that changes while it is read: nothing that stands in it all the time is lost, nothing doubled."""
+"""A listing that changes while it is read. No entry that is always in it is lost or counted twice."""
 
 from __future__ import annotations
 

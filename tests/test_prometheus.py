@@ -109,7 +109,7 @@ scrape_configs:
 
 
 async def test_the_documented_way_to_tls_and_passwords_works(tool: Callable[[str], str], tmp_path: Path) -> None:
-    """Its commands ask for nothing, and make what admits its scrape configuration. Only one's own may read secrets."""
+    """Its commands have no prompts, and create what its scrape configuration needs. Only one's own may read secrets."""
     tool("openssl")
     program = tool("prometheus")
     section = DOCUMENT.partition("## TLS and passwords")[2].partition("\n## ")[0]

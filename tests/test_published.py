@@ -21,7 +21,7 @@ NOBODY = "http://127.0.0.1:1"
 
 
 class Clock:
-    """A wall clock that moves as told."""
+    """A wall clock that a test moves."""
 
     time = 1_000.0
 

@@ -23,7 +23,7 @@ MINUTES = 20
 
 
 def poll(users: int, **settings: float) -> Calls:
-    """Poll a living population, with the defaults where not told, and give back what the cloud was asked."""
+    """Poll a simulated population, with default settings unless given, and return the requests."""
 
     async def main() -> Calls:
         simulator = Simulator(SimulatorOptions(users=users, quota=200), clock=wall_clock)

@@ -1,4 +1,4 @@
-"""A new configuration comes into force as a whole, or not at all, and nobody notices who is in both."""
+"""A reload is all or nothing, and does not affect users who are in both configurations."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _news_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_users_come_and_go_and_who_stays_keeps_the_numbers() -> None:
-    """Nobody who stays is asked again before the numbers count, and no counter begins anew."""
+    """Users who stay keep their numbers without a new query, and no counter restarts."""
     simulator = frozen(users=6)
     names = list(simulator.population.names())
     async with simulator.serve() as url:

@@ -124,7 +124,7 @@ def test_the_pauses_differ() -> None:
 
 @pytest.mark.promise(Promise.RETRIED)
 def test_nothing_is_tried_again_after_the_end_of_the_round() -> None:
-    """A round of five seconds has no time for the pause that the cloud asks for."""
+    """A cycle of five seconds has no time for the pause that the cloud requests."""
     error = refused(SESSIONS, 503)
     error.retry_after = 30.0
     cloud = FakeCloud(fault=failing(error))
@@ -204,7 +204,7 @@ def test_a_throttled_error_knows_the_quota_only_where_it_is_told() -> None:
 
 
 def test_an_absurd_quota_does_not_stop_the_polling() -> None:
-    """Nor does it make old numbers count for months, since what counts follows from the interval."""
+    """Old numbers do not count for months either, because the interval limits their age."""
     cloud = FakeCloud()
     asked = 0
 
@@ -238,7 +238,7 @@ def test_a_look_up_of_ids_is_tried_again_as_any_call() -> None:
 
 
 def test_no_retry_goes_out_after_its_round() -> None:
-    """Not even where the next turn is held back for long by what another user's call was answered."""
+    """Even if the answer to another user's request delays the next one for long."""
     cloud = FakeCloud()
     first: dict[str, float] = {}
 

@@ -43,7 +43,7 @@ class Cloud(FakeCloud):
     over: dict[str, tuple[Session, ...]] = field(default_factory=dict)
     """Sessions that only ListSessions lists, by user."""
     count: Callable[[int], int | None] = lambda found: found
-    """What it says of the number of sessions that it found."""
+    """What it reports about the number of sessions."""
     order: Callable[[list[ListedSession]], list[ListedSession]] = lambda listed: listed
     spoil: Callable[[str], CloudError | None] = lambda _scan: None
     """By scan, the error that is sent instead of a page."""

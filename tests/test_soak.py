@@ -52,7 +52,7 @@ Sample = tuple[str, dict[str, str], float]
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 SHIFT = 8 * HOUR
-"""Long enough for every trouble, each of which has an hour of its own."""
+"""Long enough for every kind of trouble. Each has its own hour."""
 AT_A_TIME = 6
 """Users that are configured at any time; meanwhile many more come and go."""
 PREFIX = "huaweicloud_workspace_"

@@ -1,4 +1,4 @@
-"""What is counted of session starts: each once, whichever source shows it first."""
+"""Session starts count once each, whichever source shows them first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

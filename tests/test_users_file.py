@@ -214,7 +214,7 @@ async def test_following_survives_rejections_and_bugs_and_logs_without_names(fil
 async def test_a_changed_users_file_changes_the_watched_users_without_a_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Users who stay keep their numbers. A reload afterwards goes on from the file as it is."""
+    """Users who stay keep their numbers. A later reload continues with the file as it is."""
     monkeypatch.setattr(users_file, "_INTERVAL", 0.02)
     simulator = Simulator(SimulatorOptions(users=4))
     one, two, three, four = simulator.population.names()

@@ -27,7 +27,7 @@ class Token:
     value: str = field(repr=False)
 
     def headers(self, request: Request, now: float) -> dict[str, str]:  # noqa: ARG002 - same shape as AccessKey's
-        """Return the headers to send with ``request``."""
+        """Return the signed headers to send with ``request``."""
         return {**request.headers, "X-Auth-Token": self.value}
 
 
@@ -40,7 +40,7 @@ class AccessKey:
     security_token: str | None = field(default=None, repr=False)
 
     def headers(self, request: Request, now: float) -> dict[str, str]:
-        """Return the headers to send with ``request``, all of which are signed.
+        """Return the headers to send with ``request``.
 
         ``now`` is in seconds since 1970. The cloud rejects a date that is more than 15 minutes off.
         """

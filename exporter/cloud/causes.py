@@ -179,7 +179,7 @@ def cause_of_status(status: int, *, is_page: bool = False) -> Cause:
 
 
 def facts(error: CloudError) -> str:
-    """Return what Huawei's support asks for: status, error code and request id."""
+    """Return what Huawei's support needs: status, error code and request id."""
     code = error.error_code if error.error_code != error.outcome else None  # IAM's codes are its statuses
     request_id = error.request_id and f"request_id {error.request_id}"
     return ", ".join(filter(None, [" ".join(filter(None, [error.outcome, code])), error.detail, request_id]))

@@ -1,7 +1,7 @@
 """The official SDK's credential chain: which link a process uses. This is decided without any request.
 
-Names and order are those of ``huaweicloudsdkcore.auth.provider``. Where the SDK silently goes on to the next link if
-one is half configured, this module raises an error that names the missing part.
+Names and order are those of ``huaweicloudsdkcore.auth.provider``. If a link is half configured, the SDK silently
+continues with the next one. This module raises an error that names the missing part.
 """
 
 import configparser
@@ -75,7 +75,7 @@ class PodIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class AgencyLink:
-    """The agency of the ECS, or else of the pod. Which one there is shows only at run time."""
+    """The agency of the ECS, or else of the pod. Only at run time it is known which of them exists."""
 
     project_id: str | None
     pod: PodIdentity | None

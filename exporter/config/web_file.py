@@ -69,7 +69,7 @@ class WebFile:
 
 
 class WebFileError(ConfigError):
-    """A rejected file; `files` are itself and those that it names, one of which has the mistake."""
+    """A rejected file; `files` are itself and those that it names. One of them has the mistake."""
 
     def __init__(self, path: Path, problems: Mapping[Loc, str], files: tuple[Path, ...] = ()) -> None:
         super().__init__(Mistake(str(path), dotted(loc), reason) for loc, reason in problems.items())

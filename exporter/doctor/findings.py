@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class NotQueried:
-    """What stands for an answer when no request was sent."""
+    """The answer to a request that was not sent."""
 
     reason: str
 

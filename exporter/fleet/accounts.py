@@ -1,4 +1,4 @@
-"""What the cloud's answers and listings say about the accounts of the watched users."""
+"""The accounts of the watched users, as answers and listings of the cloud report them."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ class Accounts(Roster):
     def accounts_listed(self, users: Iterable[User], at: float, began: float) -> list[User]:
         """Apply a page of the list of all users, which began at this time. It may contain users who are not watched.
 
-        Return the users who can be told apart only with the whole list. They are for :meth:`accounts_told_apart`.
+        Return the users who can be distinguished only with the whole list. They are for :meth:`accounts_told_apart`.
         """
         self._last_page = at
         unclear = []

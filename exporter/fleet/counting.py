@@ -1,4 +1,4 @@
-"""Which sessions count as started and as failed: each once, whichever answer or scan shows it first."""
+"""Counts each started and each failed session once, whichever answer or scan shows it first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ ORDER_MARGIN = 2.0  # seconds by which times are compared wrongly, because the c
 
 @dataclass(slots=True)
 class Changes:
-    """What follows from an answer for one user."""
+    """The changes that result from an answer for one user."""
 
     records: tuple[SessionRecord, ...] = ()  # the user's new ones
     started: list[Session] = field(default_factory=list)  # to count as new starts
@@ -73,7 +73,7 @@ def after_sighting(member: Member, listed: Iterable[ListedSession], look: Look) 
 
 
 def _may_be_forgotten(each: ListedSession, look: Look) -> bool:
-    """Return whether a session started so long ago that its record may have been forgotten."""
+    """Return whether a session started so early that its record may have been dropped."""
     return each.utc and each.started is not None and each.started < look.at + look.clock - REMEMBERED
 
 

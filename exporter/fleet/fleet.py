@@ -123,9 +123,9 @@ class Fleet(Accounts):
     def scan_page(self, found: Iterable[ListedSession], at: float, clock: float = 0.0) -> int:
         """Apply a page of a scan of live sessions. Return how many of its sessions name a watched user.
 
-        Sessions without an id are ignored. Users may have other sessions besides. Of a user who has been polled,
-        sessions do not count that started before that poll, and that it did not list: they are somebody else's.
-        ``clock`` is the cloud's time, in seconds since 1970, at time 0.
+        Sessions without an id are ignored. Users may have other sessions besides. If a user has been polled, earlier
+        sessions that the poll did not list belong to somebody else. They do not count. ``clock`` is the cloud's time,
+        in seconds since 1970, at time 0.
         """
         found = list(found)
         for member, sessions in self._by_member(found).items():

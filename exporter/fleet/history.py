@@ -18,7 +18,7 @@ _STEP = 10.0  # seconds in which starts and failures are counted together. The w
 
 
 class Point(msgspec.Struct, frozen=True, gc=False):
-    """One minute. What was not known is None."""
+    """One minute. Unknown values are None."""
 
     minute: int  # its number on the clock of the observations
     sessions: tuple[int, ...] | None = None  # at its end, by CHARTED_STATES

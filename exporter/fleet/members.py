@@ -51,7 +51,7 @@ class FreshUser(msgspec.Struct, frozen=True, gc=False):
 
 
 class Scan(Enum):
-    """What scans say about a session."""
+    """A session as scans report it."""
 
     SILENT = auto()  # no scan lists it, and none is expected to
     LISTED = auto()  # the last complete scan lists it, or a page since

@@ -3,9 +3,8 @@
 A scan (ListSessions) lists sessions in a live state that started within the look-back window. A user's own query
 (ListSessionByUserName) lists all sessions of that user. So a session that a scan no longer lists has ended, unless it
 may be outside the window. A session that only the user's own query listed may be outside the window, or have ended
-right after its start. A session that scans list under the user's name, and the user's own query does not, has just
-started, or belongs to somebody else with this name: it does not count. In all cases the user is polled again, ahead of
-others.
+right after its start. A session that only scans list under the user's name does not count. It has just started, or
+belongs to somebody else with this name. In all cases the user is polled again, ahead of others.
 """
 
 import math

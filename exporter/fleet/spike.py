@@ -6,7 +6,7 @@ The alert WorkspaceInitFailSpike, the dashboards and the page share it. A test c
 from math import sqrt
 
 WINDOW = 300.0
-"""Seconds of which the starts and failures are counted."""
+"""Seconds in which starts and failures are counted."""
 
 SHARE = 0.2
 """Failed starts per starts, at least."""

@@ -1,1 +1,1 @@
-"""The one place that knows time: when to ask the cloud, how fast, when to pause, when an answer is stale."""
+"""The one place that knows time: when to poll, how fast, when to pause, and when an answer is stale."""

@@ -22,8 +22,8 @@ _JITTER = 1.0  # seconds at most that are added to a pause
 class Lane:
     """The requests of one operation of one project.
 
-    Its slots are its own and are given back during pauses. Its pace is shared with the lanes of the same operation
-    that use the same credentials, its access key with all lanes that sign with it, and nothing with any other.
+    Its slots are its own and are given back during pauses. It shares its pace with lanes of the same operation and
+    credentials, and its access key with all lanes that sign with it.
     """
 
     def __init__(self, operation: str, log: FailureLog, pace: Pace, access: Access) -> None:
@@ -49,7 +49,7 @@ class Lane:
 
     @property
     def demand(self) -> float:
-        """Requests per minute that the configured intervals ask for."""
+        """Requests per minute that the configured intervals require."""
         return sum(demand() for demand in self.demands)
 
     @property

@@ -34,7 +34,7 @@ class Sharer(Hashable, Protocol):
 
     @property
     def demand(self) -> float:
-        """Requests per minute that the configured interval asks for."""
+        """Requests per minute that the configured interval requires."""
 
 
 class Pace:

@@ -18,17 +18,17 @@ class TornError(Exception):
 
 
 class Paging:
-    """Which page to ask for next, and whether all pages together are the whole listing.
+    """Decides which page to request next, and whether all pages together are the whole listing.
 
-    What is removed before the place that has been read to, moves entries to a page that has been read already. So pages
-    overlap: one that shows none of the last entries of the page before leaves a gap, and one from further ahead is
-    asked for. What is inserted there moves entries to the next page, where they are recognized by their keys, and is
-    not seen itself: where fewer entries have been seen in the end than there are, the listing is read once more from
-    its beginning, until that is made up for or a whole pass brings nothing new.
+    If an entry before the offset is removed, later entries move to pages that have been read. So pages overlap. A page
+    without any of the last entries leaves a gap, and the next request is for an earlier page. If an entry is inserted
+    before the offset, later entries move to the next page. Their keys identify them there, but the new entry is not
+    seen. If fewer entries were seen than the cloud counts, another pass begins at the start. The listing ends when none
+    is missing, or when a whole pass brings nothing new.
     """
 
     def __init__(self, limit: int, overlap: int = OVERLAP) -> None:
-        """``limit`` is how many entries are asked for, ``overlap`` how many of these have been on the page before."""
+        """``limit`` is the size of a page, ``overlap`` the number of its entries that were on the page before."""
         self.offset = 0  # where the next page begins
         self.seen: set[str] = set()  # the keys of all entries so far
         self.pages = 0  # pages taken

@@ -94,7 +94,7 @@ class Poller:
         self.apply(cloud, poll, access, lambda name: lanes[name].pace)
 
     def apply(self, cloud: Cloud, poll: Poll, access: Access, pace_of: Callable[[str], Pace]) -> None:
-        """Use these settings from now on. Running cycles go on."""
+        """Use these settings from now on. Running cycles continue."""
         self.access = access
         if cloud is not self._context.cloud:  # other credentials may permit more
             for optional in self._optional.values():

@@ -1,4 +1,4 @@
-"""What is wrong at present: how bad it is, since when, and what to do about it. Pure.
+"""Current problems: their severity, their start, and their remedy. Pure.
 
 The scale of the page:
 
@@ -155,7 +155,7 @@ def registered_servers(status: ProjectStatus, group: str) -> str:
 
 
 def _of_numbers(status: ProjectStatus) -> Iterator[Problem]:
-    """Yield what is not known, as far as it should be."""
+    """Yield what is unknown and should be known."""
     counts, users = status.counts, status.configured
     since = None if status.data_age is None else status.taken_at - status.data_age
     doctor = "fix the errors below; without any, run `workspace-exporter doctor`"

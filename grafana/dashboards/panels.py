@@ -88,7 +88,7 @@ def _about(panel: Panel, about: About, queries: Sequence[Dataquery]) -> Panel:
 def number(about: About, *queries: Dataquery, unknown: str = "unknown") -> stat.Panel:
     """Return a panel with one big number, or a few.
 
-    What is good or bad fills its field with colour; what is neither has no background. What is not known is grey.
+    Good and bad values fill their field with colour. Others have no background. Unknown values are grey.
     """
     panel = _about(stat.Panel(), about, queries).mappings([colours.absent(unknown)])
     panel.color_mode(BigValueColorMode.BACKGROUND_SOLID if about.thresholds else BigValueColorMode.NONE)

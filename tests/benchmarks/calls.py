@@ -26,11 +26,11 @@ NAME = "calls"
 USERS_OF_TARGET = 10_000
 FEWER_AT_LEAST = 300.0
 MOST_ASKED_BY_SDK = 200
-"""Users that the SDK is really let ask for; beyond, it is counted on from there."""
+"""Users that the SDK really queries. Larger numbers are extrapolated."""
 
 _OPERATIONS_OF_SDK = 2
 _IN_TURN = "ListSessionByUserName"
-"""Where sweeps tell of the sessions, users are asked for one by one besides, without an end that matters."""
+"""If scans find the sessions, users are also queried one by one, which does not matter here."""
 
 
 def run(plan: Plan, tell: Tell) -> Iterator[Figure]:

@@ -1,7 +1,7 @@
 """Processor time of one call to the cloud, over real sockets: ours, bare aiohttp, the official SDK, and the floor.
 
-Every contender asks a server with a canned answer for the sessions of a user, CONCURRENCY calls at a time over
-connections that stay open, and decodes what it uses of them. All of the process's time counts, system calls included.
+Every contender queries the sessions of a user from a server with a fixed answer. It has CONCURRENCY requests in flight
+over open connections, and decodes the fields that it uses. All of the process's time counts, system calls included.
 """
 
 from __future__ import annotations

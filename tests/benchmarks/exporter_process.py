@@ -1,4 +1,4 @@
-"""An exporter in a process of its own that tells of itself.
+"""An exporter in its own process that reports its resources.
 
 ``python -m benchmarks.exporter_process FILE`` runs it by that configuration file, and answers a line of JSON to each
 line of JSON that it reads: ``{"do": "ready"}``, ``{"do": "poll", …settings}`` or ``{"do": "watch", "seconds": …}``.
@@ -70,7 +70,7 @@ class Lateness:
 
 
 class Told:
-    """What the process says when it is asked."""
+    """What the process reports about itself."""
 
     def __init__(self, running: Running, file: str) -> None:
         self._running = running
@@ -203,7 +203,7 @@ class ExporterProcess:
 
 @contextlib.contextmanager
 def exporter_process(file: Path, samples: int = 0) -> Iterator[ExporterProcess]:
-    """An exporter by a configuration file; with so many samples served by prometheus_client where there are any."""
+    """An exporter with a configuration file, and optionally so many samples of prometheus_client."""
     with child("benchmarks.exporter_process", str(file), str(samples)) as process:
         exporter = ExporterProcess(process)
         try:

@@ -35,7 +35,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the value is as good as its target; None where there is none."""
+        """Whether the value is as good as its target; None if there is none."""
         if self.at_least is None and self.at_most is None:
             return None
         enough = self.at_least is None or self.value >= self.at_least
@@ -43,7 +43,7 @@ class Figure:
 
     @property
     def target(self) -> str:
-        """The target in words; empty where there is none."""
+        """The target in words, or an empty text."""
         bounds = (("≥", self.at_least), ("≤", self.at_most))
         return " ".join(f"{sign} {_told(bound, self.unit)}" for sign, bound in bounds if bound is not None)
 

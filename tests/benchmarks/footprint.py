@@ -1,7 +1,7 @@
 """Memory, processor time and stalls of an exporter that watches many users, in a process of its own.
 
 Every user has two sessions. The first round runs as fast as the machine allows, over real sockets; then the exporter
-goes on at the pace of the default settings.
+continues at the pace of the default settings.
 """
 
 from __future__ import annotations

@@ -18,24 +18,24 @@ class Plan:
     """For the benchmarks of session starts and of the detection of failures."""
     samples: tuple[int, ...] = (1_000, 10_000, 100_000)
     rounds: int = 7
-    """Of alternatives that are measured in turns."""
+    """Number of rounds in which alternatives take turns."""
     calls: int = 800
     """By each alternative in a round."""
     changes_for: float = 1_800.0
     """Seconds of the simulated clock, at least, in which sessions fail."""
     days: float = 7.0
-    """Of the simulated clock, in which sessions start."""
+    """Hours of the simulated clock in which sessions start."""
     detected_for: float = 300.0
     """Seconds in which failures are detected."""
     scrapes: int = 600
     """In a turn, at most."""
     turns: int = 3
-    """Of those who are scraped."""
+    """Samples of the exporters that are scraped."""
     starts: int = 9
     seconds: float = 10.0
-    """Of each turn, and of each look at a process at work."""
+    """Seconds of each turn, and of each look at a running process."""
     doubled: tuple[int, ...] = (5_000, 10_000, 20_000)
-    """Sizes of which each is twice the one before."""
+    """Sizes, each twice the one before."""
 
 
 QUICK = Plan(

@@ -159,7 +159,7 @@ def _figures(samples: int, found: dict[tuple[str, str], Found]) -> Iterator[Figu
 
 
 def _publishes(samples: int, rounds: int) -> Iterator[Figure]:
-    """Processor time of publishes, of which each comes after the change that it is named after."""
+    """CPU time of publishes, each after the change in its name."""
     users = max(samples // SAMPLES_A_USER, 1)
     fleet = Fleet(Watched(user_name(number), user_id(number)) for number in range(users))
     labelling, lines, exposition = Labelling.of(Metrics()), user_lines(), Exposition(CollectorRegistry())

@@ -1,4 +1,4 @@
-"""A cloud in a process of its own, whose work counts as nobody's, behind a server that does next to nothing else.
+"""A cloud in its own process, so that its work is not measured, behind a minimal server.
 
 ``python -m benchmarks.served JSON`` says its port and serves until its input ends.
 """

@@ -1,4 +1,4 @@
-"""What requests ask for, and what answers mean, without sockets."""
+"""Parameters of requests and meanings of answers, without sockets."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_the_environment_may_name_another_credentials_file(home: Path, monkeypat
 
 @pytest.mark.parametrize("link", ["oidc", "identity provider", "keys", "pod"])
 def test_a_half_configured_link_names_what_is_missing(links: dict[str, dict[str, str]], link: str, home: Path) -> None:
-    """Each variable in turn is left out, or empty. The SDK would silently go on."""
+    """Each variable in turn is left out, or empty. The SDK would silently continue."""
     for missing in links[link]:
         for half in ({}, {missing: ""}):
             environ = {**{name: value for name, value in links[link].items() if name != missing}, **half}

@@ -186,7 +186,7 @@ class TestWaysToAuthenticate:
         assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200), (LIST_USERS, 200)]
 
     async def test_a_token_replaced_while_a_call_is_under_way(self, tmp_path: Path) -> None:
-        """A call that was refused with the old token is repeated with the one that stands there by then."""
+        """A request that was rejected with the old token is repeated with the one in the file by then."""
         file = tmp_path / "token"
         file.write_text("old", "utf-8")
         simulator = Simulator()
@@ -221,7 +221,7 @@ class TestWaysToAuthenticate:
         assert asked(simulator) == [(LIST_USERS, 200)]
 
     async def test_keys_in_files(self, tmp_path: Path) -> None:
-        """Keys are signed with as they stand in their files at the time."""
+        """Requests are signed with the keys that are in the files at that time."""
         access, secret = tmp_path / "ak", tmp_path / "sk"
         access.write_text(f"{DEMO_ACCESS_KEY}\n", "utf-8")
         secret.write_text("wrong", "utf-8")
@@ -260,7 +260,7 @@ class TestWaysToAuthenticate:
 
     @pytest.mark.promise(Promise.RENEWED)
     async def test_a_revoked_token_is_renewed_once(self) -> None:
-        """However many calls find it refused, one new token is asked for, and each call is repeated once."""
+        """However many requests are rejected, one new token is requested, and each request is repeated once."""
         simulator = Simulator()
         async with connecting(simulator, PASSWORD) as connection:
             polling = Querying(connection)
@@ -307,7 +307,7 @@ class TestWaysToAuthenticate:
     async def test_a_renewal_ahead_that_fails_is_told(
         self, auth: dict[str, str], simulated: str, told: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """The calls go on with what they have, so that nothing else would tell before it ends."""
+        """Requests continue with the current credentials, so nothing else would show this before they expire."""
         logs.configure(config.Log())
         clock = [time.time()]
         simulator = Simulator(clock=lambda: clock[0])
@@ -339,7 +339,7 @@ class TestWaysToAuthenticate:
         assert asked(simulator) == [(CREATE_TOKEN, 201)]
 
     async def test_a_password_file_that_cannot_be_read(self, tmp_path: Path) -> None:
-        """A password file that is broken for a while gives an error of the family, and nobody is asked."""
+        """A password file that is broken for a while causes a CloudError, and no request."""
         file = tmp_path / "password"
         file.write_text(DEMO_PASSWORD, "utf-8")
         auth = {**PASSWORD, "password_file": str(file)}
@@ -397,7 +397,7 @@ class TestWaysToAuthenticate:
         assert received == [sent]
 
     async def test_an_ecs_without_an_agency(self) -> None:
-        """Where nothing gives any keys, the error says all that was tried, and nothing else is asked."""
+        """If no link has keys, the error names all links, and no request is sent."""
         simulator = Simulator(SimulatorOptions(faults=parse_faults("SecurityKey:404=1")))
         async with connecting(simulator, NOTHING) as connection:
             polling = Querying(connection)
@@ -490,7 +490,7 @@ class TestOddNames:
                 assert [each.session.id for each in found] == [f"session of {name}"]
 
     async def test_lookups_of_odd_names(self) -> None:
-        """Several names are asked for at once, signed as one parameter."""
+        """Several names are one signed parameter."""
         simulator = Simulator(population=population(*ODD_NAMES, "somebody else"))
         async with connecting(simulator, KEYS) as connection:
             page = await connection.client.list_users(ODD_NAMES[:5], 0)
@@ -534,7 +534,7 @@ class TestSweeps:
         assert found == [1, 0, 0]
 
     async def test_sessions_in_some_states(self) -> None:
-        """Several states are asked for in one parameter, signed as such."""
+        """Several states are one signed parameter."""
         simulator = Simulator(population=population("a"))
         async with connecting(simulator, KEYS) as connection:
             for states, total in [(["InitFail", "Active"], 1), (["InitFail", "AppcInit"], 0)]:
@@ -647,7 +647,7 @@ class TestRefusals:
 
 
 class TestHosts:
-    """Which host is asked for what."""
+    """The host of each operation."""
 
     @pytest.mark.parametrize(
         ("region", "sessions"),
@@ -716,7 +716,7 @@ class TestHosts:
     async def test_the_host_of_iam(
         self, monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str], expected: str
     ) -> None:
-        """Tokens are asked for at the configured IAM, or else at the region's."""
+        """Tokens come from the configured IAM, or else from the region's."""
         called = []
 
         async def note(_: object, request: Any, __: object) -> None:

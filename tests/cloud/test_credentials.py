@@ -1,4 +1,4 @@
-"""How authentication is kept alive, in virtual time, and that secrets are read where they stand and shown nowhere."""
+"""Renewal of credentials in virtual time. Secrets are read from their files and shown nowhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFUSED = refusal("Lend", 401, "401", None)
 
 @dataclass
 class Lender:
-    """Lends numbered tokens, each for ``life`` seconds, or fails; notes when it was asked."""
+    """Lends numbered tokens, each for ``life`` seconds, or fails; notes the time of each request."""
 
     life: float = DAY
     latency: float = 1.0
@@ -63,7 +63,7 @@ def leasing(lender: Lender, now: Callable[[], float] = wall_clock) -> RenewedCre
 
 
 async def use(leased: RenewedCredentials, every: float, until: float) -> list[Auth | CloudError]:
-    """Ask for authentication again and again, as polling does; what came of it."""
+    """Return the results of repeated requests for authentication, as polling sends them."""
     results: list[Auth | CloudError] = []
     while Lender.now() < until:
         results.append(await attempt(leased.current()))
@@ -114,7 +114,7 @@ def test_renewal_ahead_of_the_end(life: float, renewed_after: float) -> None:
 
 
 def test_a_day_of_use_takes_two_leases() -> None:
-    """Calls every second for a day ask for no more than is needed."""
+    """A request every second for a day causes no more renewals than necessary."""
 
     async def scenario() -> None:
         lender = Lender()
@@ -125,7 +125,7 @@ def test_a_day_of_use_takes_two_leases() -> None:
 
 
 def test_many_first_calls_share_one_lease() -> None:
-    """However many calls begin at once, one lease is asked for."""
+    """However many requests begin at once, one renewal is requested."""
 
     async def scenario() -> None:
         lender = Lender()
@@ -152,7 +152,7 @@ def test_many_refused_calls_share_one_renewal() -> None:
 
 
 def test_no_call_waits_for_a_renewal_ahead_of_the_end() -> None:
-    """While one call renews what is still good, the others go on with it."""
+    """While one call renews what is still good, the others continue with it."""
 
     async def scenario() -> list[float]:
         lender = Lender()
@@ -219,7 +219,7 @@ def test_a_failed_renewal_ahead_keeps_the_old_lease(failure: CloudError) -> None
 
 
 def test_failing_renewals_are_told_once_a_kind_and_their_success_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """While the present lease lasts nothing else tells; from its end on the calls fail, which is told elsewhere."""
+    """Nothing else reports this while the current credentials last. Later, failed requests are reported elsewhere."""
     logs.configure(config.Log(format="json"))
 
     async def scenario() -> None:
@@ -272,7 +272,7 @@ def test_a_lease_that_has_ended_by_our_clock_is_not_renewed_with_every_call() ->
 
 
 async def test_what_is_kept_is_read_each_time() -> None:
-    """Kept authentication is whatever stands there now, also after a refusal, and has no known end."""
+    """Static credentials are the current content of the files, also after a rejection, and have no known expiry."""
     tokens = iter("abc")
     kept = StaticCredentials(lambda: Token(next(tokens)))
     first = await kept.current()
@@ -313,7 +313,7 @@ class TestChangingFile:
         assert file.read() == "seven"
 
     def test_an_unchanged_file_is_not_read_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With every call to the cloud the secret is asked for, so that must cost no more than a look."""
+        """Every request reads the secret, so this must cost no more than a look at the file."""
         path = tmp_path / "token"
         path.write_text("one", "utf-8")
         file = ChangingFile(path)

@@ -135,7 +135,7 @@ def test_the_documented_user() -> None:
 
 
 def test_a_page_of_users() -> None:
-    """The flags of ListUsers, some of which have other names and types there, become those of an account."""
+    """The flags of ListUsers, some with other names and types, become those of an account."""
     entry = {"id": "1", "user_name": "alice", "account_expires": "1000", "account_expired": True, "locked": False}
     page = answers.user_page(body({"total_count": 7, "users": [entry, {}]}))
     alice = User("1", "alice", locked=False, account_expired=True, account_expires="1000")
@@ -631,7 +631,7 @@ def test_damaged_answers_raise_nothing_else(data: st.DataObject) -> None:
 
 
 def test_documented_personal_data_is_not_read() -> None:
-    """Of the reference's examples, no name, address, mail or login is in the decoded values."""
+    """No name, address, mail or login of the reference's examples is in the decoded values."""
     shown = repr((sessions_in(answer("ListSessionByUserName")), answers.user_detail(answer("ListUserDetail"))))
     [first, second] = json.loads(answer("ListSessionByUserName"))["session_info_list"]
     detail = json.loads(answer("ListUserDetail"))["user_detail"]
@@ -643,7 +643,7 @@ def test_documented_personal_data_is_not_read() -> None:
 
 
 def test_simulated_personal_data_is_not_read() -> None:
-    """Nor is any of the simulator's marked personal data, which fills every field of sessions and users."""
+    """The same is true for the simulator's marked personal data, which fills every field of sessions and users."""
     simulator = Simulator()
     sessions = body({"session_info_list": simulator.sessions()})
     users = [body({"user_detail": user}) for user in simulator.users()]
@@ -795,7 +795,7 @@ def test_a_listed_session_has_the_name_of_its_server_group() -> None:
 
 
 def test_accounts_that_are_alike_share_their_memory() -> None:
-    """By whichever operation they are told of."""
+    """Whichever operation reports them."""
     flags = {"locked": False, "disabled": False, "account_expires": 1_790_000_000_000, "total_desktops": 1_000}
     told = [answers.user_detail(body({"user_detail": flags | {"user_expired": False, "id": id_}})) for id_ in "ab"]
     listed = answers.user_page(body({"users": [flags | {"account_expired": False}]})).users

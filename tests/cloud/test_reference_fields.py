@@ -71,6 +71,6 @@ def test_exactly_the_fields_with_a_metric_are_read(name: str) -> None:
 
 @every_model
 def test_no_personal_field_is_the_name_of_a_label(name: str) -> None:
-    """Of the fields without a metric, only the user's name is one, as the configuration has it."""
+    """Among the fields without a metric, only the user's name becomes a label, as in the configuration."""
     labels = {label for description in PROJECT_DESCRIPTIONS for label in description.labels}
     assert {row.field for row in rows(name) if not row.metrics} & labels <= {"user_name"}

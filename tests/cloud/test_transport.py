@@ -102,7 +102,7 @@ class TestRequests:
         assert dict(fields(wire.seen[0]))["Host"] == signed["Host"] == host
 
     async def test_no_compressed_body_is_requested(self) -> None:
-        """The exporter sends its name and asks for bodies without compression."""
+        """The exporter sends its name and requests bodies without compression."""
         wire = Wire()
         async with wire.serve() as url, transporting() as through:
             await through.send(get(url), whole)
@@ -216,7 +216,7 @@ class TestLongBodies:
     @pytest.mark.bad_input
     @pytest.mark.parametrize("length", [{"Content_Length": "999999999"}, {"Content_Length": "1001"}])
     async def test_of_a_longer_error_only_the_beginning_is_read(self, length: dict[str, str]) -> None:
-        """It stays the error that its status says. What is cut off has no error code."""
+        """It stays the error that its status says. A truncated body has no error code."""
         body = b'{"error_code":"WKS.1","error_msg":"limit:200,time:1 minute'.ljust(999, b"x") + b'"}'
         error = await failure_of(Wire(http("429 Too Many Requests", body, **length), then="hang"))
         assert isinstance(error, Throttled)
@@ -420,7 +420,7 @@ class TestFailedConnections:
             assert (wire.connections, len(wire.seen)) == (1, through.telemetry.attempts.total()) == (1, 2)
 
     def test_aiohttp_still_has_the_switch_and_asyncio_the_size(self) -> None:
-        """Neither is public. The tests above and in faults/test_hostile.py say what they are for."""
+        """Both are private. The tests above and in faults/test_hostile.py say what they are for."""
         assert "_retry_connection" in aiohttp.ClientSession.ATTRS
         assert "self.max_size" in inspect.getsource(asyncio.selector_events)
         assert "self.max_size" in inspect.getsource(asyncio.sslproto)

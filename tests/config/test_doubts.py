@@ -1,4 +1,4 @@
-"""What is valid but probably not meant is reported with its place, and never with a value."""
+"""Values that are valid but probably not meant are reported with their place, and without the value."""
 
 from pathlib import Path
 from typing import Any

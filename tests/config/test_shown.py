@@ -1,4 +1,4 @@
-"""What /-/config shows: a configuration file with the settings in effect, without secrets."""
+"""`/-/config` is a configuration file with the settings in effect, without secrets."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Alertmanager takes the configuration, tells whom it should, and tells of a cause instead of its effects."""
+"""Alertmanager accepts the configuration, notifies the right receivers, and reports a cause instead of its effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole chain: a cloud where log-ins fail, the exporter, Prometheus, Alertmanager, and whoever is told.
+"""The whole chain: a cloud in which session starts fail, the exporter, Prometheus, Alertmanager, and a receiver.
 
 Prometheus and Alertmanager are Debian's, with the configuration of deploy/, in which every timing is shortened by one
 factor; the cloud's time and the exporter's polling are as much faster.

@@ -133,7 +133,7 @@ async def posted(command: str) -> int:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_the_documents_name_in_deploy_exists(document: Path) -> None:
-    """But for what people are told to put there."""
+    """Except for the files that people put there."""
     named = set(re.findall(r"(?<![/\w])deploy/[\w./@-]*\w", read(document)))
     own = {"deploy/config", "deploy/secrets"}
     ours = (path for path in sorted(named) if "/".join(path.split("/")[:2]) not in own)
@@ -185,7 +185,7 @@ def test_shards_are_started_as_the_command_line_wants_it() -> None:
 def test_its_installation_puts_the_units_and_their_files_where_the_units_look(
     tool: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As written, but for the root of the file system, and the group that only root can give."""
+    """As written, with another root of the file system, and without the group that only root can set."""
     tool("systemd-sysusers")  # it is for machines with systemd
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deploy").symlink_to(DEPLOY)
@@ -231,7 +231,7 @@ def test_the_secret_is_the_one_that_the_pod_mounts(
 
 
 def test_what_kubectl_is_told_of_is_in_the_manifests(tool: Callable[[str], str]) -> None:
-    """A Deployment in the base, a StatefulSet where there are shards, their pods by name and by label."""
+    """The Deployment, the StatefulSet of the shards, and their pods by name and by label."""
     found: dict[str, Any] = {}
     for overlay in ("example", "example-sharded"):
         _, built, _ = call(tool("kubectl"), "kustomize", DEPLOY / "kubernetes" / overlay)
@@ -251,7 +251,7 @@ def test_what_kubectl_is_told_of_is_in_the_manifests(tool: Callable[[str], str])
 
 
 def test_the_doctor_in_a_shard_s_pod_looks_at_that_shard_s_projects(tmp_path: Path) -> None:
-    """What is run beside the exporter has its environment, and not the index that it takes from its name."""
+    """A command beside the exporter has its environment, but not the index from its name."""
     (words,) = [words for words in commands("kubectl", RUNBOOK) if words[-1].startswith("--shard.index")]
     nowhere = {"sessions": "http://127.0.0.1:1", "users": "http://127.0.0.1:1"}
     alike = {"endpoints": nowhere, "auth": {"token": "t"}, "users": ["user001"]}

@@ -95,7 +95,7 @@ def test_what_is_kept_is_kept_in_volumes(tool: Callable[[str], str]) -> None:
 
 
 async def test_the_demo_runs_with_the_words_of_the_project(services: dict[str, Any]) -> None:
-    """For real, but for the port, which may be taken."""
+    """For real, with another port, because this one may be in use."""
     address = free_address()
     words = moved(services["exporter"]["command"], {f":{PORT}": address})
     assert address in words[-1]
@@ -121,7 +121,7 @@ def test_with_an_account_it_reads_the_configuration_and_the_secrets_that_are_mou
 
 
 def test_what_people_replace_while_it_runs_is_mounted_by_directory(tool: Callable[[str], str]) -> None:
-    """A new file in the place of one that is mounted by itself would not be seen; a secret of Compose is mounted so."""
+    """A file that is mounted by itself, such as a secret of Compose, cannot be replaced."""
     exporter = composed(tool("docker-compose"), DEMO, ACCOUNT)["services"]["exporter"]
     assert "secrets" not in exporter
     assert [(Path(mount["source"]).relative_to(DEPLOY), mount["read_only"]) for mount in exporter["volumes"]] == [

@@ -1,4 +1,4 @@
-"""The container image, as far as that can be told without building it."""
+"""Facts about the container image that need no build."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE = f"huaweicloud-workspace-exporter:{exporter.__version__}"
 
 
 def instructions(text: str, name: str) -> list[str]:
-    """What follows each of the instructions of a name, continued lines joined."""
+    """Return the arguments of each instruction with a name, with continued lines joined."""
     return re.findall(rf"^{name} (.*)$", text.replace("\\\n", " "), re.MULTILINE)
 
 
@@ -65,7 +65,7 @@ def test_everything_that_pip_fetches_is_checked_by_its_hash() -> None:
 
 
 def test_the_wheel_is_built_with_the_versions_that_the_tests_know() -> None:
-    """The lock of what builds is a part of the lock of what tests, and holds what pyproject asks for."""
+    """The lock for builds is a part of the lock for tests, and contains what pyproject requires."""
     building, testing = ((ROOT / f"requirements-{name}.txt").read_text() for name in ("build", "dev"))
     pinned = re.findall(r"^\S+==\S+", building, re.MULTILINE)
     assert set(pinned) <= set(re.findall(r"^\S+==\S+", testing, re.MULTILINE))

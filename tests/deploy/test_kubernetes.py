@@ -35,7 +35,7 @@ VERSIONS = ("1.25", "1.37")
 OPERATOR = json.loads((Path(__file__).parent / "schema/operator.json").read_text("utf-8"))
 
 Manifests = dict[str, dict[str, Any]]
-"""By kind, of which there is one each."""
+"""By kind. There is one of each."""
 
 
 def built(kubectl: str, directory: Path) -> Manifests:
@@ -276,7 +276,7 @@ def test_shards_are_the_base_s_pods_but_for_their_share(example: Manifests, shar
 def test_every_project_is_watched_by_exactly_one_of_the_pods(
     total: int, kubectl: str, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """The number of pods stands in one place; each takes its index from its name, and the rest from its own words."""
+    """The number of pods is in one place. Each pod takes its index from its name, and the rest from its command."""
     kubernetes = shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
     kustomization = kubernetes / "example-sharded/kustomization.yaml"
     written = kustomization.read_text()

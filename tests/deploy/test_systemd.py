@@ -38,7 +38,7 @@ def values(key: str) -> list[str]:
 
 
 def verified(analyze: str, unit: str, text: str, directory: Path) -> str:
-    """What systemd has to say about a unit, whose program it finds; it ends with 0 whatever it says."""
+    """Return what systemd reports about a unit. Its exit code is always 0."""
     file = directory / unit
     file.write_text(text.replace(PROGRAM, shutil.which("true") or ""))
     return call(analyze, "verify", "--man=no", file)[2]
@@ -140,7 +140,7 @@ def test_sysusers_makes_the_user_that_the_service_runs_as(tool: Callable[[str], 
 
 
 def test_the_examples_are_valid_once_the_secrets_are_there(tmp_path: Path) -> None:
-    """With every line of the environment in force."""
+    """With every line of the environment in effect."""
     example = (SYSTEMD / "workspace-exporter.example.yml").read_text()
     for name in re.findall(rf"{CREDENTIALS}/(\w+)", example):
         (tmp_path / name).write_text("secret\n")
@@ -160,7 +160,7 @@ def test_the_secrets_come_from_the_directory_that_the_unit_loads() -> None:
 
 
 async def test_the_unit_s_commands_start_reload_and_end_the_exporter(tmp_path: Path) -> None:
-    """As systemd runs them, but for the paths: ExecStart, ExecReload, SIGTERM."""
+    """As systemd runs them, with other paths: ExecStart, ExecReload, SIGTERM."""
     simulator = Simulator(SimulatorOptions(users=3, speed=0, quota=0))
     address = free_address()
     environ = {"WORKSPACE_EXPORTER_WEB__LISTEN_ADDRESS": address, "WORKSPACE_EXPORTER_POLL__RATE_LIMIT": "6000"}

@@ -132,4 +132,4 @@ WRONG_TYPES = (
 )
 
 FAILURES = (*STATUSES, *BREAKS, *STALLS, *NO_BODIES, *NO_ANSWERS, *WRONG_TYPES)
-"""Of these no answer is to be believed."""
+"""None of these answers may be believed."""

@@ -27,12 +27,12 @@ from support.faulty_server import Fault, http
 
 
 def said(name: str, body: bytes, *sessions: tuple[str, str, str]) -> Row:
-    """An answer of which a user has these sessions."""
+    """An answer that gives a user these sessions."""
     return Row(name, "200", ok(body), OF_SESSIONS, sessions=Counter(sessions))
 
 
 NEW_STATES = [f"New{i:02}" for i in range(30)]
-"""Of which 20 are told apart."""
+"""20 of them are distinguished."""
 
 NOTHING = "unknown"
 
@@ -78,7 +78,7 @@ def without(flag: str) -> Account:
 
 
 def flagged(name: str, body: bytes, account: Account) -> Row:
-    """An answer of which a user has this account."""
+    """An answer that gives a user this account."""
     return Row(name, "200", ok(body), OF_ACCOUNTS, account=account)
 
 
@@ -99,7 +99,7 @@ ODD_ACCOUNTS = (
 
 
 def found(name: str, body: bytes) -> Row:
-    """A page with nobody who was asked for."""
+    """A page without any of the queried users."""
     return Row(name, "200", ok(body), OF_LOOKUPS)
 
 

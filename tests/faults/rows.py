@@ -75,7 +75,7 @@ def bent(bend: Callable[[bytes], bytes], then: Then = "keep", **headers: str) ->
 
 
 def cut(length: Callable[[bytes], int], then: Then, **headers: str) -> Bend:
-    """The good answer as far as some length, counted from its end if negative."""
+    """The good answer up to some length, counted from its end if negative."""
     return lambda body: Fault(http(body=body, **headers)[: length(body)], then)
 
 

@@ -49,7 +49,7 @@ USUAL = {
     LIST_SERVERS: {"403"},
     LIST_SERVER_GROUPS: {"403"},
 }
-"""How attempts end where all is well; that there is no zoe is said when her sessions are asked for."""
+"""How attempts end if all is well. The query for zoe's sessions shows that she does not exist."""
 
 WELL = "well"
 """The project on a server of its own, which is always in order."""
@@ -71,7 +71,7 @@ def hits(row: Row, place: str, operation: str, user: str) -> bool:
 
 
 def meant(row: Row, place: str) -> Numbers:
-    """What is to be told there while every call meets the fault that can."""
+    """Return the right numbers while every possible call meets the fault."""
     sessions, accounts = dict(COUNTED), dict(ACCOUNTS)
     for user in USERS:
         if row.sessions is not None and hits(row, place, LIST_SESSION_BY_USER_NAME, user):
@@ -129,7 +129,7 @@ class Scene:
         return replace(fault, answer=fault.answer.replace(b"{elsewhere}", self.elsewhere.encode()))
 
     async def scrape(self) -> dict[str, Told]:
-        """What is told now, by project; that it is told at once is part of every promise."""
+        """Return the current samples by project. A prompt answer is part of every promise."""
         started = undisturbed()
         code, text, _ = await get(f"{self.address}/metrics", **{"Accept-Encoding": "identity"})
         took = undisturbed() - started
@@ -144,7 +144,7 @@ class Scene:
         always: Callable[[dict[str, Told]], bool] = bool,
         patience: float = PATIENCE,
     ) -> dict[str, Told]:
-        """What is told as soon as it fulfils a condition; ``always`` must hold on the way."""
+        """Return the samples as soon as they fulfil a condition; ``always`` must hold on the way."""
         now: dict[str, Told] = {}
         try:
             async with asyncio.timeout(patience):
@@ -158,12 +158,12 @@ class Scene:
             raise AssertionError(f"not within {patience} s: {now}, {self.server.faulty}") from None
 
     async def recovered(self) -> dict[str, Told]:
-        """What is told when the fault is over and rounds have gone by since without any failure."""
+        """Return the samples after the fault, once cycles have completed without any failure."""
         self.server.spoil = lambda _call, _body: None
         return await self.healthy_since(time.time())
 
     async def healthy_since(self, moment: float) -> dict[str, Told]:
-        """What is told when every project is well, and has finished its rounds well since then."""
+        """Return the samples once every project is well and has completed its cycles since then."""
         return await self.until(
             lambda now: all(
                 one.numbers == HEALTHY

@@ -41,7 +41,7 @@ STALE = {
     "everything": NO_NEW_FAILURE,
     WELL: HEALTHY,
 }
-"""What is told where nothing is known any more of what meets a fault."""
+"""The samples when nothing is known any more about what meets a fault."""
 
 COVERAGE = {
     "sessions": (0, 1),
@@ -51,7 +51,7 @@ COVERAGE = {
     "everything": (0, 0),
     WELL: (1, 1),
 }
-"""Of sessions and accounts by then."""
+"""Coverage of sessions and accounts by then."""
 
 
 @pytest.mark.promise(Promise.STALE, Promise.ABSENT, Promise.APART)

@@ -130,7 +130,7 @@ async def _suffer(stage: Scene, worst: Worst, times: int) -> None:
 
 
 async def _least_in_use(stage: Scene) -> InUse:
-    """What is in use while no cycle is under way: the least of several samples."""
+    """Return the lowest use of several samples. At that moment no cycle is under way."""
     told.parsed_labels.cache_clear()  # the tests' own memory
     samples = []
     for _ in range(SAMPLES):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from support.faulty_server import Call, Fault
 
 SHARE = 0.3
-"""Of the calls meet a fault."""
+"""Share of the calls that meet a fault."""
 
 TIMES = dict(zip(OPERATIONS, (3, 3, 1), strict=True))
 """How often each fault must have come up at least, by operation; ids are looked up more rarely."""

@@ -34,7 +34,7 @@ ASKED_ABOUT = {
     LIST_USER_DETAIL: tuple(ACCOUNTS),
     LIST_USERS: tuple(user for user in USERS if user not in ACCOUNTS),  # the others' ids are known
 }
-"""About whom each operation is called, in every round."""
+"""The users that each operation is called for, in every cycle."""
 
 
 @pytest.mark.promise(Promise.PROMPT, Promise.INVALID, Promise.UNSTOPPED, Promise.APART)
@@ -68,7 +68,7 @@ async def _suffer(stage: Scene, row: Row) -> None:
 
 
 def _shows(row: Row, place: str, now: Told, before: Told) -> bool:
-    """Whether a place tells all that it is to tell of the fault; it must never tell of another one."""
+    """Return whether a project shows everything about the fault. It must never show another one."""
     enough = True
     for operation in OPERATIONS:
         hit = sum(hits(row, place, operation, user) for user in ASKED_ABOUT[operation])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REFUSED = Row("401", "401", status("401 Unauthorized", b'{"error_code":"APIG.0301"}'))
 SICK = "everything"
 MOST_REFUSED = 4
-"""Calls, which may have been under way together, until nothing is asked any more."""
+"""Requests, which may have been in flight together, until no more is sent."""
 
 
 def _refused(stage: Scene) -> int:
@@ -35,7 +35,7 @@ def _nothing_moves(now: dict[str, Told]) -> bool:
 
 @pytest.mark.promise(Promise.PAUSED, Promise.APART)
 async def test_no_key_is_locked() -> None:
-    """After a few refusals nothing is asked, while the other projects go on as ever."""
+    """After a few rejections no request is sent, while the other projects continue as before."""
     async with scene() as stage:
         _begin(stage)
         await stage.until(lambda _: len(_pauses(stage)) == 1, always=_nothing_moves)

@@ -128,7 +128,7 @@ def _with(body: bytes, item: dict[str, object]) -> Fault:
 
 
 class Stage:
-    """An exporter that sweeps, on a cloud that may misbehave."""
+    """An exporter with scans, on a cloud that may misbehave."""
 
     def __init__(self, server: FaultyServer, address: str) -> None:
         self.server = server
@@ -142,7 +142,7 @@ class Stage:
         return now
 
     async def until(self, condition: Callable[[Told], bool]) -> Told:
-        """What is told as soon as it fulfils a condition; on the way every number is right."""
+        """Return the samples as soon as they fulfil a condition. Until then every number is right."""
         now = await self.scrape()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -155,7 +155,7 @@ class Stage:
         return now
 
     async def healthy(self) -> Told:
-        """What is told after rounds without any failure."""
+        """Return the samples after cycles without any failure."""
         self.server.spoil = lambda _call, _body: None
         moment = time.time()
         polled = (LIST_SESSION_BY_USER_NAME, LIST_SESSIONS, LIST_USERS, LIST_SERVERS, LIST_SERVER_GROUPS)
@@ -165,7 +165,7 @@ class Stage:
 
 
 async def strike(rows: tuple[Row, ...], operation: str, source: str, subtests: pytest.Subtests) -> None:
-    """Let each fault meet every call of an operation that is about all; then ``source`` is told."""
+    """Let each fault meet every listing of an operation. Then the samples show ``source``."""
     server = FaultyServer(SESSIONS, ACCOUNTS)
     pace = {**QUICK, "interval": 0.06, "user_interval": 0.06, "failures_interval": 0.1, "source": "bulk"}
     with structlog.testing.capture_logs() as log:

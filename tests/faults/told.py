@@ -1,4 +1,4 @@
-"""What one scrape says."""
+"""The content of one scrape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLOW = "6.0"
 
 @dataclass
 class Told:
-    """What one scrape says of one project."""
+    """The content of one scrape about one project."""
 
     numbers: Numbers = field(default_factory=dict)
     codes: dict[str, Counter[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Three users as they are, and the numbers that are to be told of them."""
+"""Three users, and the right numbers about them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FLAGS = {"locked": "locked", "user_expired": "expired", "disabled": "disabled"}
 
 
 def of_sessions(sessions: Mapping[str, Sessions]) -> Numbers:
-    """What is to be told of the sessions of these users."""
+    """Return the right numbers about the sessions of these users."""
     total: dict[tuple[str, ...], float] = {(state,): 0 for state in STATES}
     by_version: dict[tuple[str, ...], float] = defaultdict(float)
     of_users: dict[tuple[str, ...], float] = defaultdict(float)
@@ -60,7 +60,7 @@ def of_sessions(sessions: Mapping[str, Sessions]) -> Numbers:
 
 
 def of_accounts(accounts: Mapping[str, Account]) -> Numbers:
-    """What is to be told of these accounts."""
+    """Return the right numbers about these accounts."""
     told: Numbers = {}
     for flag, name in FLAGS.items():
         said: dict[tuple[str, ...], float] = {
@@ -75,7 +75,7 @@ def of_accounts(accounts: Mapping[str, Account]) -> Numbers:
 
 
 def of_users(missing: Sequence[str], fresh: Sequence[str] = USERS) -> Numbers:
-    """What is to be told of the users as such, where the cloud does not know some, and answers about some are fresh."""
+    """Return the right numbers about users, some unknown to the cloud, and some with fresh answers."""
     return {
         "users": {(): len(USERS)},
         "users_missing": {(): len(missing)},
@@ -87,7 +87,7 @@ NO_NEW_FAILURE: Numbers = {"session_init_failures_total": {(): 0}}
 
 
 def numbers(sessions: Mapping[str, Sessions], accounts: Mapping[str, Account]) -> Numbers:
-    """All that is to be told where ann and bob are known and nothing is stale."""
+    """The right numbers if ann and bob are known and nothing is stale."""
     return of_users(["zoe"]) | NO_NEW_FAILURE | of_sessions(sessions) | of_accounts(accounts)
 
 

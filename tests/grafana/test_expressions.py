@@ -1,4 +1,4 @@
-"""What the dashboards' expressions say of a few series: promtool evaluates them, as Prometheus would."""
+"""The results of the dashboards' expressions for a few series, as promtool evaluates them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_the_first_failure_with_a_code_is_one_whenever_it_comes(
 async def test_that_the_cloud_does_not_know_a_user_is_no_failed_request(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """Of every ten calls one is about an unknown user, and one fails."""
+    """One in ten requests is about an unknown user, and one fails."""
     asked = {"operation": "ListSessionByUserName"}
     values = {
         of("api_requests_total", code="200", **asked): "0+8x30",
@@ -121,7 +121,7 @@ async def test_each_exporter_of_a_project_has_the_rate_limit(tool: Callable[[str
 async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that_tell_the_same(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """Where there is one number for sessions and accounts, it is the worse of them."""
+    """A number for both sessions and accounts is the worse of them."""
     values = {
         of("poll_coverage_ratio", operation="ListSessions"): "1x30",
         of("poll_coverage_ratio", operation="ListSessionByUserName"): "0.5x30",

@@ -264,7 +264,7 @@ def test_namesakes_live_in_a_second_domain() -> None:
 
 @pytest.mark.parametrize(("users", "namesakes"), [(0, 5), (1, 5), (5, 9), (6, 3)])
 def test_at_most_half_of_the_users_are_namesakes(users: int, namesakes: int) -> None:
-    """The number of users stays as it was asked for."""
+    """The number of users stays as requested."""
     population = generated(users=users, namesakes=namesakes, turnover=3)
     for at in (START, START + 7 * HOUR):
         assert len(all_users(population, at)) == users

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Query:
-    """A query of a panel; ``step`` is None where only the end of the time shown is asked for, else in seconds."""
+    """A query of a panel; ``step`` is None if only the end of the range is queried, else in seconds."""
 
     where: str
     expression: str

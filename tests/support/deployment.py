@@ -1,4 +1,4 @@
-"""What stands in deploy/: rules and alerts, as plain data, and with their timings scaled."""
+"""The rules and alerts in deploy/ as plain data, also with scaled timings."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def scaled(value: Any, speed: float) -> Any:
 
 
 def faster(duration: str, speed: float) -> str:
-    """A Prometheus duration, ``speed`` times as short, but for a millisecond at least."""
+    """A Prometheus duration, ``speed`` times as short, at least a millisecond."""
     return f"{max(round(milliseconds(duration) / speed), 1)}ms"
 
 

@@ -1,4 +1,4 @@
-"""A cloud in memory for tests of the poller: it answers what it was told to, and notes who asked when."""
+"""A cloud in memory for tests of the poller. It has given answers, and notes each request."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FakeCloud:
     groups: dict[str, str] = field(default_factory=dict)
     """The group of each user, by name."""
     started: dict[str, float] = field(default_factory=dict)
-    """When sessions started, by id; where not told, when they were first asked for."""
+    """When sessions started, by id. The default is the first query."""
     zone: float = 0.0
     """Seconds that the times in answers about one user, which carry no zone, are ahead of UTC."""
     counting: bool = False
@@ -61,7 +61,7 @@ class FakeCloud:
     """Latency of single operations."""
     fault: Callable[[str, str], None] = lambda _operation, _who: None
     calls: list[tuple[float, str, str]] = field(default_factory=list)
-    """Time, operation and whom it was about."""
+    """Time, operation and user of each request."""
     in_flight: int = 0
     most_in_flight: int = 0
 

@@ -1,4 +1,4 @@
-"""A cloud on loopback that says exactly what it is told to, byte by byte, and otherwise answers as the real one."""
+"""A cloud on loopback that sends given bytes, and otherwise answers like the real one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def http(status: str = "200 OK", body: bytes = b"{}", **headers: str) -> bytes:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is sent instead of an answer, and what follows it; ``drip`` sends it slowly, byte by byte."""
+    """The bytes instead of an answer, and what happens after them; ``drip`` sends it slowly, byte by byte."""
 
     answer: bytes = b""
     then: Then = "keep"

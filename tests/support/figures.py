@@ -28,7 +28,7 @@ class Figures:
 
     @property
     def unproven(self) -> list[Promise]:
-        """The promises of which no test has passed, or one has failed."""
+        """The promises without a passed test, or with a failed one."""
         return [p for p, outcomes in self._outcomes.items() if outcomes["failed"] or not outcomes["passed"]]
 
     def pytest_collection_modifyitems(self, items: Sequence[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager as processes on loopback, and a webhook that notes what it is told."""
+"""Prometheus and Alertmanager as processes on loopback, and a webhook that notes its notifications."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Notification:
-    """What a receiver was told, and when, in seconds since 1970."""
+    """A notification of a receiver, and its time in seconds since 1970."""
 
     at: float
     receiver: str
@@ -40,11 +40,11 @@ class Webhook:
         self._news = asyncio.Condition()
 
     def to(self, receiver: str) -> list[Notification]:
-        """What a receiver was told so far."""
+        """Return the notifications of a receiver so far."""
         return [each for each in self.notifications if each.receiver == receiver]
 
     async def told(self, receiver: str, status: str, seconds: float) -> None:
-        """Wait until a receiver has been told of something with this status."""
+        """Wait until a receiver has a notification with this status."""
         async with asyncio.timeout(seconds), self._news:
             await self._news.wait_for(lambda: any(each.status == status for each in self.to(receiver)))
 

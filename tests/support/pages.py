@@ -68,7 +68,7 @@ def status(name: str = "berlin", **changes: Any) -> ProjectStatus:
 
 
 def points(known: int, failing: int = 0) -> tuple[Point, ...]:
-    """An hour of which the last minutes are known, and starts fail in the last of these."""
+    """An hour with known last minutes. Starts fail in the last of them."""
     return tuple(
         Point(
             number, (20 + number % 7, 4, number % 2, 1, 0, 0), 6, 3 if number >= 60 - failing else 0, 6.0 + number % 5
@@ -88,7 +88,7 @@ def incident(name: str = "berlin", **changes: Any) -> ProjectStatus:
 
 
 def first_cycle(name: str = "berlin") -> ProjectStatus:
-    """A project of which nothing is known yet."""
+    """A project without any known number."""
     operations = {kind: OperationStatus(Cycles(), 60.0, 2, 0) for kind in (SESSIONS, DETAIL)}
     fleet = Fleet(watching([("a", "1"), ("b", "2")]))
     return status(name, operations=operations, up=False, fleet=fleet, data_age=None, recent=Recent())

@@ -17,7 +17,7 @@ from support.dashboards import FOLDER
 from support.prometheus import prometheus
 
 MOMENTS = {"wall": "incident", "sessions": "incident", "users": "afternoon", "exporter": "afternoon"}
-"""Of each dashboard, when there is most to see."""
+"""The time of each dashboard with the most to see."""
 
 THEME, WIDTH = "dark", 1600
 

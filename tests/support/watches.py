@@ -48,7 +48,7 @@ def watch_of(cloud: Cloud, *names: str, **poll: float | str) -> Watch:
 async def reload(
     watch: Watch, cloud: Cloud, *names: str, discover: Sequence[Mapping[str, object]] = (), **poll: float | str
 ) -> None:
-    """Reload a watch that goes on with these users and settings."""
+    """Reload a watch, which continues with these users and settings."""
     lanes = watch.poller.lanes
     project = config.Project.model_validate({"project_id": "berlin", "discover": discover})
     await watch.apply(
@@ -86,7 +86,7 @@ def status(watch: Watch) -> ProjectStatus:
 
 
 async def statuses(watch: Watch, *times: float) -> list[ProjectStatus]:
-    """How a project stands at these times while it is polled."""
+    """Return the status of a project at these times while it is polled."""
     seen = []
     async with polled(watch):
         for time in times:
@@ -96,7 +96,7 @@ async def statuses(watch: Watch, *times: float) -> list[ProjectStatus]:
 
 
 def after(cloud: Cloud, names: list[str], *times: float, **poll: float | str) -> list[ProjectStatus]:
-    """How a project with these users stands at these times."""
+    """Return the status of a project with these users at these times."""
     return run_virtually(statuses(watch_of(cloud, *names, **poll), *times))
 
 

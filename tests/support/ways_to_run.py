@@ -49,7 +49,7 @@ def python(*arguments: str, **environ: str) -> tuple[int, str, str]:
 
 
 def free_address() -> str:
-    """Host and port of loopback that nobody listens at, for commands that have to be told one."""
+    """Return a free host and port of loopback, for commands that require one."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{listener.getsockname()[1]}"

@@ -140,7 +140,7 @@ async def ask(
 
 
 def basic(name: str | bytes, password: str | bytes) -> str:
-    """What an Authorization header has to say."""
+    """Return the value of an Authorization header."""
     both = b":".join(each.encode() if isinstance(each, str) else each for each in (name, password))
     return f"Basic {base64.b64encode(both).decode()}"
 

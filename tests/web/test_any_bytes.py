@@ -1,4 +1,4 @@
-"""Whatever bytes a client sends, the server answers in HTTP or hangs up, and goes on serving the others."""
+"""Whatever bytes a client sends, the server answers in HTTP or hangs up, and continues to serve the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Basic auth: who gets in, what it costs, and that nothing of it is told."""
+"""Basic auth: who is admitted, what it costs, and that nothing of it is revealed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_the_right_password_is_let_in(web_file: Path, given: str) -> None:
     ],
 )
 async def test_everybody_else_is_not(web_file: Path, given: str | None) -> None:
-    """Whether nothing is given, something malformed, too long, or wrong: 401, and what is asked for."""
+    """No credentials, or malformed, oversized or wrong ones: 401 with the required scheme."""
     async with web_server(web_file) as served:
         answer = await ask(served, authorization=given)
     assert answer.status == 401
@@ -252,7 +252,7 @@ async def test_one_password_is_checked_at_a_time_and_few_wait(checks: Checks) ->
 async def test_a_flood_of_wrong_passwords_keeps_out_nobody_who_was_in(
     web_file: Path, checks: Checks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those who flood are told to come back later."""
+    """Clients that flood get 503."""
     monkeypatch.setattr(server, "Passwords", lambda: Passwords(checks))
     write(web_file, f"basic_auth_users: {{anna: {hashed()}}}")
     checks.right = PASSWORD.encode()

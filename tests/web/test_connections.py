@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Wire:
-    """Socket and transport in one, told apart by its number."""
+    """Socket and transport in one, identified by a number."""
 
     numbers = itertools.count(10)
 
@@ -122,7 +122,7 @@ def test_what_is_ending_makes_room_before_anybody_is_cut_off() -> None:
 
 
 def test_a_number_that_comes_again_is_a_new_connection() -> None:
-    """The old one's end is not told; its time must not end the new one."""
+    """The end of the old one is not reported. Its timer must not close the new one."""
 
     async def scenario() -> None:
         connections = Connections(Limits(first_request=10))

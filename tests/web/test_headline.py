@@ -1,4 +1,4 @@
-"""What the headline of the page says, in which order, and when it is red, yellow, grey or green."""
+"""The headline of the page: its text, its order, and when it is red, yellow, grey or green."""
 
 from __future__ import annotations
 

@@ -298,7 +298,7 @@ async def test_no_answer_tells_the_versions_of_what_it_is_made_with(request_byte
 
 
 async def test_a_body_that_nobody_asked_for_is_not_read_on() -> None:
-    """The answer comes at once, and the connection is closed though the body goes on."""
+    """The answer comes at once, and the connection is closed although the body continues."""
     async with web_server(limits=Limits(body=0.1)) as server, client(server) as one, asyncio.timeout(20):
         assert (await one.send(GET + b"Transfer-Encoding: chunked\r\n\r\n")).status == 200
         while True:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exporter.status import ProjectStatus
 
 TEXT, GRAPHICS = 4.5, 3.0
-"""The contrasts that WCAG asks for at least."""
+"""The contrasts that WCAG requires."""
 WIDTHS = (360, 800, 1200)
 SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 LONG = "a-project-with-a-very-long-name-such-as-those-that-are-made-by-machines-0123456789"

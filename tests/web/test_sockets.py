@@ -146,7 +146,7 @@ async def test_without_a_host_all_interfaces_are_listened_on() -> None:
 
 
 async def test_a_family_that_this_machine_lacks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where IPv6 is switched off; with none left, it is told."""
+    """As on a machine without IPv6. If no address is left, this is an error."""
     create = socket.create_server
     lacking = {socket.AF_INET6}
 

@@ -213,7 +213,7 @@ async def test_the_start_fails_with_every_mistake(web_file: Path) -> None:
 
 
 async def test_a_server_goes_over_to_other_settings(web_file: Path) -> None:
-    """A new address and a new file take over; the old address is closed, what is connected stays so."""
+    """A new address and a new file apply. The old address is closed, and open connections remain."""
 
     def port(server: Server) -> str:
         return server.address.rpartition(":")[2]
