@@ -47,7 +47,7 @@ SECRET = "is not a flag, since `ps` would show the secret; use --metrics.hash-ke
         ("-- doctor", "unknown flag --; workspace-exporter --help lists all flags"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_with_the_closest_word(
+def test_a_mistake_is_reported_in_one_line_with_the_closest_word(
     arguments: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -78,7 +78,7 @@ def test_other_arguments_are_left_to_argparse(arguments: str) -> None:
     assert find_mistake(arguments.split(), parsers()) is None
 
 
-def test_what_argparse_rejects_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_argparse_rejects_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["simulate", "--users", "x"])
     assert capsys.readouterr().err == "workspace-exporter: --users: 'x' must be a whole number, 0 or more\n"

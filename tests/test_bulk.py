@@ -102,7 +102,7 @@ incidents = st.sampled_from([None, Script(at=2 * HOUR, duration=HOUR)])
 @pytest.mark.timeout(400)
 @days
 @given(st.integers(0, 1000), incidents)
-def test_sweeps_alone_tell_the_same_over_a_day(seed: int, script: Script | None) -> None:
+def test_scans_alone_show_the_same_over_a_day(seed: int, script: Script | None) -> None:
     """Each user is queried every half hour at most. So all news comes from scans, or from queries ahead of others.
 
     Scans do not list sessions at SignedOut. Only the user's next query shows that one has gone.
@@ -115,7 +115,7 @@ def test_sweeps_alone_tell_the_same_over_a_day(seed: int, script: Script | None)
 @pytest.mark.timeout(400)
 @days
 @given(st.integers(0, 1000), st.sampled_from([1, 3]), incidents)
-def test_bulk_tells_the_same_where_sessions_are_older_than_sweeps_look_back(
+def test_bulk_shows_the_same_where_sessions_are_older_than_the_look_back_window(
     seed: int, lookback: int, script: Script | None
 ) -> None:
     per_user: Poll = {"interval": 1500.0, "user_interval": 1500.0, "rate_limit": 60.0}
@@ -127,7 +127,7 @@ def events(logged: Sequence[Mapping[str, Any]], event: str) -> list[tuple[object
     return [(line["source"], line["reason"]) for line in logged if line["event"] == event]
 
 
-def test_users_that_fit_the_interval_are_asked_one_by_one_and_nothing_is_swept() -> None:
+def test_users_that_fit_the_interval_are_queried_one_by_one_and_nothing_is_scanned() -> None:
     cloud, names = cloud_of(180)
     with capture_logs() as logged:
         (status,) = after(cloud, names, 300)
@@ -137,7 +137,7 @@ def test_users_that_fit_the_interval_are_asked_one_by_one_and_nothing_is_swept()
     assert events(logged, "source_chosen") == [("per_user", "180 requests per interval, 180 allowed")]
 
 
-def test_one_user_more_than_fits_the_interval_is_swept_with_all_others() -> None:
+def test_one_user_more_than_fits_the_interval_is_scanned_with_all_others() -> None:
     cloud, names = cloud_of(181)
     with capture_logs() as logged:
         (status,) = after(cloud, names, 300)
@@ -173,7 +173,7 @@ def test_of_many_users_everybody_is_known_within_seconds_and_every_change_within
     assert later == [{"Disconnected": 1800, "InitFail": 200}] * 2
 
 
-def test_no_operation_is_called_more_often_than_its_rate_and_sweeps_leave_the_asking_in_turn_alone() -> None:
+def test_no_operation_is_called_more_often_than_its_rate_and_scans_leave_the_other_queries_alone() -> None:
     cloud, names = cloud_of(2000)
     after(cloud, names, 1800)
     for operation in (SESSIONS, SWEEP, LISTING):
@@ -184,7 +184,7 @@ def test_no_operation_is_called_more_often_than_its_rate_and_sweeps_leave_the_as
 
 
 @pytest.mark.promise(Promise.FORBIDDEN)
-def test_where_sweeps_are_not_allowed_it_goes_on_user_by_user_and_says_so_until_they_are() -> None:
+def test_where_scans_are_not_allowed_it_continues_user_by_user_and_says_so_until_they_are() -> None:
     cloud, names = cloud_of(400)
 
     def not_allowed(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
@@ -205,7 +205,7 @@ def test_where_sweeps_are_not_allowed_it_goes_on_user_by_user_and_says_so_until_
     assert {line["missing_iam_action"] for line in failing} == {"workspace:session:listSessions"}
 
 
-def test_where_the_list_of_all_users_is_not_to_be_had_accounts_are_asked_for_one_by_one_until_it_is() -> None:
+def test_where_the_list_of_all_users_is_not_to_be_had_accounts_are_queried_one_by_one_until_it_is() -> None:
     cloud, names = cloud_of(400)
     cloud.details["id-of-user0007"] = UserDetail(locked=True)
 
@@ -222,7 +222,7 @@ def test_where_the_list_of_all_users_is_not_to_be_had_accounts_are_asked_for_one
     assert cloud.times(DETAIL)[-1] < 1000
 
 
-def test_users_are_not_swept_for_among_so_many_others_that_asking_them_takes_fewer_calls() -> None:
+def test_users_are_not_scanned_for_among_so_many_others_that_queries_for_each_take_fewer_calls() -> None:
     cloud, names = cloud_of(40_000)
     with capture_logs() as logged:
         (status,) = after(cloud, names[:200], 400)
@@ -232,7 +232,7 @@ def test_users_are_not_swept_for_among_so_many_others_that_asking_them_takes_few
     assert [source for source, _ in events(logged, "source_chosen")] == ["bulk", "per_user"]
 
 
-def test_sessions_older_than_sweeps_look_back_are_asked_for_in_turn() -> None:
+def test_sessions_older_than_the_look_back_window_are_queried_one_by_one() -> None:
     cloud, names = cloud_of(400)
     cloud.started = {f"of-{name}": 0.0 for name in names[:100]}
     early, late = after(cloud, names, 20, 200)
@@ -240,7 +240,7 @@ def test_sessions_older_than_sweeps_look_back_are_asked_for_in_turn() -> None:
     assert by_state(late) == {"Active": 400}
 
 
-def test_a_session_that_grows_too_old_for_sweeps_counts_on() -> None:
+def test_a_session_that_grows_too_old_for_scans_counts_on() -> None:
     cloud, names = cloud_of(400)
     cloud.started = {f"of-{name}": EPOCH - HOUR + 900 + n for n, name in enumerate(names)}
     seen = after(cloud, names, *range(300, 3000, 20), bulk_lookback=HOUR)
@@ -248,7 +248,7 @@ def test_a_session_that_grows_too_old_for_sweeps_counts_on() -> None:
 
 
 @pytest.mark.bad_input
-def test_a_sweep_whose_pages_do_not_fit_together_ends_nothing_and_is_told() -> None:
+def test_a_scan_whose_pages_do_not_fit_together_ends_nothing_and_is_reported() -> None:
     cloud, names = cloud_of(400)
     whole = cloud.list_sessions
 
@@ -265,7 +265,7 @@ def test_a_sweep_whose_pages_do_not_fit_together_ends_nothing_and_is_told() -> N
     assert failure.error.outcome == "invalid_response"
 
 
-def test_a_cloud_that_allows_smaller_pages_only_is_asked_for_those() -> None:
+def test_smaller_pages_are_requested_if_the_cloud_allows_no_larger_ones() -> None:
     cloud, names = cloud_of(400)
     whole = cloud.list_users
 
@@ -285,7 +285,7 @@ def test_a_cloud_that_allows_smaller_pages_only_is_asked_for_those() -> None:
 
 
 @pytest.mark.promise(Promise.PAUSED)
-def test_refused_credentials_pause_sweeps_as_well() -> None:
+def test_rejected_credentials_pause_scans_as_well() -> None:
     cloud, names = cloud_of(400)
 
     def wrong_key(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
@@ -299,7 +299,7 @@ def test_refused_credentials_pause_sweeps_as_well() -> None:
 
 
 @pytest.mark.promise(Promise.STALE)
-def test_with_sweeps_gone_only_users_that_were_asked_count_and_with_these_gone_nobody() -> None:
+def test_without_fresh_scans_only_queried_users_count_and_without_these_nobody() -> None:
     cloud, names = cloud_of(400)
 
     def away(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
@@ -327,7 +327,7 @@ def test_a_cloud_that_is_gone_is_seen_within_three_intervals_though_rounds_take_
     assert (before.up, soon.up, later.up) == (True, True, False)
 
 
-def test_it_is_up_where_only_sweeps_are_refused() -> None:
+def test_it_is_up_where_only_scans_are_rejected() -> None:
     cloud, names = cloud_of(4000)
 
     def not_allowed(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about

@@ -52,7 +52,7 @@ def totals(seen: Sequence[ProjectStatus]) -> list[int]:
     return [by_state(status).total() for status in seen]
 
 
-def test_one_failed_sweep_costs_no_session_that_is_older_than_sweeps_look_back() -> None:
+def test_one_failed_scan_costs_no_session_that_is_older_than_the_look_back_window() -> None:
     """They are queried one by one, which takes longer than ``poll.stale_after``; scans show that the cloud answers."""
     cloud, names = cloud_of(200)
     cloud.started = {f"of-{name}": EPOCH - DAY - HOUR for name in names}
@@ -63,7 +63,7 @@ def test_one_failed_sweep_costs_no_session_that_is_older_than_sweeps_look_back()
 
 
 @pytest.mark.promise(Promise.LASTING)
-def test_sessions_that_grow_too_old_for_sweeps_while_these_fail_for_long_count_on() -> None:
+def test_sessions_that_grow_too_old_for_scans_while_these_fail_for_long_count_on() -> None:
     cloud, names = cloud_of(200)
     cloud.started = {f"of-{name}": EPOCH - DAY + 600 + 9 * number for number, name in enumerate(names)}
     cloud.fault = refusing(LIST_SESSIONS, 550, 2350)
@@ -71,7 +71,7 @@ def test_sessions_that_grow_too_old_for_sweeps_while_these_fail_for_long_count_o
     assert set(totals(seen)) == {200}
 
 
-def test_a_session_that_grows_too_old_for_sweeps_counts_on_though_its_time_is_of_a_zone_ahead_of_utc() -> None:
+def test_a_session_that_grows_too_old_for_scans_counts_on_though_its_time_is_of_a_zone_ahead_of_utc() -> None:
     """Read as UTC it looks younger than it is."""
     cloud, names = cloud_of(200)
     cloud.started = {f"of-{name}": EPOCH - DAY + 300 + number for number, name in enumerate(names)}
@@ -79,7 +79,7 @@ def test_a_session_that_grows_too_old_for_sweeps_counts_on_though_its_time_is_of
     assert set(totals(after(cloud, names, *range(200, 800, 10)))) == {200}
 
 
-def test_a_reload_that_lets_sweeps_look_back_less_far_ends_no_session() -> None:
+def test_a_reload_with_a_shorter_look_back_window_ends_no_session() -> None:
     cloud, names = cloud_of(200)
     cloud.started = {f"of-{name}": EPOCH - 10 * HOUR for name in names}
 
@@ -92,7 +92,7 @@ def test_a_reload_that_lets_sweeps_look_back_less_far_ends_no_session() -> None:
     assert set(totals(run_virtually(main()))) == {200}
 
 
-def test_sweeps_that_take_long_because_the_cloud_is_slow_are_not_stale_before_the_next_one() -> None:
+def test_scans_that_take_long_because_the_cloud_is_slow_are_not_stale_before_the_next_one() -> None:
     """20 pages of 2.5 s each, where they should take no longer than the interval of 20 s."""
     cloud, names = crowded(90, 20)
     cloud.latency = 2.5
@@ -102,7 +102,7 @@ def test_sweeps_that_take_long_because_the_cloud_is_slow_are_not_stale_before_th
 
 
 @pytest.mark.promise(Promise.AT_ONCE)
-def test_what_the_first_pages_of_a_first_sweep_told_counts_to_its_end_though_it_takes_over_three_intervals() -> None:
+def test_what_the_first_pages_of_a_first_scan_reported_counts_to_its_end_though_it_takes_over_three_intervals() -> None:
     cloud, names = crowded(150, 20)
     cloud.latency = 2.0
     seen = after(cloud, names, *range(1, 73), interval=20.0, rate_limit=30.0)
@@ -152,7 +152,7 @@ def test_a_list_of_all_users_that_is_not_to_be_had_covers_nobody_though_users_ar
     }
 
 
-def test_sweeps_that_are_not_worth_it_leave_no_operation_behind_that_covers_nobody() -> None:
+def test_scans_that_are_not_worth_it_leave_no_operation_behind_that_covers_nobody() -> None:
     cloud, names = cloud_of(190)
     cloud.sessions["others"] = tuple(Session.of(id=f"other{n}", session_state="Active") for n in range(17_000))
     (status,) = after(cloud, names, 300)
@@ -163,7 +163,7 @@ def test_sweeps_that_are_not_worth_it_leave_no_operation_behind_that_covers_nobo
     }
 
 
-def test_a_user_whom_sweeps_raise_a_question_about_is_asked_again_until_there_is_an_answer() -> None:
+def test_a_user_that_scans_raise_a_question_about_is_queried_again_until_there_is_an_answer() -> None:
     """It would be the user's turn again a quarter of an hour later."""
     cloud, names = cloud_of(200)
     cloud.fault = refusing(LIST_SESSION_BY_USER_NAME, 1300, 1430, about=names[7])
@@ -184,7 +184,7 @@ def test_a_user_whom_sweeps_raise_a_question_about_is_asked_again_until_there_is
 
 
 @pytest.mark.bad_input
-def test_sweeps_that_name_users_otherwise_than_they_are_configured_are_told_to_fail() -> None:
+def test_scans_that_name_users_otherwise_than_they_are_configured_are_reported_to_fail() -> None:
     cloud, names = cloud_of(200)
     whole = cloud.list_sessions
 
@@ -203,7 +203,7 @@ def test_sweeps_that_name_users_otherwise_than_they_are_configured_are_told_to_f
     assert failure.error.detail == "none of 200 sessions belongs to a watched user by name, but users have some of them"
 
 
-def test_sweeps_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_only_session_has_ended() -> None:
+def test_scans_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_only_session_has_ended() -> None:
     cloud, names = cloud_of(200)
     cloud.sessions = dict.fromkeys(names, ()) | {
         "other": (Session.of(id="other", session_state="Active"),),
@@ -225,7 +225,7 @@ def test_sweeps_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_onl
     assert (later.source.name, later.operations[LIST_SESSIONS].fresh) == ("bulk", 200)
 
 
-def test_a_session_that_starts_in_the_future_by_the_cloud_s_clock_is_swept_at_once() -> None:
+def test_a_session_that_starts_in_the_future_by_the_cloud_s_clock_is_scanned_at_once() -> None:
     cloud, names = cloud_of(1000)
     watch = watch_of(cloud, *names)
 

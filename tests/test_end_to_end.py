@@ -88,7 +88,7 @@ async def test_both_formats_say_the_same_and_promtool_finds_nothing_to_say(tool:
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-async def test_compression_is_for_those_who_ask_for_it() -> None:
+async def test_compression_is_for_those_who_request_it() -> None:
     simulator = frozen(users=3)
     async with simulator.serve() as url, running(settings(project(simulator, url))) as address:
         _, _, zipped = await get(f"{address}/metrics", **{"Accept-Encoding": "deflate, gzip;q=0.5"})
@@ -119,7 +119,7 @@ async def test_no_personal_data_reaches_the_metrics_the_page_or_the_log(capfd: p
 
 
 @pytest.mark.bad_input
-async def test_without_credentials_nothing_is_counted_and_up_page_and_log_tell(
+async def test_without_credentials_nothing_is_counted_and_up_page_and_log_show(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """No request was sent, so there is no attempt to count."""
@@ -243,7 +243,7 @@ async def test_projects_are_independent() -> None:
     assert {project for project, _ in values(text, "sessions", "project", "session_state")} == {"sim"}
 
 
-async def test_the_page_tells_each_project_and_operation() -> None:
+async def test_the_page_shows_each_project_and_operation() -> None:
     simulator = frozen(users=5)
     async with simulator.serve() as url, running(settings(project(simulator, url, name="<b>"))) as address:
         await until(lambda text: text == "Ready.\n", f"{address}/-/ready")

@@ -527,7 +527,7 @@ def test_a_user_who_joins_in_the_middle_of_a_listing_is_not_judged_by_it() -> No
     assert [user.missing for user in fleet.users()] == [True, True]
 
 
-def test_an_account_answer_between_the_steps_of_a_listing_s_end_stands() -> None:
+def test_an_account_answer_between_the_steps_of_a_listing_s_end_remains() -> None:
     fleet = filled(2 * STEP)
     steps = fleet.accounts_not_listed(began=2, at=3)
     next(steps)

@@ -402,7 +402,7 @@ def a_session_id(fleet: Fleet) -> str | None:
     return fleet.members[0].fresh.listed[0].id
 
 
-def test_an_answer_between_the_steps_of_a_scan_s_end_stands() -> None:
+def test_an_answer_between_the_steps_of_a_scan_s_end_remains() -> None:
     fleet = fleet_of(*(f"user{number}" for number in range(2 * STEP)))
     scan(fleet, {member.user_name: [session(f"of-{member.user_name}")] for member in fleet.members}, at=1)
     first, last = fleet.members[0], fleet.members[-1]

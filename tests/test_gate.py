@@ -77,7 +77,7 @@ def _asked_since(fleet: Fleet, since: float) -> int:
 
 
 @pytest.mark.parametrize("projects", [1, 2, 10])
-def test_a_wrong_key_is_refused_no_more_than_twice_a_minute_however_many_projects_share_it(projects: int) -> None:
+def test_a_wrong_key_is_rejected_no_more_than_twice_a_minute_however_many_projects_share_it(projects: int) -> None:
     """A key locks after five wrong signatures; and pauses grow to a quarter of an hour."""
     cloud = Keyed({f"project{number}": "wrong" for number in range(projects)}, right=set())
     run_virtually(cloud.poll(until=3 * 3600))
@@ -87,13 +87,13 @@ def test_a_wrong_key_is_refused_no_more_than_twice_a_minute_however_many_project
     assert cloud.refusals_within(600) <= 8
 
 
-def test_a_key_that_is_revoked_is_refused_no_more_than_four_times_before_all_pause() -> None:
+def test_a_key_that_is_revoked_is_rejected_no_more_than_four_times_before_all_pause() -> None:
     cloud = Keyed({f"project{number}": "key" for number in range(4)}, right={"key"})
     run_virtually(cloud.poll((1000.0, cloud.right.clear), until=1060))
     assert 1 <= len(cloud.refused) <= 4
 
 
-def test_a_project_that_is_refused_with_a_key_that_others_work_with_pauses_alone() -> None:
+def test_a_project_that_is_rejected_with_a_key_that_others_work_with_pauses_alone() -> None:
     """A key that has no right to one project must not cost the others their numbers."""
     cloud = Keyed({"berlin": "key", "paris": "key"}, right=set())
     cloud.clouds["paris"].fault = lambda _operation, _who: None
@@ -138,7 +138,7 @@ def test_a_secret_that_has_been_replaced_is_tried_by_a_single_call() -> None:
 
 
 @pytest.mark.parametrize("projects", [1, 4, 8])
-def test_a_wrong_secret_that_is_tried_again_after_other_failures_is_refused_four_times_at_most(projects: int) -> None:
+def test_a_wrong_secret_that_is_tried_again_after_other_failures_is_rejected_four_times_at_most(projects: int) -> None:
     """While calls that meet trouble of another kind are tried again, the secret is replaced by a wrong one."""
     cloud = Keyed({f"project{number}": "right" for number in range(projects)}, right={"right"}, interval=7.0)
     judge = {name: each.fault for name, each in cloud.clouds.items()}
@@ -160,7 +160,7 @@ def test_a_wrong_secret_that_is_tried_again_after_other_failures_is_refused_four
     assert 1 <= len(late) <= 4
 
 
-def test_one_key_with_six_wrong_secrets_is_refused_four_times_at_most() -> None:
+def test_one_key_with_six_wrong_secrets_is_rejected_four_times_at_most() -> None:
     cloud = Keyed({f"project{number}": f"wrong{number}" for number in range(6)}, right=set())
     run_virtually(cloud.poll(until=1000))
     assert cloud.refusals_within(300 - 1e-6) <= 4
@@ -178,7 +178,7 @@ def test_a_project_whose_cloud_hangs_keeps_no_other_with_the_same_credentials_wa
     assert known == {"berlin": 0, "paris": 20}
 
 
-def test_what_was_refused_is_not_forgotten_with_its_project() -> None:
+def test_what_was_rejected_is_not_forgotten_with_its_project() -> None:
     async def main() -> tuple[bool, bool]:
         gate = KeyGate()
         Access("berlin", lambda: "key", gate).reject(refused("Op", 401), "key")

@@ -125,7 +125,7 @@ def test_a_namesake_who_joins_does_not_take_a_known_account_over() -> None:
     assert fleet.members[0].id in {ANN_A.id, None}
 
 
-def test_two_watched_users_with_one_name_are_told_apart_and_shown_with_their_domains() -> None:
+def test_two_watched_users_with_one_name_are_distinguished_and_shown_with_their_domains() -> None:
     fleet = Fleet([Watched("ann", domain="a.example"), Watched("ann@b.example"), Watched("bob")])
     ann, _, bob = fleet.members
     assert [len(fleet.namesakes(each)) for each in (ann, bob)] == [2, 1]
@@ -239,7 +239,7 @@ def test_queries_take_the_cloud_s_spelling_of_a_name() -> None:
         ("corp.example", "corp.example.com", Fit.OTHER),
     ],
 )
-def test_domains_are_compared_without_case_and_short_names_only_as_far_as_possible(
+def test_domains_are_compared_without_case_and_short_names_only_if_possible(
     one: str | None, other: str | None, fit: Fit
 ) -> None:
     assert domain_fit(one, other) is domain_fit(other, one) is fit

@@ -72,7 +72,7 @@ def test_a_traceback_stays_on_its_line(capsys: pytest.CaptureFixture[str], log_f
     assert "broken" in told[0]
 
 
-def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failing_cloud_is_reported_once_a_kind_and_its_recovery_once(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(config.Log.model_validate({}))
     log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)
     for _ in range(3):
@@ -88,7 +88,7 @@ def test_a_failing_cloud_is_told_once_a_kind_and_its_recovery_once(capsys: pytes
     assert "code=500 error_code=WKS.1 request_id=request-500" in told[0]
 
 
-def test_a_refusal_is_not_over_while_nobody_is_asked_because_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refusal_is_not_over_while_nobody_is_queried_because_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     """In a pause the users of a round fail without a call."""
     logs.configure(config.Log.model_validate({}))
     log = FailureLog("berlin", "ListSessionByUserName", lambda: 0.0)

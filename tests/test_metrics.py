@@ -127,7 +127,7 @@ def test_the_cloud_s_answers_become_the_expected_exposition(case: str) -> None:
     assert told == (GOLDEN / case / "expected.prom").read_text()
 
 
-def test_what_the_cloud_does_not_say_of_an_account_is_not_told() -> None:
+def test_what_the_cloud_does_not_say_of_an_account_is_not_reported() -> None:
     text = exposition(status_of(fleet_with(("a", (), UserDetail(locked=True, disabled=None)))))
     assert samples(text, "user_locked") == {("a",): 1}
     assert samples(text, "user_disabled") == {}
@@ -172,7 +172,7 @@ def test_a_flood_of_new_states_is_bounded() -> None:
     assert sum(found.values()) == sum(samples(text, "user_sessions").values()) == 100
 
 
-def test_it_is_told_how_many_values_of_a_label_are_not_told_apart() -> None:
+def test_it_is_reported_how_many_values_of_a_label_are_not_distinguished() -> None:
     sessions = [Session.of(session_state=f"New{n}", client_version=str(n), agent_version="1") for n in range(25)]
     failed = tuple(Session.of(id=str(n), session_state="InitFail", failed_code=str(n)) for n in range(7))
     fleet = fleet_with(("a", (), None))
@@ -213,7 +213,7 @@ def test_a_counter_s_values_keep_their_names_when_others_become_commoner() -> No
         assert all(later[value] >= count for value, count in earlier.items())
 
 
-def test_who_had_failures_is_told_from_the_first_one_on_for_as_long_as_they_are_counted() -> None:
+def test_users_with_failures_are_reported_from_the_first_one_on_while_they_are_counted() -> None:
     """Also where nothing is fresh, since a counter that comes back would seem to have grown."""
     fleet = fleet_with(("anna", (), UserDetail()), ("bert", (), UserDetail()))
     answered(fleet, fleet.members[0], (Session.of(id="1", session_state="InitFail"),), at=2)
@@ -248,7 +248,7 @@ def test_a_user_that_the_cloud_does_not_know_is_named_where_users_are() -> None:
     assert samples(exposition(status_of(fleet), per_user="none"), "user_missing") == {}
 
 
-def test_a_user_whose_label_another_has_is_told_of_once() -> None:
+def test_a_user_whose_label_another_has_is_reported_once() -> None:
     """Prometheus would refuse the whole scrape."""
     fleet = Fleet(watching([("anna", None), ("Anna", None)]))
     for member in fleet.members:
@@ -322,7 +322,7 @@ def test_two_projects_share_each_family_and_never_a_sample() -> None:
     assert f'{PREFIX}users{{project="paris"}} 1.0' in text
 
 
-def test_how_the_polling_goes_is_told_by_operation() -> None:
+def test_how_the_polling_goes_is_reported_by_operation() -> None:
     telemetry = Telemetry(Counter({(SESSIONS, "200"): 7, (SESSIONS, "timeout"): 1}), clock_skew=-2.5)
     for seconds in (0.01, 0.03, 100.0):
         telemetry.answered(SESSIONS, seconds)
@@ -348,7 +348,7 @@ def test_how_the_polling_goes_is_told_by_operation() -> None:
     assert samples(text, "clock_skew_seconds") == {(): -2.5}
 
 
-def test_the_exporter_tells_which_it_is() -> None:
+def test_the_exporter_shows_its_version() -> None:
     assert samples(exposition(), "exporter_build_info") == {("3.11.7", "abc", "1.2.3"): 1}
     assert samples(exposition(), "exporter_config_last_reload_successful") == {(): 1}
 

@@ -44,7 +44,7 @@ def test_a_listing_that_stays_as_it_is_is_seen_whole(number: int, total: bool) -
 
 
 @pytest.mark.parametrize("total", [True, False])
-def test_a_cloud_that_gives_fewer_entries_a_page_than_asked_for_is_read_to_its_end(total: bool) -> None:
+def test_a_cloud_that_gives_fewer_entries_a_page_than_requested_is_read_to_its_end(total: bool) -> None:
     assert read(entries(100), total=total, page_size=LIMIT // 2).seen == set(entries(100))
 
 

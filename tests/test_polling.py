@@ -135,7 +135,7 @@ def test_with_a_single_call_in_flight_no_operation_waits_for_the_other_s_turn() 
 
 
 @pytest.mark.promise(Promise.AT_ONCE)
-def test_an_answer_counts_while_its_round_goes_on() -> None:
+def test_an_answer_counts_while_its_round_continues() -> None:
     cloud, names = cloud_of(60)
 
     async def main() -> int:
@@ -189,7 +189,7 @@ def test_stale_after_says_how_long_an_answer_about_sessions_counts() -> None:
     assert run_virtually(main()) == (1, 0)
 
 
-def test_flags_do_not_come_and_go_when_they_are_asked_for_more_rarely_than_stale_after() -> None:
+def test_flags_do_not_come_and_go_when_they_are_requested_more_rarely_than_stale_after() -> None:
     cloud, names = cloud_of(5)
 
     async def main() -> set[int]:
@@ -296,7 +296,7 @@ def test_one_failing_user_fails_alone() -> None:
 
 
 @pytest.mark.promise(Promise.PAUSED)
-def test_refused_credentials_are_tried_one_at_a_time_with_growing_pauses() -> None:
+def test_rejected_credentials_are_tried_one_at_a_time_with_growing_pauses() -> None:
     cloud, names = cloud_of(100)
 
     def wrong_key(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
@@ -352,7 +352,7 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
     assert late[1] - late[0] < 130, "a pause of 1 minute, not of 4"
 
 
-def test_a_call_that_was_under_way_does_not_prove_what_has_been_refused_since() -> None:
+def test_a_call_that_was_under_way_does_not_prove_what_has_been_rejected_since() -> None:
     async def main() -> tuple[bool, bool]:
         access = unverified("berlin")
         access.reject(refused(SESSIONS, 401), "the key")
@@ -401,7 +401,7 @@ def test_up_says_whether_the_cloud_answers_for_anybody() -> None:
     assert run_virtually(main()) == (False, True)
 
 
-def test_nobody_to_ask_asks_nobody_and_is_up() -> None:
+def test_nobody_to_query_sends_nothing_and_is_up() -> None:
     cloud = FakeCloud()
 
     async def main() -> bool:
@@ -427,7 +427,7 @@ def test_the_last_success_is_wall_time_and_the_duration_is_the_round_s() -> None
     assert duration == pytest.approx(29 / 3, abs=0.1)
 
 
-def test_a_day_of_polling_counts_every_failed_log_in_once() -> None:
+def test_a_day_of_polling_counts_every_failed_start_once() -> None:
     """Sessions that fail come and go all day; the counter ends at their true number."""
     cloud, names = cloud_of(20)
     true_number = 0

@@ -40,7 +40,7 @@ def poll(users: int, **settings: float) -> Calls:
     return run_virtually(main())
 
 
-def test_with_150_users_and_the_defaults_the_calls_are_even_and_none_is_refused() -> None:
+def test_with_150_users_and_the_defaults_the_calls_are_even_and_none_is_rejected() -> None:
     """150 calls for sessions and 30 for accounts a minute, no second with more than twice the mean."""
     calls = poll(150)
     assert {status for _, status in calls.counts} == {200}
@@ -51,7 +51,7 @@ def test_with_150_users_and_the_defaults_the_calls_are_even_and_none_is_refused(
     assert max(Counter(map(int, times)).values()) <= 2 * 180 / 60
 
 
-def test_where_there_is_more_to_ask_nine_tenths_of_the_quota_are_used_and_nothing_is_refused() -> None:
+def test_where_there_is_more_to_query_nine_tenths_of_the_quota_are_used_and_nothing_is_rejected() -> None:
     """The default of 180 a minute leaves the account's other users of the API a tenth of the 200."""
     calls = poll(1000)
     assert {status for _, status in calls.counts} == {200}

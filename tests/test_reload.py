@@ -247,7 +247,7 @@ async def test_the_lifecycle_is_for_nobody_unless_it_is_enabled(path: str) -> No
         assert (await get(exporter.address + path))[0] == 405
 
 
-async def test_the_time_of_the_last_accepted_configuration_is_told() -> None:
+async def test_the_time_of_the_last_accepted_configuration_is_reported() -> None:
     simulator = frozen(users=1)
     times = iter(range(1000, 2000))
     async with simulator.serve() as url:
@@ -264,7 +264,7 @@ async def test_the_time_of_the_last_accepted_configuration_is_told() -> None:
             assert await told() > first
 
 
-async def test_the_address_changes_with_a_reload_and_one_that_is_in_use_is_refused() -> None:
+async def test_the_address_changes_with_a_reload_and_one_that_is_in_use_is_rejected() -> None:
     simulator = frozen(users=1)
     async with simulator.serve() as url, Configured(settings(project(simulator, url))).at_work() as exporter:
         before = exporter.address
@@ -279,7 +279,7 @@ async def test_the_address_changes_with_a_reload_and_one_that_is_in_use_is_refus
             await get(f"{before}/-/healthy")
 
 
-async def test_passwords_are_asked_for_from_the_reload_on_that_brings_a_web_file(tmp_path: Path) -> None:
+async def test_passwords_are_requested_from_the_reload_on_that_brings_a_web_file(tmp_path: Path) -> None:
     simulator = frozen(users=1)
     web_file = tmp_path / "web.yml"
     web_file.write_text(f"basic_auth_users: {{ann: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n")
@@ -306,7 +306,7 @@ async def test_paths_and_labels_change_with_a_reload() -> None:
         assert 'href="./other"' in (await get(f"{exporter.address}/"))[1]
 
 
-async def test_a_wrong_key_goes_on_pausing_over_reloads_and_a_new_one_is_tried_at_once(tmp_path: Path) -> None:
+async def test_a_wrong_key_continues_pausing_over_reloads_and_a_new_one_is_tried_at_once(tmp_path: Path) -> None:
     """So that not even a reload in a loop gets the key locked."""
     simulator = frozen(users=3)
     key = tmp_path / "sk"
@@ -487,7 +487,7 @@ def updated(fleet: Fleet, *users: tuple[str, str | None]) -> Fleet:
     return fleet
 
 
-def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_again() -> None:
+def test_a_user_with_another_id_keeps_the_sessions_and_is_queried_for_the_account_again() -> None:
     fleet = Fleet(watching([("a", "id-1"), ("b", None)]))
     for member in fleet.members:
         answered(fleet, member, (Session.of(session_state="Active"),), at=1)
@@ -499,7 +499,7 @@ def test_a_user_with_another_id_keeps_the_sessions_and_is_asked_for_the_account_
     assert [member.id for member in later.members] == ["id-2", "id-b"]
 
 
-def test_a_failed_log_in_that_was_counted_before_a_reload_is_not_counted_again() -> None:
+def test_a_failed_start_that_was_counted_before_a_reload_is_not_counted_again() -> None:
     fleet = Fleet(watching([("a", None)]))
     (a,) = fleet.members
     failed = Session.of(id="1", session_state="InitFail")

@@ -180,7 +180,7 @@ def test_a_series_of_429_slows_down_the_requests_of_its_operation_and_of_no_othe
     assert len(throttled.times("ListUserDetail")) == len(untroubled.times("ListUserDetail"))
 
 
-def test_no_retry_goes_out_while_the_credentials_are_refused() -> None:
+def test_no_retry_goes_out_while_the_credentials_are_rejected() -> None:
     """Sessions meet a passing trouble that is worth another try, and before it comes accounts are refused."""
     cloud = FakeCloud(latency=0.3)
     refusals: list[float] = []
@@ -199,7 +199,7 @@ def test_no_retry_goes_out_while_the_credentials_are_refused() -> None:
     assert [time for time, _, _ in cloud.calls if time > refusals[0]] == []
 
 
-def test_a_throttled_error_knows_the_quota_only_where_it_is_told() -> None:
+def test_a_throttled_error_knows_the_quota_only_where_it_is_reported() -> None:
     assert Throttled(SESSIONS, "429").quota is None
 
 

@@ -187,7 +187,7 @@ def test_a_failure_is_published_within_seconds_with_its_start_and_its_peers(user
     assert seen[-1][1:] == (10, 1)
 
 
-def test_failures_that_go_on_are_published_with_their_starts() -> None:
+def test_failures_that_continue_are_published_with_their_starts() -> None:
     """Each second a session starts, and each third one fails."""
     cloud, names = cloud_of(30)
 

@@ -30,7 +30,7 @@ def test_a_project_is_up_and_ready_after_its_first_round() -> None:
     }
 
 
-def test_a_status_stays_as_it_was_taken_while_the_polling_goes_on() -> None:
+def test_a_status_stays_as_it_was_taken_while_the_polling_continues() -> None:
     """It is read some of it at a time, with calls in between."""
     watch = watch_of(cloud_of_two(), "anna", "bert")
 

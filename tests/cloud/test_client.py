@@ -274,7 +274,7 @@ class TestWaysToAuthenticate:
         assert 1 <= simulator.calls.counts[LIST_USERS, 401] <= 10
 
     @pytest.mark.promise(Promise.RENEWED)
-    async def test_a_renewed_token_that_is_refused_as_well(self) -> None:
+    async def test_a_renewed_token_that_is_rejected_as_well(self) -> None:
         """A second refusal is final for the call: no third try."""
         simulator = Simulator(SimulatorOptions(faults=parse_faults("ListUsers:401=1")))
         async with connecting(simulator, PASSWORD) as connection:
@@ -304,7 +304,7 @@ class TestWaysToAuthenticate:
         ],
         ids=["password", "metadata"],
     )
-    async def test_a_renewal_ahead_that_fails_is_told(
+    async def test_a_renewal_ahead_that_fails_is_reported(
         self, auth: dict[str, str], simulated: str, told: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Requests continue with the current credentials, so nothing else would show this before they expire."""

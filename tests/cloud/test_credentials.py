@@ -136,7 +136,7 @@ def test_many_first_calls_share_one_lease() -> None:
     run_virtually(scenario())
 
 
-def test_many_refused_calls_share_one_renewal() -> None:
+def test_many_rejected_calls_share_one_renewal() -> None:
     """All calls that were refused with the same token get the same new one, also those that come late."""
 
     async def scenario() -> None:
@@ -171,7 +171,7 @@ def test_no_call_waits_for_a_renewal_ahead_of_the_end() -> None:
     assert run_virtually(scenario()) == [0.0]
 
 
-def test_many_refused_calls_share_one_failure() -> None:
+def test_many_rejected_calls_share_one_failure() -> None:
     """Where the renewal fails, no call tries it again: an account gets locked by few wrong passwords."""
 
     async def scenario() -> None:
@@ -218,7 +218,7 @@ def test_a_failed_renewal_ahead_keeps_the_old_lease(failure: CloudError) -> None
     run_virtually(scenario())
 
 
-def test_failing_renewals_are_told_once_a_kind_and_their_success_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failing_renewals_are_reported_once_a_kind_and_their_success_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing else reports this while the current credentials last. Later, failed requests are reported elsewhere."""
     logs.configure(config.Log(format="json"))
 
@@ -244,7 +244,7 @@ def test_failing_renewals_are_told_once_a_kind_and_their_success_once(capsys: py
     assert [line["expires_in_seconds"] for line in told[:2]] == [40 * 60, pytest.approx(15 * 60, abs=15 * 60 - 1)]
 
 
-def test_without_a_lease_that_lasts_nothing_is_told_of_renewals(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_lasting_credentials_no_renewal_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """The call itself fails then, and whoever made it tells."""
     logs.configure(config.Log())
 
@@ -328,7 +328,7 @@ class TestChangingFile:
         path.write_bytes(content)
         assert ChangingFile(path).read() == "one"
 
-    def test_the_last_content_stands_while_the_file_is_replaced(self, tmp_path: Path) -> None:
+    def test_the_last_content_remains_while_the_file_is_replaced(self, tmp_path: Path) -> None:
         """A file that is away, empty or half written for a moment changes nothing until it is whole again."""
         path = tmp_path / "token"
         path.write_text("one", "utf-8")
@@ -356,7 +356,7 @@ class TestChangingFile:
         assert file.read() == "one"
 
 
-def test_where_a_secret_may_stand(tmp_path: Path) -> None:
+def test_where_a_secret_may_be(tmp_path: Path) -> None:
     """A value, a file, or nowhere."""
     path = tmp_path / "token"
     path.write_text("in a file\n", "utf-8")

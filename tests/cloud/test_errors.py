@@ -69,7 +69,7 @@ def test_the_gateways_other_statuses_count(status: int, kind: type[Refused], cod
 
 
 @pytest.mark.parametrize("kind", [Unauthorized, Forbidden, NotFound, Throttled])
-def test_an_error_status_is_refused(kind: type[CloudError]) -> None:
+def test_an_error_status_is_rejected(kind: type[CloudError]) -> None:
     """Every error with a status is a Refused, so callers need not know all classes."""
     assert issubclass(kind, Refused)
 

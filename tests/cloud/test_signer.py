@@ -126,7 +126,7 @@ def test_the_sdk_signs_the_same(question: Question, access_key: str, secret_key:
 
 
 @given(questions)
-def test_the_sdk_asks_for_the_same_uri(question: Question) -> None:
+def test_the_sdk_requests_the_same_uri(question: Question) -> None:
     """What goes over the wire after the host is what the SDK would send."""
     request = Request("Op", question.method, f"https://{HOST}", question.path, query_string(question.parameters))
     judged = by_the_sdk(question, "AK", "SK")

@@ -320,7 +320,7 @@ class TestBudget:
             assert len((await through.send(get(url), whole)).body) == UNRESERVED + 1
         assert budget.free == budget.size
 
-    async def test_the_timeout_goes_on_after_waiting(self) -> None:
+    async def test_the_timeout_continues_after_waiting(self) -> None:
         budget = ByteBudget()
         await budget.take(budget.size)
         wire = Wire(http(body=b"", Content_Length=str(2 * MIB)), "hang")
@@ -611,7 +611,7 @@ class TestTelemetry:
         assert through.telemetry.clock_skew == skew
 
     @pytest.mark.parametrize("date", [None, "", "soon", "Fri, 31 Feb 2025 00:00:00 GMT", "1 Jan 99999999 00:00 GMT"])
-    async def test_without_a_date_the_last_skew_stands(self, date: str | None) -> None:
+    async def test_without_a_date_the_last_skew_remains(self, date: str | None) -> None:
         """A missing or invalid date changes nothing."""
         wire = Wire(http(Date=formatdate(NOW + 5, usegmt=True)))
         async with wire.serve() as url, transporting() as through:

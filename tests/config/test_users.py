@@ -299,7 +299,7 @@ def test_names_that_differ_in_case_within_different_domains_are_not_doubtful() -
     assert len(doubts(users=["ann@a.example", {"name": "Ann", "domain": "A.example"}])) == 1
 
 
-def test_users_of_a_file_follow_the_inline_ones_and_can_be_told_apart(file: Path) -> None:
+def test_users_of_a_file_follow_the_inline_ones_and_can_be_distinguished(file: Path) -> None:
     file.write_text("bob\n")
     made = project(users=["alice"], users_file=file)
     assert (made.users, made.inline_users) == ((User("alice"), User("bob")), (User("alice"),))

@@ -50,7 +50,7 @@ async def test_the_examples_of_receivers_are_right_once_the_hash_is_taken_away(
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
-async def test_each_alert_reaches_those_whom_its_severity_is_for(
+async def test_each_alert_reaches_the_receivers_of_its_severity(
     tool: Callable[[str], str], rule: dict[str, Any]
 ) -> None:
     labels = [f"{name}={value}" for name, value in {"alertname": rule["alert"], **rule["labels"]}.items()]
@@ -132,7 +132,7 @@ TOLD_BOTH = [
 ]
 
 
-async def test_the_cause_is_told_and_its_effects_are_held_back(tool: Callable[[str], str], tmp_path: Path) -> None:
+async def test_the_cause_is_reported_and_its_effects_are_inhibited(tool: Callable[[str], str], tmp_path: Path) -> None:
     """Each pair is handed to a real Alertmanager, and has ended before the next one comes."""
     port = free_port()
     command = [

@@ -76,7 +76,7 @@ def _id(session: SessionInfo) -> str:
 
 
 @pytest.mark.timeout(360)
-async def test_an_incident_is_told_once_and_once_that_it_is_over(
+async def test_an_incident_is_reported_once_and_once_that_it_is_over(
     tool: Callable[[str], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -30,8 +30,8 @@ TESTED = {
     r"make [\w-]+.*": "test_every_make_target_in_a_document_exists",
     r"docker compose .*": "test_the_compose_commands_are_of_valid_projects_and_services",
     r"docker build .*|docker run .* demo .*": "deploy/test_image.py::test_every_deployment_names_this_version",
-    r"docker run .*--config.check": "test_the_doctor_and_the_check_are_asked_as_the_command_line_wants_it",
-    r"workspace-exporter .*--shard.*": "test_shards_are_started_as_the_command_line_wants_it",
+    r"docker run .*--config.check": "test_doctor_and_check_commands_are_valid",
+    r"workspace-exporter .*--shard.*": "test_shard_commands_are_valid",
     r"(/opt/workspace-exporter/bin/)?workspace-exporter .*": "test_the_commands_of_the_readme_start_the_exporter",
     r"curl .*": "test_the_commands_of_the_readme_start_the_exporter",
     r"cat broken.yml": "test_documents.py::test_the_broken_configuration_has_the_mistakes_that_are_shown",
@@ -44,7 +44,7 @@ TESTED = {
     r"amtool check-config .*": "deploy/test_alertmanager.py::test_alertmanager_takes_the_configuration",
     r"kubectl .*-scraping .*": "deploy/test_kubernetes.py::test_the_monitor_takes_tls_and_a_password",
     r"kubectl .* create secret .*": "test_the_secret_is_the_one_that_the_pod_mounts",
-    r"kubectl .*": "test_what_kubectl_is_told_of_is_in_the_manifests",
+    r"kubectl .*": "test_the_resources_of_kubectl_commands_are_in_the_manifests",
     r"openssl .*|\(umask .*|cat > web.yml.*": "test_prometheus.py::test_the_documented_way_to_tls_and_passwords_works",
     r"\.venv/bin/python -m pytest .*": "test_every_file_of_tests_in_a_document_exists",
     r"helm .*": "deploy/test_helm.py::test_the_commands_of_the_readme_install_this_chart",
@@ -160,7 +160,7 @@ def test_the_compose_commands_are_of_valid_projects_and_services(tool: Callable[
         assert named or words[verb] in {"up", "down"}
 
 
-def test_the_doctor_and_the_check_are_asked_as_the_command_line_wants_it() -> None:
+def test_doctor_and_check_commands_are_valid() -> None:
     """Whatever runs the exporter's command, it gets words that are understood: the file is not there, and is missed."""
     typed = [*commands("docker", RUNBOOK), *commands("kubectl", RUNBOOK), *commands("/opt", RUNBOOK)]
     asked = [words for words in typed if any(word.startswith("--config.file") for word in words)]
@@ -172,7 +172,7 @@ def test_the_doctor_and_the_check_are_asked_as_the_command_line_wants_it() -> No
         assert re.search(r"workspace-exporter.yml.*No such file", wrong), wrong
 
 
-def test_shards_are_started_as_the_command_line_wants_it() -> None:
+def test_shard_commands_are_valid() -> None:
     """As processes of their own: the file is not there, and is all that is missed."""
     typed = [words for words in commands("workspace-exporter") if words[0] == "workspace-exporter"]
     assert [words[-1] for words in typed] == ["0", "1"]
@@ -230,7 +230,7 @@ def test_the_secret_is_the_one_that_the_pod_mounts(
     assert secret["metadata"]["namespace"] == load(DEPLOY / "kubernetes/example/kustomization.yaml")["namespace"]
 
 
-def test_what_kubectl_is_told_of_is_in_the_manifests(tool: Callable[[str], str]) -> None:
+def test_the_resources_of_kubectl_commands_are_in_the_manifests(tool: Callable[[str], str]) -> None:
     """The Deployment, the StatefulSet of the shards, and their pods by name and by label."""
     found: dict[str, Any] = {}
     for overlay in ("example", "example-sharded"):

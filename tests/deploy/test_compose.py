@@ -48,7 +48,7 @@ def test_docker_compose_accepts_both_projects(tool: Callable[[str], str]) -> Non
         ("- grafana:/var", "- grafna:/var", "undefined volume"),
     ],
 )
-def test_docker_compose_would_refuse(
+def test_docker_compose_would_reject(
     was: str, wrong: str, told: str, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     assert was in DEMO.read_text()
@@ -130,7 +130,7 @@ def test_what_people_replace_while_it_runs_is_mounted_by_directory(tool: Callabl
     ]
 
 
-def test_prometheus_is_set_up_as_elsewhere_but_for_addresses_and_intervals() -> None:
+def test_prometheus_is_set_up_as_elsewhere_except_for_addresses_and_intervals() -> None:
     elsewhere = (DEPLOY / "prometheus/prometheus.yml").read_text("utf-8")
     for name in ("exporter", "alertmanager"):
         assert f"localhost:{SERVICES[name]}" in elsewhere

@@ -80,13 +80,13 @@ def test_it_runs_the_command_that_the_package_installs() -> None:
     assert "workspace-exporter" in scripts
 
 
-def test_it_runs_as_a_numbered_nobody_as_kubernetes_is_told() -> None:
+def test_it_runs_as_the_numbered_user_of_the_kubernetes_manifest() -> None:
     deployment = load(DEPLOY / "kubernetes/base/deployment.yaml")
     pod = deployment["spec"]["template"]["spec"]["securityContext"]
     assert instructions(FINAL, "USER") == [f"{pod['runAsUser']}:{pod['runAsGroup']}"] == ["65532:65532"]
 
 
-def test_its_health_check_asks_the_port_that_is_exposed_and_listened_at() -> None:
+def test_its_health_check_queries_the_port_that_is_exposed_and_listened_at() -> None:
     assert instructions(FINAL, "EXPOSE") == [str(PORT)]
     assert f"http://127.0.0.1:{PORT}" == health.ADDRESS
     assert config.Web().listen_address == (f":{PORT}",)

@@ -108,7 +108,7 @@ def test_kubernetes_knows_every_key(version: str, example: Manifests, complete: 
         ("spec.template.spec.securityContext.seccompProfile", "RuntimeDefault"),
     ],
 )
-def test_kubernetes_would_refuse_what_it_does_not_know(path: str, value: object, example: Manifests) -> None:
+def test_kubernetes_would_reject_what_it_does_not_know(path: str, value: object, example: Manifests) -> None:
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(changed(example["Deployment"], path, value), VERSIONS[-1], strict=True)
 
@@ -143,7 +143,7 @@ def test_the_operator_knows_every_key(example: Manifests, complete: Manifests) -
         ("PrometheusRule", "spec.groups", [{"name": "g", "rules": [{"alert": "A", "expr": "up", "fro": "5m"}]}]),
     ],
 )
-def test_the_operator_would_refuse_what_it_does_not_know(
+def test_the_operator_would_reject_what_it_does_not_know(
     kind: str, path: str, value: object, complete: Manifests
 ) -> None:
     with pytest.raises(jsonschema.ValidationError):
@@ -161,7 +161,7 @@ def changed(manifest: dict[str, Any], path: str, value: object) -> dict[str, Any
     return result
 
 
-def test_kustomize_would_refuse_a_missing_file(kubectl: str, tmp_path: Path) -> None:
+def test_kustomize_would_reject_a_missing_file(kubectl: str, tmp_path: Path) -> None:
     shutil.copytree(KUBERNETES / "base", tmp_path / "base")
     (tmp_path / "base/service.yaml").unlink()
     code, _, wrong = call(kubectl, "kustomize", tmp_path / "base")
@@ -251,7 +251,7 @@ def test_a_component_allows_the_metadata_service_and_nothing_else(example: Manif
     assert after | {"egress": before["egress"]} == before
 
 
-def test_shards_are_the_base_s_pods_but_for_their_share(example: Manifests, sharded: Manifests) -> None:
+def test_shards_are_the_base_s_pods_except_for_their_share(example: Manifests, sharded: Manifests) -> None:
     """Probes, limits, confinement, configuration and network are the same, without being written twice."""
     for kind in example.keys() - {"Deployment", "Service"}:
         assert sharded[kind] == example[kind]

@@ -64,7 +64,7 @@ async def test_prometheus_takes_the_configuration_and_the_rules(tool: Callable[[
     assert (code, text.count("rules found")) == (0, len(RULES)), text
 
 
-def test_no_line_of_the_rules_is_wider_than_a_screen_but_for_the_addresses_of_the_runbook() -> None:
+def test_no_line_of_the_rules_is_wider_than_a_screen_except_for_the_addresses_of_the_runbook() -> None:
     lines = [line for path in RULES for line in path.read_text("utf-8").splitlines()]
     assert [line for line in lines if len(line) > 120 and not re.match(r" +runbook_url: \S+$", line)] == []
 

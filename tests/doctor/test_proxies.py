@@ -50,7 +50,7 @@ async def test_a_tunnel_that_is_not_made_names_the_proxy(proxy: ConnectProxy, te
     assert all(head.startswith(b"CONNECT cloud.invalid:443 ") for head in proxy.heads)
 
 
-async def test_a_proxy_s_own_certificate_is_told_from_the_endpoint_s(
+async def test_a_proxy_s_own_certificate_is_distinguished_from_the_endpoint_s(
     tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
     pem = certificate(tool("openssl"), tmp_path)
@@ -99,7 +99,7 @@ async def test_one_that_is_not_used_does_not_matter(monkeypatch: pytest.MonkeyPa
         (503, "load balancer, has a problem (503, an HTML page)", "load balancer, has a problem (503"),
     ],
 )
-async def test_a_page_in_place_of_the_api_is_told_from_the_cloud(
+async def test_a_page_in_place_of_the_api_is_distinguished_from_the_cloud(
     status: int, endpoint: str, permission: str, through_proxy: bool
 ) -> None:
     """Neither credentials nor permissions are to blame."""

@@ -151,7 +151,7 @@ class TestDiscover:
         assert simulator.calls.total(LIST_USERS) == 1
 
     @pytest.mark.parametrize(("users", "expected"), [(5, "5"), (60, "60"), (1500, "at least 1000")])
-    async def test_a_cloud_that_tells_no_total_is_counted_by_a_larger_page(self, users: int, expected: str) -> None:
+    async def test_a_cloud_that_sends_no_total_is_counted_by_a_larger_page(self, users: int, expected: str) -> None:
         class WithoutTotal(Simulator):
             def handle(self, request: Request) -> Response:
                 response = super().handle(request)

@@ -104,7 +104,7 @@ async def test_a_cloud_that_cannot_be_reached() -> None:
 
 
 @pytest.mark.promise(Promise.MISSING)
-async def test_a_user_whom_the_cloud_no_longer_knows() -> None:
+async def test_a_user_that_the_cloud_no_longer_knows() -> None:
     """The service's own 404 is an answer: no sessions, missing, and no failure of the round."""
     gone = Row("404", "404", status("404 Not Found", b'{"error_code":"WKS.00010404"}'), OF_SESSIONS)
     async with scene() as stage:
@@ -184,7 +184,7 @@ async def test_a_clock_that_is_a_day_off_shows() -> None:
 
 
 @pytest.mark.promise(Promise.UNASKED)
-async def test_scrapes_ask_nothing() -> None:
+async def test_scrapes_query_nothing() -> None:
     """However many there are, the cloud gets no more calls than its turn has come for; by then, hardly any."""
     async with scene(interval=600, user_interval=600) as stage:
         before = stage.server.good.total() + stage.well.good.total()

@@ -56,7 +56,7 @@ async def _others_go_on(stage: Scene) -> None:
 
 
 @pytest.mark.promise(Promise.PAUSED, Promise.RESUMED)
-async def test_refused_credentials_are_tried_rarely_and_recover_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rejected_credentials_are_tried_rarely_and_recover_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause is twice the last one and ends with a single call; once that is answered, all is as before."""
     monkeypatch.setattr(gate, "FIRST_PAUSE", 0.1)
     async with scene() as stage:

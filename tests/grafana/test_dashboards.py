@@ -185,7 +185,7 @@ def _sources(part: object) -> Iterator[Any]:
 
 
 @EVERY
-def test_every_query_asks_the_chosen_data_source(name: str) -> None:
+def test_every_query_uses_the_chosen_data_source(name: str) -> None:
     dashboard = load(name)
     found = list(_sources(dashboard))
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in found)

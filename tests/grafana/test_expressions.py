@@ -118,7 +118,7 @@ async def test_each_exporter_of_a_project_has_the_rate_limit(tool: Callable[[str
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that_tell_the_same(
+async def test_coverage_is_that_of_the_better_covered_of_the_two_operations_that_show_the_same(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """A number for both sessions and accounts is the worse of them."""
@@ -367,7 +367,7 @@ async def test_few_requests_have_no_share_of_failed_ones(tool: Callable[[str], s
     await evaluated(tool, tmp_path, input_series=series(**values), promql_expr_test=steps)
 
 
-async def test_failing_users_are_told_from_failed_starts(tool: Callable[[str], str], tmp_path: Path) -> None:
+async def test_failing_users_are_distinguished_from_failed_starts(tool: Callable[[str], str], tmp_path: Path) -> None:
     """Without metrics about users nobody knows how many users the failed starts are of."""
     values = {
         of("users"): "100x10",

@@ -176,7 +176,7 @@ def applies(user: UserDetail, name: str, value: Any) -> bool:
     return bool(getattr(user, name) == value)
 
 
-async def test_users_of_one_name_are_told_apart_by_their_domain(
+async def test_users_of_one_name_are_distinguished_by_their_domain(
     clock: Callable[[], float], connect_sdk: Connect
 ) -> None:
     """ListUsers lists both with their domains, and both are behind the sessions of the name."""

@@ -101,7 +101,7 @@ async def test_every_path_is_covered(web_file: Path, path: str) -> None:
         assert (await one.ask(path, authorization=RIGHT)).status in {200, 404}
 
 
-async def test_a_password_over_72_bytes_is_refused_though_its_beginning_is_right(tmp_path: Path) -> None:
+async def test_a_password_over_72_bytes_is_rejected_though_its_beginning_is_right(tmp_path: Path) -> None:
     """Bcrypt would compare the first 72 bytes only."""
     file = tmp_path / "web.yml"
     write(file, f"basic_auth_users: {{anna: {hashed('a' * 72)}}}")
@@ -159,7 +159,7 @@ async def test_bcrypt_judges_by_default() -> None:
     assert await Passwords().admits({b"a": bcrypt.hashpw(b"p\0q", bcrypt.gensalt(4))}, Login(b"a", b"p\0q"), "")
 
 
-async def test_an_unknown_user_costs_a_check_and_is_refused_whatever_comes_out(checks: Checks) -> None:
+async def test_an_unknown_user_costs_a_check_and_is_rejected_whatever_comes_out(checks: Checks) -> None:
     """The same name always leads to the same user's hash, so that trying again tells nothing either."""
     checked = Passwords(checks)
     for password in (b"anna", b"bert"):
@@ -183,7 +183,7 @@ async def test_right_passwords_are_remembered_and_wrong_ones_are_not(checks: Che
     assert [password for password, _ in checks.seen] == [b"anna", *[b"wrong"] * 3]
 
 
-async def test_a_check_that_fails_lets_nobody_in_and_is_told_once(
+async def test_a_check_that_fails_lets_nobody_in_and_is_reported_once(
     web_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever bcrypt raises, the line in the log tells its kind and nothing of what it was given."""

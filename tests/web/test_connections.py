@@ -75,7 +75,7 @@ def test_times_run_from_the_start_and_then_from_each_request() -> None:
     run_virtually(scenario())
 
 
-def test_who_never_asked_goes_first_then_who_asked_longest_ago() -> None:
+def test_lanes_that_never_sent_go_first_then_those_that_waited_longest() -> None:
     async def scenario() -> None:
         connections = Connections(Limits(connections=3))
         first, second, third = (add(connections) for _ in range(3))

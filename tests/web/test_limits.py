@@ -291,13 +291,13 @@ async def test_what_is_out_of_bounds_is_answered_so(request_bytes: bytes, status
     "request_bytes",
     [GET + b"\r\n", b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", b"\0\r\n\r\n", GET + b"Content-Length: x\r\n\r\n"],
 )
-async def test_no_answer_tells_the_versions_of_what_it_is_made_with(request_bytes: bytes) -> None:
+async def test_no_answer_shows_the_versions_of_what_it_is_made_with(request_bytes: bytes) -> None:
     """Not even one to bytes that are no HTTP."""
     async with web_server() as server, client(server) as one:
         assert (await one.send(request_bytes)).headers["Server"] == "workspace-exporter"
 
 
-async def test_a_body_that_nobody_asked_for_is_not_read_on() -> None:
+async def test_a_body_that_nobody_requested_is_not_read_on() -> None:
     """The answer comes at once, and the connection is closed although the body continues."""
     async with web_server(limits=Limits(body=0.1)) as server, client(server) as one, asyncio.timeout(20):
         assert (await one.send(GET + b"Transfer-Encoding: chunked\r\n\r\n")).status == 200
@@ -309,7 +309,7 @@ async def test_a_body_that_nobody_asked_for_is_not_read_on() -> None:
                 break
 
 
-async def test_without_files_to_open_it_waits_and_goes_on(
+async def test_without_files_to_open_it_waits_and_continues(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It gives up a connection, does not spin, says so once, and takes connections as soon as it can again."""

@@ -80,7 +80,7 @@ async def test_nothing_stays_open_if_one_of_several_addresses_is_in_use() -> Non
     "environ",
     [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}, {"LISTEN_FDS": "0"}, {"LISTEN_FDS": "x"}],
 )
-async def test_without_a_socket_from_systemd_the_fix_is_told(
+async def test_without_a_socket_from_systemd_the_fix_is_reported(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LISTEN_FDS", "LISTEN_PID"):
@@ -123,12 +123,12 @@ async def test_a_socket_that_systemd_passes_is_duplicated(monkeypatch: pytest.Mo
             pass
 
 
-async def test_a_host_that_is_unknown_is_told_with_a_remedy() -> None:
+async def test_a_host_that_is_unknown_is_reported_with_a_remedy() -> None:
     with pytest.raises(OSError, match=r"^cannot listen on no\.invalid:1: [A-Z].*; choose another address with --web"):
         await listening_sockets(config.Web(listen_address=("no.invalid:1",)))
 
 
-async def test_an_address_within_that_of_another_socket_is_told_with_a_remedy() -> None:
+async def test_an_address_within_that_of_another_socket_is_reported_with_a_remedy() -> None:
     """It may be our own socket: a reload cannot go over from all interfaces to one of them."""
     with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104 - what such a reload starts from
         narrower = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -170,7 +170,7 @@ async def test_tls_is_switched_on_and_off_without_a_restart(web_file: Path) -> N
         assert server.address.startswith("http://")
 
 
-async def test_an_invalid_version_leaves_the_last_valid_one_in_force_and_is_told_once(
+async def test_an_invalid_version_leaves_the_last_valid_one_in_effect_and_is_reported_once(
     web_file: Path, openssl: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Also where only a file that it names is wrong; once that is right, it counts."""
