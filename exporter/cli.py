@@ -25,6 +25,7 @@ from exporter.doctor import run as run_doctor
 from exporter.logs import configure, keep_standard_files
 from exporter.simulator.command import add_arguments as add_simulator_flags
 from exporter.simulator.command import run as run_simulator
+from exporter.wording import counted
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ def _summary(settings: Settings) -> str:
     valid = f"The configuration is valid: {_listed(settings.projects)}."
     if settings.shard.total == 1:
         return valid
-    watched = f"{len(settings.watched)} of {len(settings.projects)} projects"
+    watched = f"{len(settings.watched)} of {counted(len(settings.projects), 'project')}"
     if settings.watched:
         watched += f": {_listed(settings.watched)}"
     shard = f"shard.index {settings.shard.index} of shard.total {settings.shard.total}"
@@ -181,7 +182,7 @@ def _listed(projects: Sequence[Project]) -> str:
     def watched(project: Project) -> str:
         users = sum(not project.excludes(user.name, user.domain) for user in project.users)
         discovered = "discovered users" if project.discover else ""
-        listed = f"{users} user{'' if users == 1 else 's'}" if users or not discovered else ""
+        listed = counted(users, "user") if users or not discovered else ""
         return " and ".join(filter(None, (listed, discovered)))
 
     return ", ".join(f"{project.name} with {watched(project)}" for project in projects)
