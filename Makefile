@@ -8,11 +8,16 @@ BIN := $(VENV)/bin
 
 .PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema links kubernetes chart operator-schema lock wheel tools clean
 
+##@ Start
+
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
+	@awk '/^##@ / { print substr($$0, 5) ":" } /^[a-z-]+:.*  ## / { name = $$0; sub(/:.*/, "", name); \
+		sub(/.*  ## /, ""); printf "  %-17s%s\n", name, $$0 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/run  ## run the exporter against a simulated cloud
 	$(BIN)/python -m exporter demo $(ARGS)
+
+##@ Test
 
 # A process per core; one that has run out of tests takes over some of another's. Each also starts servers of its own.
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
@@ -43,6 +48,8 @@ format: $(VENV)/dev  ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+##@ Write generated files
+
 readme: $(VENV)/dev  ## write the generated tables of the documents
 	PYTHONPATH=.:tests $(BIN)/python tests/support/readme.py CONFIGURATION.md METRICS.md deploy/RUNBOOK.md \
 		deploy/prometheus/tests/SCENES.md
@@ -62,7 +69,7 @@ pictures: dashboards  ## draw the pictures of the dashboards: make pictures VIEW
 
 # Requires npm. Only a new version of Grafana makes it necessary.
 SCHEMA := tests/grafana/schema
-grafana-schema:
+grafana-schema:  ## derive the schema for dashboards from Grafana (requires npm)
 	rm -rf $(VENV)/schema && mkdir -p $(VENV)/schema && cp $(SCHEMA)/package.json $(SCHEMA)/derive.mjs $(VENV)/schema
 	cd $(VENV)/schema && npm install --silent --no-audit --no-fund --no-package-lock
 	cd $(VENV)/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
@@ -81,6 +88,8 @@ operator-schema: $(VENV)/dev  ## derive the schemas for the Prometheus Operator'
 	$(BIN)/uv run --isolated --no-project --python $(BIN)/python --with cloudcoil-models-prometheus-operator==0.80.1.0 \
 		python tests/deploy/schema/derive.py tests/deploy/schema/operator.json
 
+##@ Set up
+
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --upgrade
 
@@ -90,7 +99,7 @@ lock: $(VENV)/dev  ## pin the newest versions of all dependencies
 	$(LOCK) --group build -c requirements-dev.txt -o requirements-build.txt
 
 # Tests import the wheel as a user would install it. `python -P` prevents them from importing the sources here.
-wheel: $(VENV)/dev
+wheel: $(VENV)/dev  ## build the wheel in dist/ and install it in the environment
 	rm -rf dist
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w dist .
 	$(BIN)/pip install -q --no-deps --force-reinstall dist/*.whl
@@ -99,7 +108,7 @@ wheel: $(VENV)/dev
 TOOLS := prometheus promtool prometheus-alertmanager amtool openssl chromium systemd-analyze systemd-sysusers
 PACKAGES := prometheus prometheus-alertmanager openssl chromium systemd
 
-tools:
+tools:  ## install the programs that tests require, as root on Debian
 	@command -v $(TOOLS) | wc -l | grep -qx $(words $(TOOLS)) || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q \
 		&& DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(PACKAGES); } \

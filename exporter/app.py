@@ -66,7 +66,9 @@ class Reload:
 
     async def _reject(self, error: ConfigError) -> None:
         await self._exporter.reloaded(successful=False)
-        _logger.error("reload_rejected", mistakes=[str(mistake) for mistake in error.mistakes])
+        for mistake in error.mistakes:
+            _logger.error("reload_rejected", mistake=str(mistake))
+            await asyncio.sleep(0)  # there may be thousands
 
     async def _apply(self, settings: Settings) -> None:
         """Do first what may fail, then what cannot."""

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -25,6 +26,8 @@ from exporter.doctor import run as run_doctor
 from exporter.logs import configure, keep_standard_files
 from exporter.simulator.command import add_arguments as add_simulator_flags
 from exporter.simulator.command import run as run_simulator
+from exporter.version import described, revision
+from exporter.wording import counted
 
 T = TypeVar("T")
 
@@ -90,7 +93,7 @@ def parsers() -> dict[str, Parser]:
         "WORKSPACE_EXPORTER_POLL__INTERVAL is --poll.interval. Secrets have no flags, since `ps` shows flags to all.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {described()}")
     parser.add_argument(
         "--config.check",
         dest="check",
@@ -170,7 +173,7 @@ def _summary(settings: Settings) -> str:
     valid = f"The configuration is valid: {_listed(settings.projects)}."
     if settings.shard.total == 1:
         return valid
-    watched = f"{len(settings.watched)} of {len(settings.projects)} projects"
+    watched = f"{len(settings.watched)} of {counted(len(settings.projects), 'project')}"
     if settings.watched:
         watched += f": {_listed(settings.watched)}"
     shard = f"shard.index {settings.shard.index} of shard.total {settings.shard.total}"
@@ -179,18 +182,37 @@ def _summary(settings: Settings) -> str:
 
 def _listed(projects: Sequence[Project]) -> str:
     def watched(project: Project) -> str:
-        users = sum(not project.excludes(user.name, user.domain) for user in project.users)
+        users = _configured_users(project)
         discovered = "discovered users" if project.discover else ""
-        listed = f"{users} user{'' if users == 1 else 's'}" if users or not discovered else ""
+        listed = counted(users, "user") if users or not discovered else ""
         return " and ".join(filter(None, (listed, discovered)))
 
     return ", ".join(f"{project.name} with {watched(project)}" for project in projects)
+
+
+def _configured_users(project: Project) -> int:
+    return sum(not project.excludes(user.name, user.domain) for user in project.users)
+
+
+def _log_start(settings: Settings) -> None:
+    """Log what runs and how much it watches. Users to be discovered are not known yet."""
+    shard = {"shard": f"{settings.shard.index} of {settings.shard.total}"} if settings.shard.total > 1 else {}
+    _logger.info(
+        "starting",
+        version=__version__,
+        revision=revision(),
+        python=platform.python_version(),
+        projects=len(settings.watched),
+        users=sum(map(_configured_users, settings.watched)),
+        **shard,
+    )
 
 
 async def _serve(load: Callable[[Callable[[Mistake], None]], Settings]) -> None:
     doubts: list[Mistake] = []
     settings = load(doubts.append)
     configure(settings.log)
+    _log_start(settings)
     for doubt in doubts:
         _log_doubt(doubt)
     hangup = asyncio.Event()

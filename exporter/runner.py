@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from importlib import resources
 
 import structlog
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
@@ -21,6 +20,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.families import render, user_lines
 from exporter.setup import Plan, Setup
 from exporter.status import ProcessStatus, Published
+from exporter.version import revision
 from exporter.watch import Watch
 
 PUBLISH_INTERVAL = 1.0  # seconds between two publishes; longer if one takes long
@@ -41,7 +41,7 @@ class Exporter:
         self.exposition = Exposition(own)
         self._user_lines = user_lines()
         self._process = ProcessStatus(
-            version=__version__, revision=_revision(), python_version=platform.python_version(), loaded_at=now()
+            version=__version__, revision=revision(), python_version=platform.python_version(), loaded_at=now()
         )
         self.published = Published(self._process)
         self.setup = setup
@@ -188,9 +188,3 @@ class Exporter:
             self.published = replace(self.published, process=process)
             return _RETRY_PAUSE
         return took / _PUBLISH_SHARE
-
-
-def _revision() -> str:
-    """Return the commit that the package was built from; ``unknown`` when run from its sources."""
-    file = resources.files("exporter") / "REVISION"
-    return file.read_text("ascii").strip() if file.is_file() else "unknown"

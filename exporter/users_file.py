@@ -90,5 +90,5 @@ class UsersFile:
         _logger.warning("configuration_doubtful", project=self._project, doubt=str(doubt))
 
     def _reject(self, mistakes: Sequence[Mistake]) -> None:
-        shown = [str(mistake) for mistake in mistakes[:_MISTAKES_LOGGED]]
-        _logger.error("users_file_rejected", project=self._project, mistakes=shown, total=len(mistakes))
+        for mistake in mistakes[:_MISTAKES_LOGGED]:
+            _logger.error("users_file_rejected", project=self._project, mistake=str(mistake), total=len(mistakes))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import platform
 import re
 import signal
 import sys
@@ -104,7 +105,36 @@ def configuration(tmp_path: Path) -> Path:
 
 
 async def test_the_version_is_that_of_the_package() -> None:
-    assert await outcome("--version") == (0, f"workspace-exporter {exporter.__version__}\n", "")
+    """The revision is that of the wheel's commit; sources have none."""
+    file = Path(exporter.__file__).parent / "REVISION"
+    revision = file.read_text().strip() if file.is_file() else "unknown"
+    text = f"{exporter.__version__} (revision {revision}, Python {platform.python_version()})"
+    assert await outcome("--version") == (0, f"workspace-exporter {text}\n", "")
+
+
+async def test_the_first_log_line_shows_what_runs_and_how_much_it_watches(configuration: Path) -> None:
+    async with command("--config.file", str(configuration)) as process:
+        assert process.stderr
+        first = (await process.stderr.readline()).decode()
+    versions = rf"version={re.escape(exporter.__version__)} revision=\S+ python={platform.python_version()}"
+    assert re.search(rf"level=info event=starting {versions} projects=1 users=1$", first.rstrip())
+
+
+async def test_the_first_log_line_of_a_shard_names_it_and_counts_only_its_projects(tmp_path: Path) -> None:
+    file = tmp_path / "workspace.yml"
+    entries = "".join(
+        f"  - {{project_id: p{n}, region: r, auth: {{token: hush}}, users: [u1, u2]}}\n" for n in range(8)
+    )
+    file.write_text(f"projects:\n{entries}shard: {{index: 1, total: 2}}\nweb: {{listen_address: '127.0.0.1:0'}}\n")
+    _, summary, _ = await outcome("--config.file", str(file), "--config.check")
+    watched = re.search(r"it watches (\d) of 8 projects", summary)
+    assert watched
+    projects = int(watched[1])
+    async with command("--config.file", str(file)) as process:
+        assert process.stderr
+        first = (await process.stderr.readline()).decode()
+    assert re.search(rf"projects={projects} users={2 * projects} shard=['\"]1 of 2['\"]", first)
+    assert not re.search("hush|u1", first)
 
 
 async def test_the_garbage_collector_is_enabled_and_ignores_imported_objects() -> None:
@@ -365,10 +395,12 @@ async def test_the_doctor_ends_on_a_signal_while_no_dns_server_answers(
 async def test_sighup_reloads_and_a_broken_file_changes_nothing(configuration: Path) -> None:
     async with command("--config.file", str(configuration)) as process:
         found = await line_with(process.stderr, "event=listening address=(.*)")
-        rewrite(configuration, CONFIGURATION + "shard: {index: one}\n")
+        rewrite(configuration, CONFIGURATION + "shard: {index: one, total: two}\n")
         process.send_signal(signal.SIGHUP)
-        refused = await line_with(process.stderr, "event=reload_rejected mistakes=(.*)")
-        assert f"{configuration}: shard.index: must be a whole number" in refused[1]
+        for setting in ("index", "total"):
+            refused = await line_with(process.stderr, "event=reload_rejected mistake=(.*)")
+            assert f"{configuration}: shard.{setting}: must be a whole number" in refused[1]
+            assert "[" not in refused[1]
         assert "last_reload_successful 0.0" in (await get(f"{found[1]}/metrics"))[1]
         rewrite(configuration, CONFIGURATION.replace("users: [", "users: [another, "))
         process.send_signal(signal.SIGHUP)
@@ -591,7 +623,9 @@ async def test_the_simulator_prints_a_configuration_for_the_exporter(tmp_path: P
             await until(lambda text: users in text and _covered(text), f"{found[1]}/metrics")
         process.terminate()
         rest, errors = await process.communicate()
-    assert (rest, errors) == (b"", b"")
+    assert rest == b""
+    assert errors.startswith(b"Serving the simulated cloud at http://127.0.0.1:")
+    assert errors.count(b"\n") == 2
 
 
 async def test_the_simulator_reports_an_address_in_use_without_a_traceback() -> None:

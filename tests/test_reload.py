@@ -209,7 +209,7 @@ async def test_a_refused_configuration_changes_nothing_and_says_why() -> None:
                 assert (await post(f"{exporter.address}/-/reload"))[0] == 200
                 assert "huaweicloud_workspace_exporter_config_last_reload_successful 1.0" in await exporter.scraped()
     [refused] = [event for event in log if event["event"] == "reload_rejected"]
-    assert refused["mistakes"] == ["workspace.yml: poll.interval: must be a duration"]
+    assert refused["mistake"] == "workspace.yml: poll.interval: must be a duration"
 
 
 @pytest.mark.promise(Promise.RELOAD)

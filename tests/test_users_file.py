@@ -203,9 +203,10 @@ async def test_following_survives_rejections_and_bugs_and_logs_without_names(fil
                 await follower.look()
         await follower.stop()
     assert follower.users == [["alice", "wanda"], ["alice", "Alice", "yusuf"]]
-    failed, rejected, doubtful, read = log
+    failed, *rejected, doubtful, read = log
     assert failed["event"] == "users_file_failed"
-    assert (rejected["event"], len(rejected["mistakes"]), rejected["total"]) == ("users_file_rejected", 10, 12)
+    assert [(each["event"], each["total"]) for each in rejected] == [("users_file_rejected", 12)] * 10
+    assert [each["mistake"].split(":")[1] for each in rejected] == [str(line) for line in range(1, 11)]
     assert doubtful["event"] == "configuration_doubtful"
     assert read == {"event": "users_file_read", "log_level": "info", "project": "berlin", "users": 3}
     assert not any(name in str(log) for name in ("wanda", "xavier", "yusuf"))

@@ -22,13 +22,13 @@ from exporter.doctor.findings import (
     Finding,
     NotQueried,
     Verdict,
-    counted,
     fail,
     ok,
     skip,
     warn,
 )
 from exporter.fleet import DOCUMENTED_STATES, OTHER
+from exporter.wording import counted
 
 CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
 _NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting

@@ -22,12 +22,13 @@ from exporter.cloud.connect import endpoints_of, lockout_key
 from exporter.cloud.errors import CloudError, Forbidden
 from exporter.config import Auth, Poll, Project, Settings
 from exporter.doctor.answers import Total
-from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, counted, skip, warn
+from exporter.doctor.findings import REQUEST_BUDGET, Finding, NotQueried, Verdict, skip, warn
 from exporter.doctor.loads import Load, Share, judge
 from exporter.doctor.watched import configured, polled
 from exporter.polling.discovery import Filters
 from exporter.polling.listings import USERS_A_PAGE
 from exporter.polling.source import Source, choose_source, fair_shares, pages
+from exporter.wording import counted
 
 _FAILURES_OFF = "set poll.failures_interval to 0"
 _SERVERS = {LIST_SERVERS: "server", LIST_SERVER_GROUPS: "server group"}

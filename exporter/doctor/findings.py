@@ -55,11 +55,6 @@ fail = partial(Finding, Verdict.FAIL)
 skip = partial(Finding, Verdict.SKIP)
 
 
-def counted(number: int, what: str) -> str:
-    """Return the number with what it counts, in the plural unless it is one."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def summary(counts: Counter[Verdict]) -> str:
     """Return the last line."""
     return f"summary: {', '.join(f'{counts[verdict]} {verdict}' for verdict in Verdict)}"

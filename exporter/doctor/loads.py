@@ -57,7 +57,9 @@ def judge(load: Load, share: Share, bulk: str | None = None) -> Finding:
     every = f"{load.entries} every {format_duration(load.interval)}"
     if ahead:
         every += f", and failed ones every {format_duration(round(60 / ahead, 1))},"
-    text = f"{load.operation}: {every} are {_number(load.of_cycle + ahead)} requests per minute, {share}"
+    needed = _number(load.of_cycle + ahead)
+    requests = "1 request" if needed == "1" else f"{needed} requests"
+    text = f"{load.operation}: {every} are {requests} per minute, {share}"
     cycle, remedies = cycle_seconds(load.interval, load.requests, share.rate - ahead), []
     if cycle > load.interval:
         text += f"; a cycle takes {format_duration(float(math.ceil(cycle)))}"

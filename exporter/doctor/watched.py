@@ -13,10 +13,11 @@ from exporter.cloud.models import User as Account
 from exporter.config import Discover, Project, User
 from exporter.config.names import domain_fit, folded, login_parts
 from exporter.doctor.answers import size
-from exporter.doctor.findings import ONE_USER, WATCHED, Finding, NotQueried, counted, fail, ok, skip, warn
+from exporter.doctor.findings import ONE_USER, WATCHED, Finding, NotQueried, fail, ok, skip, warn
 from exporter.fleet import best
 from exporter.polling.discovery import Discovery, Filters
 from exporter.polling.listings import USERS_A_PAGE
+from exporter.wording import counted
 
 Page = UserPage | CloudError | NotQueried
 

@@ -7,6 +7,7 @@ from exporter.cloud.models import User
 from exporter.config import User as ConfiguredUser
 from exporter.config.names import folded
 from exporter.fleet import Watched, best
+from exporter.wording import counted
 
 Filters = tuple[tuple[str, str], ...]  # parameters of ListUsers. All have to match; none means all users.
 
@@ -54,7 +55,7 @@ class Discovery:
         short = not empty and self._believed >= SUSPICIOUS_FROM and 2 * len(found) < self._believed
         self._suspicious = self._suspicious + 1 if short else 0
         if empty or (short and self._suspicious < _ACCEPTED_AT):
-            raise ImplausibleError(f"discovery finds {len(found)} users after {self._believed}")
+            raise ImplausibleError(f"discovery finds {counted(len(found), 'user')} after {self._believed}")
         self._believed, self._suspicious, self.successful = len(found), 0, True
         same = self.found is not None and len(found) == len(self.found) and all(map(_same, found, self.found))
         if not same:

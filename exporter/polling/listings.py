@@ -19,6 +19,7 @@ from exporter.polling.lane import Lane
 from exporter.polling.loop import CycleLoop, PollContext
 from exporter.polling.pace import monotonic
 from exporter.polling.paging import Paging, TornError, entry_keys
+from exporter.wording import counted
 
 USERS_A_PAGE = 1000  # the reference names no maximum; PAGE_SIZE if the cloud has one
 NAMES_PER_LOOKUP = 50  # in one request for ids: a query of a few kB at most
@@ -205,7 +206,7 @@ class UserListing(Listing):
             if filters not in discovery.entries:
                 continue
             if paging.missing:
-                raise TornError(f"{paging.missing} users that the cloud counts were not listed")
+                raise TornError(f"the listing lacks {counted(paging.missing, 'user')} that the cloud counts")
             found |= _in_domain(users, dict(filters).get("domain"))
         self._pages = pages
         if discovery.entries and discovery.listed(tuple(found.values())):

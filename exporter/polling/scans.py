@@ -16,6 +16,7 @@ from exporter.polling.loop import PollContext
 from exporter.polling.pace import monotonic
 from exporter.polling.paging import LoosePaging, Paging, entry_keys
 from exporter.polling.source import cycle_seconds
+from exporter.wording import counted
 
 CLOCK_SKEW = 15 * 60.0  # seconds that the cloud may be ahead: beyond them, it rejects signatures
 ZONES = 14 * 3600.0  # seconds that the zone-less start of a session may be ahead of UTC
@@ -59,7 +60,8 @@ class SessionScan(Listing):
         self._pages = paging.pages
         if not self._ours and fleet.has_any_of(paging.seen):
             raise ImplausibleError(
-                f"none of {len(paging.seen)} sessions belongs to a watched user by name, but users have some of them"
+                f"none of {counted(len(paging.seen), 'session')} belongs to a watched user by name, "
+                "but users have some of them"
             )
         await run_steps(fleet.scan_ended(paging.seen, began, oldest=self._window[0] + ZONES))
 

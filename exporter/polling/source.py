@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from exporter.cloud.client import SESSIONS_A_PAGE
 from exporter.config import Poll
 from exporter.polling.paging import OVERLAP
+from exporter.wording import counted
 
 
 class Source(NamedTuple):
@@ -22,8 +23,8 @@ def choose_source(poll: Poll, users: int, sessions: int | None, rate: float) -> 
         return Source(poll.source, "set by poll.source")
     scan = pages(sessions or 0, SESSIONS_A_PAGE)
     if not fits(poll, users, rate) and scan >= users:
-        return Source("per_user", f"{users} requests for all users, {scan} for a scan of all sessions")
-    reason = f"{users} requests per interval, {math.floor(poll.interval * rate / 60)} allowed"
+        return Source("per_user", f"{counted(users, 'request')} for all users, {scan} for a scan of all sessions")
+    reason = f"{counted(users, 'request')} per interval, {math.floor(poll.interval * rate / 60)} allowed"
     return Source("per_user" if fits(poll, users, rate) else "bulk", reason)
 
 

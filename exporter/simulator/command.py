@@ -19,6 +19,10 @@ from exporter.simulator.simulation import Script
 LARGEST_PORT = 65535
 FARTHEST_UTC_OFFSET = 14  # hours
 
+_SERVING = """\
+Serving the simulated cloud at {url}; Ctrl-C ends it.
+Standard output has a configuration file for it. Use the file with: workspace-exporter --config.file=FILE"""
+
 
 def _listen_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
@@ -114,6 +118,8 @@ async def run(namespace: Namespace) -> None:
             raise OSError(f"cannot listen on {authority(host, port)}: {reason}; {remedy}") from error
         sys.stdout.write(f"{instructions(simulator, url)}\n{configuration(simulator, url)}")
         sys.stdout.flush()
+        if not sys.stdout.isatty():
+            sys.stderr.write(f"{_SERVING.format(url=url)}\n")
         await asyncio.Event().wait()
 
 

@@ -56,11 +56,6 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f} %"
 
 
-def counted(count: int, one: str, several: str | None = None) -> str:
-    """Return ``1 user`` or ``2 users``."""
-    return f"{count} {one if count == 1 else several or f'{one}s'}"
-
-
 def share(part: int, whole: int) -> str:
     """Return ``3 (1.3 %)``; ``3`` if that is no part of the whole."""
     return f"{part} ({percent(part, whole)})" if whole and part <= whole else str(part)

@@ -9,9 +9,10 @@ from importlib import metadata, resources
 
 from exporter import __version__
 from exporter.status import ProjectStatus, Published
-from exporter.web.formats import counted, date_and_time, lasting, lately, share
+from exporter.web.formats import date_and_time, lasting, lately, share
 from exporter.web.problems import Kind, Level, Problem, level, problems_of, problems_of_process
 from exporter.web.project import badge, section, wrong
+from exporter.wording import counted
 
 STYLE = (resources.files(__package__) / "page.css").read_text("utf-8")
 

@@ -20,7 +20,8 @@ from exporter.cloud.causes import explain
 from exporter.cloud.errors import Unauthorized
 from exporter.fleet import REGISTERED, UNKNOWN, is_spike
 from exporter.status import ProcessStatus, ProjectStatus
-from exporter.web.formats import counted, date_and_time, lasting, lately, percent
+from exporter.web.formats import date_and_time, lasting, lately, percent
+from exporter.wording import counted
 
 EXPIRING = 1200.0  # seconds before their end; credentials that can be renewed are renewed much earlier
 
@@ -113,7 +114,7 @@ def _of_people(status: ProjectStatus) -> Iterator[Problem]:
         yield Problem(
             Kind.LOCKED,
             _of_many(counts.locked, users),
-            f"{counted(counts.locked, 'account is', 'accounts are')} locked",
+            f"{_are(counts.locked, 'account')} locked",
             "unlock them in the Workspace console, or wait until the locks end; `huaweicloud_workspace_user_locked` "
             "and the dashboard Users name them",
             size=counts.locked,
@@ -122,10 +123,14 @@ def _of_people(status: ProjectStatus) -> Iterator[Problem]:
         yield Problem(
             Kind.MISSING,
             _of_many(counts.missing, users),
-            f"{counted(counts.missing, 'user is', 'users are')} unknown to the cloud",
+            f"{_are(counts.missing, 'user')} unknown to the cloud",
             "correct or remove their names in the configuration; `huaweicloud_workspace_user_missing` names them",
             size=counts.missing,
         )
+
+
+def _are(number: int, noun: str) -> str:
+    return f"{counted(number, noun)} {'is' if number == 1 else 'are'}"
 
 
 def _of_many(affected: int, users: int) -> Level:
@@ -141,7 +146,7 @@ def _worst_group(status: ProjectStatus) -> str:
         return ""
     group = min(failed, key=lambda each: (-failed[each], each))
     registered = registered_servers(status, group)
-    servers = f" ({registered} servers registered)" if registered else ""
+    servers = f" (registered servers: {registered})" if registered else ""
     return f", most in server group {status.group_names.get(group, group)}{servers}"
 
 

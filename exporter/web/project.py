@@ -12,6 +12,7 @@ from exporter.web.charts import charts
 from exporter.web.formats import ago, amount, bar, date_and_time, facts, lasting
 from exporter.web.problems import Level, Problem
 from exporter.web.starts import start_numbers, starts
+from exporter.wording import counted
 
 _TITLES = {
     "ListSessionByUserName": "Sessions",
@@ -116,7 +117,8 @@ def _operation(ident: str, name: str, operation: OperationStatus, status: Projec
     current, cycle, coverage = operation.cycles.current, "", ""
     if operation.fresh is not None:
         meter = bar("meter", operation.fresh, status.configured)
-        coverage = f"<p><label>Fresh answers for {operation.fresh} of {status.configured} users\n{meter}</label></p>"
+        answered = f"Fresh answers for {operation.fresh} of {counted(status.configured, 'user')}"
+        coverage = f"<p><label>{answered}\n{meter}</label></p>"
     if current:
         progress = bar("progress", current.done, current.total)
         cycle = f"<p><label>Current cycle: {current.done} of {current.total} {current.entries}\n{progress}</label></p>"

@@ -59,10 +59,11 @@ class CurrentWebFile:
             self.in_force = read_web_file(self.path)
         except WebFileError as error:
             self._versions.add(*error.files)
-            mistakes = [f"{mistake.path}: {mistake.reason}".removeprefix(": ") for mistake in error.mistakes]
-            _logger.error(  # noqa: TRY400 - a mistake in a file needs no traceback
-                "web_config_refused", file=str(self.path), mistakes=mistakes, in_force="the last valid version"
-            )
+            for mistake in error.mistakes:
+                text = f"{mistake.path}: {mistake.reason}".removeprefix(": ")
+                _logger.error(  # noqa: TRY400 - a mistake in a file needs no traceback
+                    "web_config_refused", file=str(self.path), mistake=text, in_force="the last valid version"
+                )
         else:
             self._versions.add(*self.in_force.files)
             _logger.info(

@@ -11,8 +11,9 @@ from exporter.cloud.telemetry import Latencies
 from exporter.fleet import INIT_FAIL, UNKNOWN, WINDOW, Recent
 from exporter.status import ProjectStatus
 from exporter.web.charts import hour
-from exporter.web.formats import counted, lasting, share
+from exporter.web.formats import lasting, share
 from exporter.web.problems import registered_servers
+from exporter.wording import counted
 
 _LATELY = f"{WINDOW / 60:.0f} min"
 _MOST_GROUPS = 10  # named; the others are in the metrics

@@ -108,3 +108,19 @@ async def test_it_serves_until_cancelled_and_prints_a_working_request(capsys: py
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_with_its_output_in_a_file_it_shows_on_stderr_that_it_serves(capsys: pytest.CaptureFixture[str]) -> None:
+    """Address, use of the file and how to end it; the output remains a configuration."""
+    task = asyncio.create_task(run(parse("--listen-address=127.0.0.1:0", "--users=3")))
+    output, errors = "", ""
+    async with asyncio.timeout(10):
+        while "--config.file" not in errors:
+            await asyncio.sleep(0)
+            read = capsys.readouterr()
+            output, errors = output + read.out, errors + read.err
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (written,) = YAML(typ="safe").load(output)["projects"]
+    assert f"at {written['endpoints']['sessions']}; Ctrl-C ends it" in errors

@@ -54,7 +54,7 @@ def paused(**changes: Any) -> ProjectStatus:
             {},
             (
                 "Critical: Session starts are failing: 13 of 31 (41.9 %) in the last 5 minutes, 11 users, "
-                "most in server group Finance & Co (0 of 5 servers registered)"
+                "most in server group Finance & Co (registered servers: 0 of 5)"
             ),
         ),
         (
@@ -203,7 +203,7 @@ def test_it_names_no_user() -> None:
 
 def test_an_incident_says_since_when_and_what_to_do() -> None:
     text = shown(incident())
-    assert "(0 of 5 servers registered) , since 2025-12-31 23:55:48 UTC (4 min 12 s ago)." in text
+    assert "(registered servers: 0 of 5) , since 2025-12-31 23:55:48 UTC (4 min 12 s ago)." in text
     assert "What to do: check whether the servers of the groups below are registered" in text
 
 

@@ -33,7 +33,7 @@ from exporter.fleet import Attempts, Counts, Point, Recent, ServerCounts
 from exporter.polling.cycles import Cycle, Cycles, Failure
 from exporter.status import DiscoveryStatus, OperationStatus, Published
 from exporter.web import page
-from exporter.web.formats import ago, amount, counted, lasting, percent, share
+from exporter.web.formats import ago, amount, lasting, percent, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -442,11 +442,3 @@ def test_a_share_is_left_out_where_the_part_exceeds_the_whole() -> None:
 
 def test_amounts_have_no_exponent() -> None:
     assert [amount(each) for each in (0.25, 7.5, 9.99, 120, 123_456.7)] == ["0.25", "7.5", "10", "120", "123457"]
-
-
-def test_one_thing_is_not_plural() -> None:
-    assert [counted(1, "user"), counted(0, "user"), counted(2, "user is", "users are")] == [
-        "1 user",
-        "0 users",
-        "2 users are",
-    ]
