@@ -6,7 +6,7 @@ VERSION := $(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import s
 VENV := .venv$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast check bench lint format readme dashboards pictures grafana-schema links kubernetes chart operator-schema lock wheel tools clean
+.PHONY: help demo test test-fast check bench lint prose format readme dashboards pictures grafana-schema links kubernetes chart operator-schema lock wheel tools clean
 
 ##@ Start
 
@@ -43,6 +43,9 @@ lint: $(VENV)/dev  ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+prose: $(VENV)/dev  ## check that documents, docstrings and texts are plain English
+	$(BIN)/python -m pytest -q tests/test_prose.py
 
 format: $(VENV)/dev  ## format the sources
 	$(BIN)/ruff format .
