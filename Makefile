@@ -77,8 +77,8 @@ grafana-schema:  ## derive the schema for dashboards from Grafana (requires npm)
 	cd $(VENV)/schema && npm install --silent --no-audit --no-fund --no-package-lock
 	cd $(VENV)/schema && node derive.mjs . $(abspath $(SCHEMA))/grafana.json
 
-links: $(VENV)/dev  ## write the addresses of the repository (pyproject.toml) and GRAFANA=... into the alerts
-	$(BIN)/python tests/support/links.py $(GRAFANA)
+links: $(VENV)/dev  ## change addresses in all files: make links REPOSITORY=https://github.com/owner/name GRAFANA=https://...
+	$(BIN)/python tests/support/links.py "$(REPOSITORY)" "$(GRAFANA)"
 	$(MAKE) chart
 
 kubernetes: $(VENV)/dev  ## write the Kubernetes manifest of Prometheus's rules

@@ -419,7 +419,7 @@ def test_the_rules_are_prometheus_s_own_with_the_address_of_grafana(tool: Callab
     (tmp_path / "rules.yml").write_text(json.dumps(rules["spec"]))
     code, told, wrong = call(tool("promtool"), "check", "rules", tmp_path / "rules.yml")
     assert code == 0, told + wrong
-    assert f"{repository()}/blob/main/deploy/RUNBOOK.md#workspaceexporterdown" in json.dumps(rules)
+    assert f"{repository().address}/blob/main/deploy/RUNBOOK.md#workspaceexporterdown" in json.dumps(rules)
 
 
 def test_the_rules_are_prometheus_s_own_without_an_address_of_grafana() -> None:
@@ -440,9 +440,9 @@ def test_the_dashboards_are_grafana_s_own() -> None:
 def test_the_chart_is_of_this_version_and_repository() -> None:
     chart = load(ROOT / CHART / "Chart.yaml")
     assert chart["version"] == chart["appVersion"] == exporter.__version__
-    assert [chart["home"]] == chart["sources"] == [repository()]
+    assert [chart["home"]] == chart["sources"] == [repository().address]
     assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
-    owner_and_name = repository().removeprefix("https://github.com/")
+    owner_and_name = repository().address.removeprefix("https://github.com/")
     assert container_of(render(values_of("default")))["image"] == f"ghcr.io/{owner_and_name}:{exporter.__version__}"
 
 

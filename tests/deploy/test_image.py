@@ -7,6 +7,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING
 
+from support.links import repository
 from support.ways_to_run import DEPLOY, PORT, ROOT, call, load
 
 import exporter
@@ -102,3 +103,9 @@ def test_every_deployment_names_this_version() -> None:
     assert built == IMAGE
     assert load(DEPLOY / "compose.yaml")["services"]["exporter"]["image"] == IMAGE
     assert f"{kustomized['name']}:{kustomized['newTag']}" == IMAGE
+
+
+def test_its_labels_lead_to_the_repository() -> None:
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"', FINAL))
+    assert labels["source"] == labels["url"] == repository().address
+    assert labels["documentation"] == f"{repository().address}/blob/main/deploy/README.md"

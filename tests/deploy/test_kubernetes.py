@@ -123,7 +123,7 @@ def test_the_base_leaves_namespace_and_configuration_to_an_overlay(kubectl: str,
 
 
 def test_the_image_is_in_the_repository_s_registry(example: Manifests) -> None:
-    owner_and_name = repository().removeprefix("https://github.com/")
+    owner_and_name = repository().address.removeprefix("https://github.com/")
     (container,) = example["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"ghcr.io/{owner_and_name}:{exporter.__version__}"
 
