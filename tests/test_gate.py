@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fake_cloud import FakeCloud, refused
 from support.fleets import watching
+from support.spans import busiest
 from support.virtual_time import run_virtually, wall_clock
 
 from exporter import config
@@ -68,8 +69,7 @@ class Keyed:
 
     def refusals_within(self, seconds: float) -> int:
         """The most refused calls in any span of so many seconds."""
-        times = [time for time, _, _ in self.refused]
-        return max(sum(start <= time < start + seconds for time in times) for start in times)
+        return busiest((time for time, _, _ in self.refused), seconds)
 
 
 def _asked_since(fleet: Fleet, since: float) -> int:

@@ -12,6 +12,7 @@ import pytest
 from support.fake_cloud import FakeCloud, refused, unverified
 from support.fleets import watching
 from support.promises import Promise
+from support.spans import busiest
 from support.virtual_time import EPOCH, run_virtually, wall_clock
 
 from exporter import config
@@ -62,11 +63,6 @@ def cloud_of(users: int) -> tuple[FakeCloud, list[str]]:
     for name in names:
         cloud.add(name, Session.of(id=name, session_state="Active"))
     return cloud, names
-
-
-def busiest(times: Sequence[float], seconds: float) -> int:
-    """The most calls that fall into any span of so many seconds."""
-    return max(sum(start <= time < start + seconds for time in times[i:]) for i, start in enumerate(times))
 
 
 def test_with_150_users_and_the_defaults_180_calls_a_minute_are_spread_evenly() -> None:

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.fake_cloud import FakeCloud, refused
 from support.promises import Promise
+from support.spans import busiest
 from support.virtual_time import run_virtually, until, wall_clock
 from support.watches import polled, reload, status, watch_of
 
@@ -66,12 +67,14 @@ class Cloud(FakeCloud):
         await self._call(LIST_SESSIONS, f"from {offset}")
         if not self.counting:
             raise refused(LIST_SESSIONS, 403)
+        now = wall_clock()
         found = [
             self._listed(name, session, 0.0)._replace(utc=True)
             for users in (self.sessions, self.over)
             for name, sessions in users.items()
             for session in sessions
-            if begin <= self._start(session) <= end and (not session_states or session.session_state in session_states)
+            if begin <= self._start(session, now) <= end
+            and (not session_states or session.session_state in session_states)
         ]
         page = self.order(found)[offset : offset + 100]
         self.after_page(scan)
@@ -337,8 +340,8 @@ def _gaps(times: list[float]) -> list[float]:
 
 def most_in_a_minute(clouds: Sequence[Cloud], *scans: str, since: float = 120.0) -> int:
     """The most pages of these scans within any minute."""
-    times = sorted(time for cloud in clouds for time, scan in cloud.scans if time >= since and scan in scans)
-    return max(sum(start <= time < start + 60 - 1e-6 for time in times) for start in times)
+    times = (time for cloud in clouds for time, scan in cloud.scans if time >= since and scan in scans)
+    return busiest(times, 60 - 1e-6)
 
 
 @pytest.mark.promise(Promise.PACED)

@@ -90,9 +90,11 @@ class FakeCloud:
     ) -> UserPage:
         await self._call("ListUsers", ",".join(user_names) or f"from {offset}")
         names = user_names or [user_id.removeprefix("id-of-") for user_id in self.details]
-        found = [self._entry(name) for name in names if f"id-of-{name}" in self.details]
-        found = [user for user in found if all(self.groups.get(user.user_name or "") == group for _, group in filters)]
-        return UserPage(users=found[offset : offset + limit], total_count=len(found))
+        found = [name for name in names if f"id-of-{name}" in self.details]
+        for _, group in filters:
+            found = [name for name in found if self.groups.get(name) == group]
+        users = [self._entry(name) for name in found[offset : offset + limit]]
+        return UserPage(users=users, total_count=len(found))
 
     def _entry(self, name: str) -> User:
         detail = self.details[f"id-of-{name}"]
@@ -103,11 +105,13 @@ class FakeCloud:
         await self._call("ListSessions", f"from {offset}")
         if len(session_states) < 2 and not self.counting:
             raise refused("ListSessions", 403)
+        now = wall_clock()
         found = [
             (name, session)
             for name, sessions in self.sessions.items()
             for session in sessions
-            if begin <= self._start(session) <= end and (not session_states or session.session_state in session_states)
+            if begin <= self._start(session, now) <= end
+            and (not session_states or session.session_state in session_states)
         ]
         page = [self._listed(*each, 0.0)._replace(utc=True) for each in found[offset : offset + 100]]
         return SessionPage(tuple(page), len(found), 0)
@@ -124,11 +128,11 @@ class FakeCloud:
             raise refused("ListServerGroups", 403)
         return ServerGroupPage(self.server_groups[offset : offset + 100], len(self.server_groups))
 
-    def _start(self, session: Session) -> float:
-        return self.started.setdefault(session.id or "", wall_clock())
+    def _start(self, session: Session, now: float) -> float:
+        return self.started.setdefault(session.id or "", now)
 
     def _listed(self, name: str, session: Session, zone: float) -> ListedSession:
-        started = self._start(session) + zone
+        started = self._start(session, wall_clock()) + zone
         return ListedSession(name, replace(session, started=started), started)
 
     def add(self, name: str, *sessions: Session, detail: UserDetail | None = None) -> None:

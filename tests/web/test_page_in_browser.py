@@ -13,8 +13,10 @@ from support.exporters import project, running, settings, until
 from support.pages import SESSIONS, all_answered, failing, first_cycle, html_of, incident, status
 
 from exporter.cloud.errors import refusal
+from exporter.fleet import Counts
 from exporter.simulator import Simulator, SimulatorOptions
 from exporter.web.page import CONTENT_SECURITY_POLICY
+from exporter.web.problems import Level
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -43,29 +45,57 @@ SCENES: dict[str, tuple[Sequence[ProjectStatus], dict[str, Any]]] = {
         {"reload_rejected_at": 1.0},
     ),
     "many": ((*(status(f"p{number}") for number in range(30)), incident(LONG), first_cycle("rome")), {}),
+    "fine": ((status(),), {}),
+    "incident": ((incident(),), {}),
+    "accounts": ((status(fleet=LOCKED),), {}),
+    "credentials rejected": ((status(operations=failing(ERROR), paused=True, up=False),), {}),
+    "one operation fails": ((status(operations=failing(ERROR)),), {}),
+    "no fresh data": ((status(up=False, data_age=None, counts=Counts(configured=2)),), {}),
+    "first cycle": ((first_cycle(),), {}),
+    "no project": ((), {}),
+    "reload rejected": ((status(),), {"reload_rejected_at": 1.0}),
+    "users file rejected": ((status(),), {"users_files_rejected": {"berlin": 1.0}}),
+    "nothing published": ((status(),), {"publish_failed_at": 1.0}),
 }
+HEADLINES = {
+    "everything": "critical",
+    "many": "critical",
+    "fine": "fine",
+    "incident": "critical",
+    "accounts": "attention",
+    "credentials rejected": "critical",
+    "one operation fails": "attention",
+    "no fresh data": "critical",
+    "first cycle": "waiting",
+    "no project": "waiting",
+    "reload rejected": "attention",
+    "users file rejected": "attention",
+    "nothing published": "critical",
+}
+"""The level that each scene's headline has: together, all levels."""
+assert set(HEADLINES.values()) == {level.word for level in Level}
 
 CONTRASTS = """() => {
   const channels = colour => (colour.match(/[\\d.]+/g) || []).map(Number);
   const luminance = ([r, g, b]) => [r, g, b].map(c => c / 255)
     .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = element => {
-    for (let each = element; each; each = each.parentElement) {
-      const colour = channels(getComputedStyle(each).backgroundColor);
-      if (colour.length === 3 || colour[3] > 0) return colour;
-    }
-    return [255, 255, 255];
-  };
+  const over = ([r, g, b, alpha = 1], below) => [r, g, b].map((c, i) => c * alpha + below[i] * (1 - alpha));
+  const ground = element => element
+    ? over(channels(getComputedStyle(element).backgroundColor), ground(element.parentElement))
+    : [255, 255, 255];
   const contrast = (colour, element) => {
-    const [low, high] = [luminance(channels(colour)), luminance(ground(element))].sort((a, b) => a - b);
+    const below = ground(element);
+    const [low, high] = [luminance(over(channels(colour), below)), luminance(below)].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   };
   const found = [];
   for (const element of document.querySelectorAll("body *")) {
     const style = getComputedStyle(element), name = `${element.tagName}.${element.getAttribute("class")}`;
     const text = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
-    if (text && !element.closest("meter, progress")) found.push(["text", name, contrast(style.color, element)]);
+    if (text && !element.closest("meter, progress")) found.push(["text", name,
+      contrast(element.closest("svg") ? style.fill : style.color, element)]);
+    if (Number(style.opacity) < 1) found.push(["text", `${name} is translucent`, 0]);
     if (element.matches("path")) {
       const paint = style.stroke === "none" ? style.fill : style.stroke;
       found.push(["graphics", name, contrast(paint, element)]);
@@ -107,19 +137,32 @@ async def showing(browser: Browser, scene: str, scheme: Literal["dark", "light"]
     assert complaints == []
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("scene", SCENES)
-async def test_it_fits_every_screen_and_has_enough_contrast(
-    browser: Browser, scene: str, scheme: Literal["dark", "light"]
-) -> None:
-    async with showing(browser, scene, scheme) as view:
-        for width in WIDTHS:
-            await view.set_viewport_size({"width": width, "height": 800})
-            assert await view.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        contrasts = await view.evaluate(CONTRASTS)
-        assert {kind for kind, _, _ in contrasts} == {"text", "graphics"}
-        needed = {"text": TEXT, "graphics": GRAPHICS}
-        assert [each for each in contrasts if each[2] < needed[each[0]]] == []
+async def test_it_fits_every_screen_and_has_enough_contrast(browser: Browser, scene: str) -> None:
+    """Dark and light, at each width: all texts, the lines and bars of charts, and the keys of their legends."""
+    needed = {"text": TEXT, "graphics": GRAPHICS}
+    async with showing(browser, scene, "light") as view:
+        assert await view.locator(f".headline.{HEADLINES[scene]}").count() == 1
+        for scheme in SCHEMES:
+            await view.emulate_media(color_scheme=scheme)
+            assert await view.evaluate(f"matchMedia('(prefers-color-scheme: {scheme})').matches")
+            for width in WIDTHS:
+                await view.set_viewport_size({"width": width, "height": 800})
+                assert await view.evaluate("document.documentElement.scrollWidth <= innerWidth"), (scheme, width)
+                contrasts = await view.evaluate(CONTRASTS)
+                texts = {name for kind, name, _ in contrasts if kind == "text"}
+                assert {"A.null", "P.null", "H1.null", f"SPAN.state {HEADLINES[scene]}"} <= texts
+                assert (len(await view.query_selector_all("svg")) > 0) == (
+                    "graphics" in {each[0] for each in contrasts}
+                )
+                assert [each for each in contrasts if each[2] < needed[each[0]]] == [], (scheme, width)
+
+
+async def test_a_colour_that_is_too_pale_is_found(browser: Browser) -> None:
+    async with showing(browser, "fine", "light") as view:
+        await view.evaluate("document.querySelector('h1').style.color = 'rgb(0 0 0 / 40%)'")
+        low = [name for kind, name, ratio in await view.evaluate(CONTRASTS) if kind == "text" and ratio < TEXT]
+        assert low == ["H1.null"]
 
 
 async def test_its_accessibility_tree_has_headings_landmarks_images_and_tables_with_names(browser: Browser) -> None:
