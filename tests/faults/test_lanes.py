@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from exporter.status import ProjectStatus
 
 SESSIONS, DETAIL, LISTING, SCAN = "ListSessionByUserName", "ListUserDetail", "ListUsers", "ListSessions"
-PER_USER, BULK = 180, 1000
-"""Users: as many as fit the interval at the default rate limit, and many more."""
+PER_USER, BULK = 180, 400
+"""Users: as many as fit the interval at the default rate limit, and twice as many."""
 BEGIN, END = 300.0, 900.0
 """While the operation fails."""
 TIMEOUT = 10.0
