@@ -6,7 +6,7 @@ VERSION := $(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import s
 VENV := .venv$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast check bench lint prose format readme dashboards pictures grafana-schema links kubernetes chart operator-schema lock wheel tools clean
+.PHONY: help demo test test-fast check bench lint prose format readme dashboards pictures grafana-schema links kubernetes chart operator-schema lock wheel image tools clean
 
 ##@ Start
 
@@ -110,6 +110,10 @@ wheel: $(VENV)/dev  ## build the wheel in dist/ and install it in the environmen
 # Programs that tests require. Root installs them on Debian.
 TOOLS := prometheus promtool prometheus-alertmanager amtool openssl chromium systemd-analyze systemd-sysusers
 PACKAGES := prometheus prometheus-alertmanager openssl chromium systemd
+
+image: wheel  ## build and run the container image in tests, as root on Debian
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends buildah podman runc debootstrap
+	$(BIN)/python -P -m pytest -s tests/deploy/test_container.py $(ARGS)
 
 tools:  ## install the programs that tests require, as root on Debian
 	@command -v $(TOOLS) | wc -l | grep -qx $(words $(TOOLS)) || { \

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.documents import ROOT, blocks, read
+from support.documents import DOCUMENTS, ROOT, blocks, read
 from support.ways_to_run import call
 
 from exporter import __version__
@@ -80,3 +82,14 @@ def test_the_commands_of_the_guide_install_what_is_tested() -> None:
     assert pip == [NAME, "--require-hashes -r requirements.txt", "--no-deps ."]
     readme = read(ROOT / "README.md")
     assert re.findall(rf"(pipx run|uvx) {NAME} demo", readme) == ["pipx run", "uvx"]
+
+
+def test_the_source_distribution_contains_every_document_and_test(tmp_path: Path) -> None:
+    build = (sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path)
+    done = subprocess.run([str(part) for part in build], cwd=ROOT, capture_output=True, check=False)  # noqa: S603 - our own
+    assert done.returncode == 0, done.stderr
+    (archive,) = tmp_path.iterdir()
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {str(path.relative_to(ROOT)) for path in DOCUMENTS} <= names
+    assert {"Makefile", "tests/test_package.py", ".github/workflows/release.yml", "exporter/web/page.css"} <= names
