@@ -19,7 +19,7 @@ demo: $(VENV)/run  ## run the exporter against a simulated cloud
 
 ##@ Test
 
-# A process per core; one that has run out of tests takes over some of another's. Each also starts servers of its own.
+# A process per core. An idle one gets tests of another. Each also starts its own servers.
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 test: tools wheel  ## run all tests on the built wheel

@@ -209,7 +209,7 @@ def test_scans_that_list_sessions_of_others_only_do_not_fail_where_a_user_s_only
         "other": (Session.of(id="other", session_state="Active"),),
         names[0]: (Session.of(id="short", session_state="Active"),),
     }
-    cloud.fault = refusing(LIST_SESSIONS, 0, 30)  # only the user tells of it
+    cloud.fault = refusing(LIST_SESSIONS, 0, 30)  # only the user's own query shows it
     watch = watch_of(cloud, *names)
 
     async def main() -> list[ProjectStatus]:

@@ -50,7 +50,7 @@ def test_console_shows_the_event(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("log_format", ["logfmt", "json", "console"])
 def test_a_traceback_shows_no_variable(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
     logs.configure(config.Log.model_validate({"format": log_format}))
-    token = "ydobon-fo-nek0t"[::-1]  # so that it does not stand in the source, which a traceback may quote
+    token = "ydobon-fo-nek0t"[::-1]  # so that it is not in the source, which a traceback may quote
     try:
         int("broken" if token else "")
     except ValueError:

@@ -135,7 +135,7 @@ def test_whatever_happens_between_pages_all_that_stood_there_throughout_is_seen_
 @pytest.mark.parametrize(
     ("pages", "total"),
     [
-        (lambda offset: entries(10), 1000),  # noqa: ARG005 - the same page whatever is asked for
+        (lambda offset: entries(10), 1000),  # noqa: ARG005 - the same page for every request
         (lambda offset: entries(10), None),  # noqa: ARG005 - the same
         (lambda offset: entries(50)[offset : offset + 10], 10**9),
         (lambda offset: entries(10) if offset == 0 else [], 1000),

@@ -122,7 +122,7 @@ async def test_the_documented_way_to_tls_and_passwords_works(tool: Callable[[str
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
-        start_new_session=True,  # so that nothing can be asked for at a terminal
+        start_new_session=True,  # so that no prompt can use a terminal
     )
     secrets = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("exporter.key", "exporter.password")}
     assert secrets == {"exporter.key": 0o600, "exporter.password": 0o600}

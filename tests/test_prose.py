@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.documents import DOCUMENTS, ROOT
-from support.prose import TERMS, broken_rules, of_document, of_source, of_texts, sentences, sources
+from support.prose import TERMS, broken_rules, of_comments, of_document, of_source, of_texts, sentences, sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,10 @@ def test_a_document_is_plain_english(document: Path) -> None:
 
 def test_docstrings_are_plain_english() -> None:
     assert [str(hit) for module in MODULES for hit in of_source(module)] == []
+
+
+def test_comments_are_plain_english() -> None:
+    assert [str(hit) for module in MODULES for hit in of_comments(module)] == []
 
 
 def test_texts_of_metrics_settings_and_alerts_are_plain_english() -> None:

@@ -386,7 +386,7 @@ async def test_reload_in_a_loop_under_load_loses_no_scrape() -> None:
             assert all(scrapes)
             async with asyncio.timeout(20):
                 # Calls of the present, none of the past.
-                while len(asyncio.all_tasks()) > tasks + 20:  # noqa: ASYNC110 - nothing tells of the end of tasks
+                while len(asyncio.all_tasks()) > tasks + 20:  # noqa: ASYNC110 - there is no event for the end of tasks
                     await asyncio.sleep(0.05)
 
 

@@ -31,7 +31,7 @@ from exporter.fleet import DOCUMENTED_STATES, OTHER
 from exporter.wording import counted
 
 CLOCK_TOLERANCE = 15 * 60.0  # seconds that the cloud accepts between a signature's time and its own
-_NOTEWORTHY = 60.0  # seconds; a clock that drifts this far goes on drifting
+_NOTEWORTHY = 60.0  # seconds; a clock that drifts this far will drift further
 
 _REMEDY_CLOCK = "set the clock, and keep it right with NTP (chrony or systemd-timesyncd)"
 _REMEDY_UNKNOWN = {

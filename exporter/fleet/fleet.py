@@ -184,7 +184,7 @@ class Fleet(Accounts):
         by_member: dict[Member, dict[str | None, ListedSession]] = {}
         for each in found:
             session_id = each.session.id
-            # a session of nobody's name belongs to whoever is known to have it
+            # a session without a known name belongs to the user who is known to have it
             otherwise = self._by_session.get(session_id or "")
             if session_id and (member := self._names.find(each.login_user, otherwise)):
                 by_member.setdefault(member, {})[session_id] = each

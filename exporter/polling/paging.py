@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-OVERLAP = 10  # entries of a page that have been on the page before, where not told otherwise
-MOST_PAGES = 2000  # a listing that goes on beyond this is not believed
+OVERLAP = 10  # default number of entries of a page that were on the page before
+MOST_PAGES = 2000  # a longer listing is not believed
 MOST_STEPS_BACK = 10  # pages in a row that do not join on to the one before, after which a listing is given up
 MOST_PASSES = 3  # how often a listing is read in all to find the entries that came in behind the place that was read at
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_PLAIN_FROM = 100  # larger values are told without decimals
+_PLAIN_FROM = 100  # larger values are shown without decimals
 _HEAD = ("benchmark", "what", "measured", "target", "met")
 
 

@@ -36,7 +36,7 @@ ANN = {"ann": COUNTED["ann"]}, {"ann": ACCOUNTS["ann"]}
 STALE = {
     "sessions": of_users(["zoe"]) | NO_NEW_FAILURE | of_accounts(ACCOUNTS),
     "accounts": of_users(["zoe"]) | NO_NEW_FAILURE | of_sessions(COUNTED) | of_accounts({}),
-    "lookups": HEALTHY,  # the others' ids are known, and that there is no zoe shows where her sessions are asked for
+    "lookups": HEALTHY,  # the others' ids are known, and the query for zoe's sessions shows that she does not exist
     "bob": of_users(["zoe"], ["ann", "zoe"]) | NO_NEW_FAILURE | of_sessions(ANN[0]) | of_accounts(ANN[1]),
     "everything": NO_NEW_FAILURE,
     WELL: HEALTHY,

@@ -180,7 +180,7 @@ async def strike(rows: tuple[Row, ...], operation: str, source: str, subtests: p
             async with running(settings(project, poll=pace)) as address:
                 stage = Stage(server, address)
                 async with asyncio.timeout(PATIENCE):
-                    while (await stage.scrape()).numbers != HEALTHY:  # noqa: ASYNC110 - nothing tells of it
+                    while (await stage.scrape()).numbers != HEALTHY:  # noqa: ASYNC110 - there is no event for it
                         await asyncio.sleep(0.02)
                 for row in rows:
                     before = await stage.healthy()

@@ -35,7 +35,7 @@ def problems(dashboard: Json) -> list[str]:
 
 
 def _parts(dashboard: Json) -> Iterator[tuple[object, Json, str]]:
-    # An annotation's `expr` belongs to the data source, of which this schema knows nothing: neither here nor in panels.
+    # An annotation's `expr` belongs to the data source, which this schema does not describe.
     annotations = [{k: v for k, v in each.items() if k != "expr"} for each in dashboard["annotations"]["list"]]
     yield {**dashboard, "annotations": {"list": annotations}}, SCHEMA["dashboard"], "dashboard"
     definitions = SCHEMA["dashboard"]["definitions"]

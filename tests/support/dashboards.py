@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[2] / "grafana"
 NAMES = ("exporter.json", "sessions.json", "users.json", "wall.json")
 
-_PIXELS = 1000  # Grafana asks for about a point a pixel
+_PIXELS = 1000  # Grafana requests about a point per pixel
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|([A-Za-z_]\w*))")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tokenize
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ INVERTED = re.compile(
     r"|^(?:Nor|Neither|Not until|Only then|Only when|So long as) (?:is|are|does|do|has|have)\b"
 )
 """A sentence that begins with its object or a clause."""
+INVERTED_ORDER = "inverted order"
 
 SENTENCE = re.compile(r"(?<=[.!?:;])\s+(?=[A-Z`*\"(])|\n\s*\n|\n\s*(?:[-*]|\d+\.)\s+|\s\|\s|^\||\|$", re.MULTILINE)
 
@@ -89,7 +91,7 @@ def broken_rules(sentence: str) -> Iterator[str]:
     if len(re.findall(r"[\w`'-]*[A-Za-z`][\w`'-]*", sentence)) > WORDS:
         yield f"more than {WORDS} words"
     if INVERTED.search(sentence):
-        yield "inverted order"
+        yield INVERTED_ORDER
     for name, pattern in TERMS.items():
         if re.search(pattern, sentence, re.IGNORECASE):
             yield f'"{name}"'
@@ -120,6 +122,17 @@ def of_source(path: Path) -> Iterator[Hit]:
                 yield from hits(f"{path.relative_to(ROOT)}:{node.lineno}", text)
 
 
+def of_comments(path: Path) -> Iterator[Hit]:
+    """Yield what is wrong with the words of comments. They may begin with "of", since many continue a line of code."""
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.COMMENT:
+                text = re.sub(r"(?:noqa: [A-Z0-9, ]+|type: ignore\S*)(?: - | # )?", "", token.string.lstrip("# "))
+                for hit in hits(f"{path.relative_to(ROOT)}:{token.start[0]}", text):
+                    if hit.rule != INVERTED_ORDER:
+                        yield hit
+
+
 def of_texts() -> Iterator[Hit]:
     """Yield what is wrong with HELP texts, meanings of settings, and the texts of alerts."""
     for description in DESCRIPTIONS:
@@ -138,5 +151,5 @@ def sources(folder: str) -> list[Path]:
 
 if __name__ == "__main__":
     modules = [each for folder in ("exporter", "grafana", "tests") for each in sources(folder)]
-    found = chain(of_texts(), *map(of_document, DOCUMENTS), *map(of_source, modules))
+    found = chain(of_texts(), *map(of_document, DOCUMENTS), *map(of_source, modules), *map(of_comments, modules))
     sys.stdout.writelines(f"{hit}\n" for hit in found)
