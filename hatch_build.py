@@ -17,9 +17,9 @@ class RevisionHook(BuildHookInterface):  # type: ignore[type-arg] # the builder'
         """Ask git, and include what it says."""
         command = ["git", "-C", self.root, "rev-parse", "--short=12", "HEAD"]
         try:
-            asked = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - constant
+            queried = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - constant
         except (OSError, subprocess.CalledProcessError):
             return  # built from an archive of the sources
         file = Path(tempfile.mkdtemp()) / "REVISION"
-        file.write_text(asked.stdout)
+        file.write_text(queried.stdout)
         build_data["force_include"][str(file)] = "exporter/REVISION"

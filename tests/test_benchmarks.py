@@ -172,7 +172,7 @@ def test_a_table_says_what_is_met_and_what_is_not() -> None:
 
 @pytest.mark.parametrize(("users", "sessions"), [(10, 3), (10, 20), (7, 7), (30, 9)])
 def test_a_crowd_is_the_same_user_by_user_and_listed(users: int, sessions: int) -> None:
-    """As many sessions as asked for, whichever way they are counted, and failures at their times."""
+    """As many sessions as queried for, whichever way they are counted, and failures at their times."""
     failures = [Failure(1_000.0, 1, "WKS.1"), Failure(2_000.0, 1, "WKS.2")]
     crowd = Crowd(users, sessions, 500.0, failures)
     for now, failed in ((600.0, 0), (985.0, 0), (1_000.0, 1), (2_000.0, 2)):

@@ -197,7 +197,7 @@ def test_where_scans_are_not_allowed_it_continues_user_by_user_and_says_so_until
         early, late = after(cloud, names, 400, 700)
     assert (early.source.name, late.source.name) == ("per_user", "bulk")
     assert (early.ready, early.up) == (True, True)
-    assert (early.counts.asked, early.counts.swept, late.counts.swept) == (400, 0, 400)
+    assert (early.counts.queried, early.counts.scanned, late.counts.scanned) == (400, 0, 400)
     assert by_state(early) == by_state(late) == {"Active": 400}
     assert [source for source, _ in events(logged, "source_chosen")] == ["bulk", "per_user", "bulk"]
     assert events(logged, "source_chosen")[1][1] == "ListSessions fails (403)"
@@ -310,10 +310,10 @@ def test_without_fresh_scans_only_queried_users_count_and_without_these_nobody()
     cloud.fault = away
     soon, later, last = after(cloud, names, 70, 300, 1000)
     assert by_state(soon) == {"Active": 400}
-    assert later.counts.swept == 0
-    assert by_state(later) == {"Active": later.counts.asked}
-    assert 100 < later.counts.asked < 300
-    assert (last.counts.asked, by_state(last), last.up, last.sessions_known) == (0, {}, False, False)
+    assert later.counts.scanned == 0
+    assert by_state(later) == {"Active": later.counts.queried}
+    assert 100 < later.counts.queried < 300
+    assert (last.counts.queried, by_state(last), last.up, last.sessions_known) == (0, {}, False, False)
 
 
 def test_a_cloud_that_is_gone_is_seen_within_three_intervals_though_rounds_take_long() -> None:

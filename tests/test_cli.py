@@ -50,7 +50,7 @@ answered = socket.getaddrinfo
 def getaddrinfo(host, *rest, **named):
     if not str(host).endswith(".invalid"):
         return answered(host, *rest, **named)
-    print("asked", file=sys.stderr, flush=True)
+    print("queried", file=sys.stderr, flush=True)
     threading.Event().wait()
 
 socket.getaddrinfo = getaddrinfo
@@ -361,7 +361,7 @@ async def test_a_signal_ends_it_within_five_seconds_with_exit_code_0(
 
 @pytest.fixture
 def silent_dns(tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a process whose DNS lookups never end; it prints `asked` at the first one."""
+    """Return the environment of a process whose DNS lookups never end; it prints `queried` at the first one."""
     (tmp_path / "sitecustomize.py").write_text(SILENT_DNS)
     return {"PYTHONPATH": f"{tmp_path}:{Path(exporter.__file__).parents[1]}"}
 
@@ -372,7 +372,7 @@ async def test_a_signal_ends_it_within_five_seconds_while_no_dns_server_answers(
 ) -> None:
     rewrite(configuration, CONFIGURATION.replace("127.0.0.1:1", "cloud.invalid"))
     async with command("--config.file", str(configuration), **silent_dns) as process:
-        await line_with(process.stderr, "asked")
+        await line_with(process.stderr, "queried")
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(5):
             _, errors = await process.communicate()
@@ -385,11 +385,11 @@ async def test_the_doctor_ends_on_a_signal_while_no_dns_server_answers(
 ) -> None:
     rewrite(configuration, CONFIGURATION.replace("127.0.0.1:1", "cloud.invalid"))
     async with command("doctor", "--config.file", str(configuration), **silent_dns) as process:
-        await line_with(process.stderr, "asked")
+        await line_with(process.stderr, "queried")
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(5):
             _, errors = await process.communicate()
-    assert (process.returncode, errors.replace(b"asked\n", b"")) == (1, b"")
+    assert (process.returncode, errors.replace(b"queried\n", b"")) == (1, b"")
 
 
 async def test_sighup_reloads_and_a_broken_file_changes_nothing(configuration: Path) -> None:

@@ -21,8 +21,8 @@ def run(steps: Iterator[None]) -> int:
     return sum(1 for _ in steps)
 
 
-def fresh_counts(fleet: Fleet, *, asked_since: float = 0.0, accounts_since: float = 0.0) -> Counts:
-    run(fleet.expire(asked_since=asked_since, accounts_since=accounts_since, scanned_since=0.0))
+def fresh_counts(fleet: Fleet, *, queried_since: float = 0.0, accounts_since: float = 0.0) -> Counts:
+    run(fleet.expire(queried_since=queried_since, accounts_since=accounts_since, scanned_since=0.0))
     return fleet.counts()
 
 
@@ -86,9 +86,9 @@ def test_a_stale_user_drops_out_of_every_count() -> None:
     fleet.account_answered(a, UserDetail(locked=True), at=1)
     answered(fleet, b, (Session.of(session_state="Active"),), at=2)
     fleet.account_answered(b, UserDetail(locked=True), at=2)
-    counts = fresh_counts(fleet, asked_since=1.5, accounts_since=1.5)
+    counts = fresh_counts(fleet, queried_since=1.5, accounts_since=1.5)
     assert counts.sessions.total() == counts.locked == 1
-    assert counts.asked == counts.accounts == 1
+    assert counts.queried == counts.accounts == 1
 
 
 def test_a_user_unknown_to_the_cloud_is_missing_and_has_no_sessions() -> None:
@@ -100,7 +100,7 @@ def test_a_user_unknown_to_the_cloud_is_missing_and_has_no_sessions() -> None:
     counts = fleet.counts()
     assert counts.missing == 1
     assert counts.sessions.total() == 0
-    assert counts.asked == 2, "a 404 is an answer, too"
+    assert counts.queried == 2, "a 404 is an answer, too"
 
 
 def test_a_failure_of_before_the_first_look_does_not_count() -> None:
@@ -213,11 +213,11 @@ def test_the_counts_equal_a_recount_from_scratch(answers: list[tuple[int, list[S
         answered(fleet, fleet.members[index], None if found is None else tuple(found), at=at)
         last[index] = (at, found or [])
     fresh = [found for at, found in last.values() if at >= oldest]
-    counts = fresh_counts(fleet, asked_since=oldest)
+    counts = fresh_counts(fleet, queried_since=oldest)
     assert by_version(counts) == Counter(
         (s.session_state or "unknown", s.kind.client_version or "unknown", "unknown") for found in fresh for s in found
     )
-    assert counts.asked == len(fresh)
+    assert counts.queried == len(fresh)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), sessions | st.none()), max_size=30))
@@ -254,7 +254,7 @@ def test_a_lock_counts_once_and_not_at_the_first_look(looks: list[tuple[int, boo
     for at, locked in looks:
         fleet.account_answered(fleet.members[0], UserDetail(locked=locked), at=at)
         fleet.account_answered(fleet.members[0], None, at=at)
-        run(fleet.expire(asked_since=at, accounts_since=at + 1, scanned_since=at))
+        run(fleet.expire(queried_since=at, accounts_since=at + 1, scanned_since=at))
     assert fleet.account_locks == locks
 
 
@@ -312,8 +312,8 @@ def recounted(fleet: Fleet) -> Counts:
     accounts = [user.account for user in users if user.account]
     return Counts(
         configured=len(fleet.members),
-        asked=sum(member.asked_at is not None for member in members),
-        swept=sum(member.joined_after < 1 for member in members) if fleet.scan_complete else 0,
+        queried=sum(member.queried_at is not None for member in members),
+        scanned=sum(member.joined_after < 1 for member in members) if fleet.scan_complete else 0,
         accounts=sum(member.account_at is not None for member in members),
         missing=sum(user.missing for user in users),
         locked=sum(account.locked is True for account in accounts),
@@ -330,7 +330,7 @@ def recounted(fleet: Fleet) -> Counts:
         pytest.param(
             lambda fleet: fleet.update(watching(reversed([(m.user_name, None) for m in fleet.members]))), id="reorder"
         ),
-        pytest.param(lambda fleet: fleet.expire(asked_since=2, accounts_since=2, scanned_since=2), id="expire"),
+        pytest.param(lambda fleet: fleet.expire(queried_since=2, accounts_since=2, scanned_since=2), id="expire"),
         pytest.param(lambda fleet: fleet.accounts_not_listed(began=2, at=3), id="accounts_not_listed"),
         pytest.param(lambda fleet: fleet.scan_ended(set(), began=2, oldest=0), id="scan_ended"),
     ],
@@ -360,14 +360,14 @@ def test_one_step_changes_no_more_than_its_share() -> None:
 
 def test_expiry_has_nothing_to_do_while_nothing_is_stale() -> None:
     fleet = filled(10)
-    assert run(fleet.expire(asked_since=1, accounts_since=1, scanned_since=1)) == 0
-    assert run(fleet.expire(asked_since=2, accounts_since=1, scanned_since=1)) > 0
-    assert run(fleet.expire(asked_since=9, accounts_since=1, scanned_since=1)) == 0
+    assert run(fleet.expire(queried_since=1, accounts_since=1, scanned_since=1)) == 0
+    assert run(fleet.expire(queried_since=2, accounts_since=1, scanned_since=1)) > 0
+    assert run(fleet.expire(queried_since=9, accounts_since=1, scanned_since=1)) == 0
 
 
 def test_an_answer_that_arrives_between_two_steps_of_an_expiry_counts_and_expires_in_its_turn() -> None:
     fleet = filled(2 * STEP)
-    steps = fleet.expire(asked_since=2, accounts_since=2, scanned_since=2)
+    steps = fleet.expire(queried_since=2, accounts_since=2, scanned_since=2)
     next(steps)
     for member in (fleet.members[0], fleet.members[-1]):
         answered(fleet, member, (Session.of("1", "Disconnected"),), at=3)
@@ -375,20 +375,20 @@ def test_an_answer_that_arrives_between_two_steps_of_an_expiry_counts_and_expire
         scan_page(fleet, [(member.user_name, Session.of("2", "AppcInit"))], at=3)
     run(steps)
     counts = fleet.counts()
-    assert (counts.asked, counts.accounts, counts.locked) == (2, 2, 2)
+    assert (counts.queried, counts.accounts, counts.locked) == (2, 2, 2)
     assert {kind.session_state: n for kind, n in counts.sessions.items()} == {"Disconnected": 2, "AppcInit": 2}
-    run(fleet.expire(asked_since=4, accounts_since=4, scanned_since=4))
+    run(fleet.expire(queried_since=4, accounts_since=4, scanned_since=4))
     assert fleet.counts() == Counts(configured=2 * STEP)
 
 
 def test_an_expiry_that_is_given_up_is_done_by_the_next_one() -> None:
     fleet = filled(2 * STEP)
     for _ in range(9):
-        steps = fleet.expire(asked_since=2, accounts_since=2, scanned_since=2)
+        steps = fleet.expire(queried_since=2, accounts_since=2, scanned_since=2)
         next(steps, None)
         del steps
     for _ in range(3):
-        run(fleet.expire(asked_since=2, accounts_since=2, scanned_since=2))
+        run(fleet.expire(queried_since=2, accounts_since=2, scanned_since=2))
     assert fleet.counts() == Counts(configured=2 * STEP)
 
 
@@ -440,7 +440,7 @@ def test_a_new_user_has_no_data_and_does_not_count_as_answered() -> None:
     answered(fleet, fleet.members[0], (), at=1)
     run(fleet.update(watching([("a", None), ("b", None)])))
     assert not fleet.users()[1].known
-    assert fleet.counts().asked == 1
+    assert fleet.counts().queried == 1
 
 
 def test_answers_about_a_removed_user_are_ignored() -> None:
@@ -454,7 +454,7 @@ def test_answers_about_a_removed_user_are_ignored() -> None:
     fleet.account_answered(b, UserDetail(locked=True), at=2)
     fleet.found(b, "id")
     assert scan_page(fleet, [("b", Session.of("1", "Active")), (None, Session.of("1", "Active"))], at=2) == 0
-    assert fleet.counts() == Counts(configured=1, asked=1)
+    assert fleet.counts() == Counts(configured=1, queried=1)
     assert fleet.attempts.failures.total == 0
 
 
@@ -500,7 +500,7 @@ def test_a_user_with_another_id_keeps_the_sessions_and_loses_the_account() -> No
     fleet.found(fleet.members[1], "id-b")
     run(fleet.update(watching([("a", "id-2"), ("b", "id-b")])))
     counts = fleet.counts()
-    assert (counts.asked, counts.accounts, counts.locked) == (2, 1, 1)
+    assert (counts.queried, counts.accounts, counts.locked) == (2, 1, 1)
     assert [member.id for member in fleet.members] == ["id-2", "id-b"]
 
 

@@ -23,12 +23,12 @@ def scan(fleet: Fleet, listed: dict[str, list[Session]], at: float, oldest: floa
     run(fleet.scan_ended({s.id or "" for sessions in listed.values() for s in sessions}, at, oldest))
 
 
-def expire(fleet: Fleet, *, asked_since: float = 0.0, scanned_since: float = 0.0) -> None:
-    run(fleet.expire(asked_since=asked_since, accounts_since=0.0, scanned_since=scanned_since))
+def expire(fleet: Fleet, *, queried_since: float = 0.0, scanned_since: float = 0.0) -> None:
+    run(fleet.expire(queried_since=queried_since, accounts_since=0.0, scanned_since=scanned_since))
 
 
-def states(fleet: Fleet, *, asked_since: float = 0.0, scanned_since: float = 0.0) -> dict[str, int]:
-    expire(fleet, asked_since=asked_since, scanned_since=scanned_since)
+def states(fleet: Fleet, *, queried_since: float = 0.0, scanned_since: float = 0.0) -> dict[str, int]:
+    expire(fleet, queried_since=queried_since, scanned_since=scanned_since)
     counts = fleet.counts()
     return dict(sum((Counter({kind.session_state or "": n}) for kind, n in counts.sessions.items()), Counter[str]()))
 
@@ -130,8 +130,8 @@ def test_a_session_that_may_be_outside_the_window_expires_with_the_scan_that_did
     scan(fleet, {"a": [session("1")], "b": [session("2")]}, at=1)
     scan(fleet, {}, at=2, oldest=101.0)
     run(fleet.update(watching([("b", None), ("a", "id")])))
-    assert states(fleet, asked_since=2.0, scanned_since=3.0) == {"Active": 2}
-    assert states(fleet, asked_since=3.0, scanned_since=3.0) == {}
+    assert states(fleet, queried_since=2.0, scanned_since=3.0) == {"Active": 2}
+    assert states(fleet, queried_since=3.0, scanned_since=3.0) == {}
 
 
 def test_a_signed_out_session_in_a_user_s_answer_stays_although_scans_do_not_list_it() -> None:
@@ -167,7 +167,7 @@ def test_with_stale_scans_only_users_with_their_own_answer_count() -> None:
     scan(fleet, {"a": [session("1", "Disconnected")], "b": [session("2")]}, at=6)
     expire(fleet, scanned_since=7)
     counts = fleet.counts()
-    assert (counts.asked, counts.swept) == (1, 0)
+    assert (counts.queried, counts.scanned) == (1, 0)
     assert states(fleet, scanned_since=7) == {"Disconnected": 1}
     assert [user.sessions is None for user in fleet.users()] == [False, True]
 
@@ -177,10 +177,10 @@ def test_with_a_stale_answer_only_sessions_listed_by_scans_count() -> None:
     answered(fleet, fleet.members[0], (session("1"), session("old")), at=1)
     answered(fleet, fleet.members[1], None, at=1)
     scan(fleet, {"a": [session("1")]}, at=6)
-    expire(fleet, asked_since=5)
+    expire(fleet, queried_since=5)
     counts = fleet.counts()
-    assert (counts.asked, counts.swept, counts.missing) == (0, 2, 0)
-    assert states(fleet, asked_since=5) == {"Active": 1}
+    assert (counts.queried, counts.scanned, counts.missing) == (0, 2, 0)
+    assert states(fleet, queried_since=5) == {"Active": 1}
 
 
 def test_a_failure_in_the_first_scan_does_not_count() -> None:
@@ -197,8 +197,8 @@ def test_a_failure_counts_once_whichever_source_lists_it_first() -> None:
     for member in fleet.members:
         answered(fleet, member, (), at=0)
     scan(fleet, {}, at=1)
-    answered(fleet, fleet.members[0], (session("asked", "InitFail"),), at=2)
-    scan(fleet, {"a": [session("asked", "InitFail")], "b": [session("scanned", "InitFail")]}, at=3)
+    answered(fleet, fleet.members[0], (session("queried", "InitFail"),), at=2)
+    scan(fleet, {"a": [session("queried", "InitFail")], "b": [session("scanned", "InitFail")]}, at=3)
     answered(fleet, fleet.members[1], (session("scanned", "InitFail"),), at=4)
     assert fleet.attempts.failures.total == 2
     assert [user.init_failures for user in fleet.users()] == [1, 1]
@@ -234,7 +234,7 @@ def test_a_failure_outside_the_window_does_not_count_when_a_stale_user_is_polled
     scan(fleet, {}, at=1)
     answered(fleet, a, (session("old", "InitFail"),), at=2)
     scan(fleet, {}, at=3)
-    assert states(fleet, asked_since=10.0) == {}
+    assert states(fleet, queried_since=10.0) == {}
     answered(fleet, a, (session("old", "InitFail"),), at=20)
     assert fleet.attempts.failures.total == 0
 
@@ -251,10 +251,10 @@ def test_a_new_user_is_not_covered_before_the_next_complete_scan() -> None:
     fleet = fleet_of("a")
     scan(fleet, {"a": [session("1")]}, at=1)
     run(fleet.update(watching([("a", None), ("b", None)])))
-    assert fleet.counts().swept == 1
+    assert fleet.counts().scanned == 1
     assert states(fleet) == {"Active": 1}
     scan(fleet, {"a": [], "b": [session("2", "InitFail")]}, at=2)
-    assert fleet.counts().swept == 2
+    assert fleet.counts().scanned == 2
     assert states(fleet) == {"InitFail": 1}
     assert fleet.attempts.failures.total == 0
 
@@ -318,13 +318,13 @@ def test_after_any_events_the_counts_equal_a_recount(
             case "account":
                 fleet.account_answered(member, UserDetail(locked=bool(listed)), at=at)
             case "expire":
-                run(fleet.expire(asked_since=at - 4, accounts_since=at - 4, scanned_since=at - 4))
+                run(fleet.expire(queried_since=at - 4, accounts_since=at - 4, scanned_since=at - 4))
     counts = fleet.counts()
     users = fleet.users()
     assert counts.sessions.total() == sum(len(user.listed) for user in users)
     assert counts.locked == sum(bool(user.account and user.account.locked) for user in users)
     assert counts.missing == sum(user.missing for user in users)
-    assert counts.asked == sum(member.asked_at is not None for member in fleet.members)
+    assert counts.queried == sum(member.queried_at is not None for member in fleet.members)
     assert counts.accounts == sum(member.account_at is not None for member in fleet.members)
     run(fleet.update(watching((member.user_name, None) for member in fleet.members)))
     assert fleet.counts() == counts
@@ -382,9 +382,9 @@ def test_a_user_who_joins_in_the_middle_of_a_scan_is_not_covered_by_it() -> None
     scan_page(fleet, [("b", session("1", "InitFail"))], at=2)
     run(fleet.update(watching([("a", None), ("b", None)])))
     run(fleet.scan_ended({"1"}, began=1, oldest=0.0))
-    assert (fleet.counts().configured, fleet.counts().swept) == (2, 1)
+    assert (fleet.counts().configured, fleet.counts().scanned) == (2, 1)
     scan(fleet, {"b": [session("1", "InitFail")]}, at=3)
-    assert fleet.counts().swept == 2
+    assert fleet.counts().scanned == 2
     assert fleet.attempts.failures.total == 0, "it may have failed before the first look"
 
 
@@ -414,7 +414,7 @@ def test_an_answer_between_the_steps_of_a_scan_s_end_remains() -> None:
     run(fleet.update(watching((member.user_name, None) for member in (*fleet.members[: STEP + 1], last))))
     run(steps)
     assert states(fleet) == {"Active": 2}
-    assert fleet.counts().swept == fleet.counts().configured == STEP + 2
+    assert fleet.counts().scanned == fleet.counts().configured == STEP + 2
     assert last in taken(fleet), "the two sources disagree"
 
 
@@ -424,8 +424,8 @@ def test_an_expiry_of_other_answers_leaves_the_questions_to_scans_open() -> None
     answered(fleet, a, (), at=1)
     scan(fleet, {}, at=2)
     answered(fleet, b, (session("1"), session("2", "InitFail")), at=3)
-    expire(fleet, asked_since=2)
-    assert fleet.counts().asked == 1
+    expire(fleet, queried_since=2)
+    assert fleet.counts().queried == 1
     scan(fleet, {"b": [session("2", "InitFail")]}, at=4)
     assert taken(fleet) == {b}
     assert fleet.attempts.failures.total == 1

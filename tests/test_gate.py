@@ -73,7 +73,7 @@ class Keyed:
 
 
 def _asked_since(fleet: Fleet, since: float) -> int:
-    return sum(member.asked_at is not None and member.asked_at >= since for member in fleet.members)
+    return sum(member.queried_at is not None and member.queried_at >= since for member in fleet.members)
 
 
 @pytest.mark.parametrize("projects", [1, 2, 10])

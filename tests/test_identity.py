@@ -35,7 +35,7 @@ def list_users(fleet: Fleet, people: list[Person], at: float, *, domains: bool =
     """A complete list of all users."""
     users = [User(person.id, person.name, domain=person.domain if domains else None) for person in people]
     unclear = fleet.accounts_listed(users, at=at, began=at)
-    fleet.accounts_told_apart(unclear, at)
+    fleet.accounts_distinguished(unclear, at)
     run(fleet.accounts_not_listed(began=at, at=at))
 
 
@@ -132,7 +132,7 @@ def test_two_watched_users_with_one_name_are_distinguished_and_shown_with_their_
     fleet.sessions_answered(ann, [*ANN_A.listed(), *ANN_B.listed()], at=1)
     expected = {"ann@a.example": {"of-a"}, "ann@b.example": {"of-b", "of-b-too"}, "bob": set[str]()}
     assert seen(fleet) == expected
-    assert fleet.counts().asked == 2, "one query is about both"
+    assert fleet.counts().queried == 2, "one query is about both"
     scan(fleet, [ANN_A, ANN_B], at=2)
     assert seen(fleet) == expected
     run(fleet.update([Watched("ann", domain="a.example")]))
@@ -315,7 +315,7 @@ def test_of_namesakes_that_are_listed_without_domains_none_is_unknown_to_the_clo
         people = [User("1", "ann"), User("2", "ann")]
         for at in (1, 2):
             unclear = fleet.accounts_listed(people, at=at, began=at)
-            fleet.accounts_told_apart(unclear, at)
+            fleet.accounts_distinguished(unclear, at)
             run(fleet.accounts_not_listed(began=at, at=at))
             assert [user.missing for user in fleet.users()] == [False, False]
 

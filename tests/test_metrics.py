@@ -47,7 +47,7 @@ PROCESS = ProcessStatus("1.2.3", "abc", "3.11.7", loaded_at=NOW)
 
 def status_of(fleet: Fleet, **changes: Any) -> ProjectStatus:
     counts = fleet.counts()
-    fresh = {SESSIONS: counts.asked, DETAIL: counts.accounts}
+    fresh = {SESSIONS: counts.queried, DETAIL: counts.accounts}
     status = ProjectStatus(
         project="berlin",
         taken_at=NOW,
@@ -218,7 +218,7 @@ def test_users_with_failures_are_reported_from_the_first_one_on_while_they_are_c
     fleet = fleet_with(("anna", (), UserDetail()), ("bert", (), UserDetail()))
     answered(fleet, fleet.members[0], (Session.of(id="1", session_state="InitFail"),), at=2)
     answered(fleet, fleet.members[0], (), at=3)
-    assert list(fleet.expire(asked_since=9, accounts_since=9, scanned_since=9))
+    assert list(fleet.expire(queried_since=9, accounts_since=9, scanned_since=9))
     for per_user, expected in {"all": {("anna",): 1}, "flagged": {("anna",): 1}, "none": {}}.items():
         text = exposition(status_of(fleet), per_user=per_user)
         assert samples(text, "session_init_failures_by_user_total") == expected

@@ -156,12 +156,12 @@ def test_the_last_good_answer_counts_until_it_is_stale_and_returns_with_the_clou
             await asyncio.sleep(65)
             cloud.fault, healthy = down, cloud.fault
             for _ in range(5):
-                seen.append((polled.counts().asked, polled.counts().sessions.total()))
+                seen.append((polled.counts().queried, polled.counts().sessions.total()))
                 await asyncio.sleep(60)
             assert not polled.poller.sessions.cycles.up
             cloud.fault = healthy
             await asyncio.sleep(60)
-            seen.append((polled.counts().asked, polled.counts().sessions.total()))
+            seen.append((polled.counts().queried, polled.counts().sessions.total()))
         return seen
 
     *falling, recovered = run_virtually(main())
@@ -177,9 +177,9 @@ def test_stale_after_says_how_long_an_answer_about_sessions_counts() -> None:
     async def main() -> tuple[int, int]:
         async with polling(cloud, names, interval=1000.0, stale_after=90.0) as polled:
             await asyncio.sleep(60)
-            early = polled.counts().asked
+            early = polled.counts().queried
             await asyncio.sleep(60)
-            return early, polled.counts().asked
+            return early, polled.counts().queried
 
     # The second round follows the first at once, at 1/3 s; the third 1,000 s later.
     assert run_virtually(main()) == (1, 0)
@@ -283,7 +283,7 @@ def test_one_failing_user_fails_alone() -> None:
             await asyncio.sleep(200)
             assert polled.poller.sessions.cycles.last
             return (
-                polled.counts().asked,
+                polled.counts().queried,
                 polled.poller.sessions.cycles.last.failed,
                 polled.poller.sessions.cycles.last_success,
             )
@@ -374,7 +374,7 @@ def test_accepted_credentials_end_the_pauses() -> None:
     async def main() -> int:
         async with polling(cloud, names) as polled:
             await asyncio.sleep(90)
-            return polled.counts().asked
+            return polled.counts().queried
 
     assert run_virtually(main()) == 10
 
@@ -465,7 +465,7 @@ def test_locked_accounts_are_counted() -> None:
 
 @pytest.mark.parametrize("status", [None, 403, 500])
 def test_users_without_an_id_cost_one_look_up_an_interval(status: int | None) -> None:
-    """Whether the cloud does not know the names or refuses the question: it is not asked again at once."""
+    """Whether the cloud does not know the names or refuses the question: it is not queried again at once."""
     cloud = FakeCloud()
 
     def refuse(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
@@ -508,7 +508,7 @@ def test_a_refusal_ends_the_round_for_all_users_and_the_next_one_waits_for_the_p
 
 
 def test_a_round_takes_its_interval_even_if_users_drop_out_of_it() -> None:
-    """Half of the users have no id: the other half is not asked twice as often for that."""
+    """Half of the users have no id: the other half is not queried twice as often for that."""
     cloud, names = cloud_of(10)
 
     async def main() -> None:

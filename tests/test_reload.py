@@ -406,7 +406,7 @@ def test_reloads_neither_break_the_rate_limit_nor_keep_a_cycle_from_ending(every
                 await reload(watch, cloud, *names[at : at + 100], interval=60.0 + number % 2)
                 await asyncio.sleep(every)
             now = asyncio.get_running_loop().time()
-            ages = [now - member.asked_at for member in watch.fleet.members if member.asked_at is not None]
+            ages = [now - member.queried_at for member in watch.fleet.members if member.queried_at is not None]
             assert len(ages) >= 99
             return max(ages), watch.poller.sessions.cycles.last_success
 
@@ -433,7 +433,7 @@ def test_a_cycle_longer_than_the_time_between_reloads_ends_and_reaches_newcomers
                 await asyncio.sleep(300)
                 await reload(watch, cloud, *names[number : 1008 + number], source="per_user")
                 await asyncio.sleep(2)
-                assert watch.fleet.members[-1].asked_at is not None
+                assert watch.fleet.members[-1].queried_at is not None
                 seen.append(watch.poller.sessions.cycles.last_success)
         return seen
 
@@ -496,7 +496,7 @@ def test_a_user_with_another_id_keeps_the_sessions_and_is_queried_for_the_accoun
     fleet.found(fleet.members[1], "id-b")
     later = updated(fleet, ("a", "id-2"), ("b", "id-b"))
     counts = later.counts()
-    assert (counts.asked, counts.accounts, counts.locked) == (2, 1, 1)
+    assert (counts.queried, counts.accounts, counts.locked) == (2, 1, 1)
     assert [member.id for member in later.members] == ["id-2", "id-b"]
 
 

@@ -207,12 +207,12 @@ def test_a_throttled_error_knows_the_quota_only_where_it_is_reported() -> None:
 def test_an_absurd_quota_does_not_stop_the_polling() -> None:
     """Old numbers do not count for months either, because the interval limits their age."""
     cloud = FakeCloud()
-    asked = 0
+    queried = 0
 
     def one_a_day(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
-        nonlocal asked
-        asked += 1
-        if asked == 5:
+        nonlocal queried
+        queried += 1
+        if queried == 5:
             error = refused(operation, 429)
             assert isinstance(error, Throttled)
             error.quota = 1 / 1440
@@ -225,12 +225,12 @@ def test_an_absurd_quota_does_not_stop_the_polling() -> None:
 
 def test_a_look_up_of_ids_is_tried_again_as_any_call() -> None:
     cloud = FakeCloud()
-    asked = 0
+    queried = 0
 
     def twice(operation: str, who: str) -> None:  # noqa: ARG001 - whoever it is about
-        nonlocal asked
-        asked += operation == "ListUsers"
-        if operation == "ListUsers" and asked <= 2:
+        nonlocal queried
+        queried += operation == "ListUsers"
+        if operation == "ListUsers" and queried <= 2:
             raise refused(operation, 503)
 
     cloud.fault = twice
@@ -258,6 +258,8 @@ def test_no_retry_goes_out_after_its_round() -> None:
     cloud.fault = busy_then_held
     poll(cloud, users=200, seconds=700)
     who = next(iter(first))
-    times = [time for time, operation, asked in cloud.calls if operation == SESSIONS and asked == who and time >= 120]
-    assert times[1] - times[0] > 300, "asked again in a later round"
+    times = [
+        time for time, operation, queried in cloud.calls if operation == SESSIONS and queried == who and time >= 120
+    ]
+    assert times[1] - times[0] > 300, "queried again in a later round"
     assert times[1] - times[0] < 420

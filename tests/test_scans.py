@@ -130,7 +130,7 @@ def test_rejected_credentials_of_an_optional_operation_pause_only_that_operation
         return seen
 
     seen = run_virtually(main())
-    assert all(each.up and not each.paused and each.counts.asked == 3 for each in seen)
+    assert all(each.up and not each.paused and each.counts.queried == 3 for each in seen)
     assert len(cloud.times(LIST_SERVERS)) == 3
     assert LIST_SERVERS not in seen[-1].operations
     assert [failure.error.outcome for failure in seen[-1].unavailable] == ["401"]

@@ -66,7 +66,7 @@ class World:
     """A cloud in memory whose users, versions, sessions and troubles follow from the time alone."""
 
     clock_skew: float | None = 0.0
-    asked: int = 0
+    queried: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     """Failed calls by outcome."""
 
@@ -100,7 +100,7 @@ class World:
             return None
         if kind == 1:
             return Unauthorized(operation, "401") if now % HOUR < 20 * MINUTE else None
-        if self.asked % 10 >= 3:  # from here on it meets three calls of ten
+        if self.queried % 10 >= 3:  # from here on it meets three calls of ten
             return None
         if kind == 2:
             throttled = refusal(operation, 429, None, None)
@@ -111,11 +111,11 @@ class World:
             Unreachable(operation, "timeout"),
             Unreachable(operation, "connection_error"),
             InvalidResponse(operation, "invalid_response"),
-            refusal(operation, 503, "WKS.1", f"request-{self.asked}"),
+            refusal(operation, 503, "WKS.1", f"request-{self.queried}"),
         )[kind - 3]
 
     async def _call(self, operation: str) -> float:
-        self.asked += 1
+        self.queried += 1
         await asyncio.sleep(0.05)
         now = asyncio.get_running_loop().time()
         if error := self.trouble(operation, now):
@@ -277,7 +277,7 @@ def test_days_with_everything_that_changes_in_days(world: World) -> None:
     shifts = 7
     blocks = lived(world, shifts)
     assert len(blocks) == shifts
-    assert world.asked > AT_A_TIME * shifts * SHIFT / MINUTE
+    assert world.queried > AT_A_TIME * shifts * SHIFT / MINUTE
     assert world.failed.keys() == {"401", "429", "timeout", "connection_error", "invalid_response", "503"}
     assert max(blocks[2:]) - min(blocks[2:]) < KEPT, blocks
 

@@ -52,7 +52,7 @@ def scan(fleet: Fleet, *sessions: ListedSession, at: float) -> None:
 
 
 def sight(fleet: Fleet, *sessions: ListedSession, at: float) -> None:
-    fleet.sighted(sessions, at, CLOCK)
+    fleet.listed_by_scan(sessions, at, CLOCK)
 
 
 def counted(fleet: Fleet) -> tuple[int, int]:
@@ -128,7 +128,7 @@ def test_a_known_session_is_no_new_one_after_a_gap(gap: str) -> None:
     fleet = watched("a")
     answer(fleet, local("1"), at=1)
     if gap == "expired":
-        run(fleet.expire(asked_since=100, accounts_since=0, scanned_since=0))
+        run(fleet.expire(queried_since=100, accounts_since=0, scanned_since=0))
         assert not fleet.counts().sessions
     else:
         fleet.sessions_answered(fleet.members[0], None if gap == "unknown to the cloud" else (), 60, CLOCK)

@@ -62,7 +62,7 @@ class Accounts(Roster):
     def accounts_listed(self, users: Iterable[User], at: float, began: float) -> list[User]:
         """Apply a page of the list of all users, which began at this time. It may contain users who are not watched.
 
-        Return the users who can be distinguished only with the whole list. They are for :meth:`accounts_told_apart`.
+        Return the users who can be distinguished only with the whole list. They are for :meth:`accounts_distinguished`.
         """
         self._last_page = at
         unclear = []
@@ -80,17 +80,17 @@ class Accounts(Roster):
                 unclear.append(user)
         return unclear
 
-    def accounts_told_apart(self, unclear: Iterable[User], at: float) -> None:
+    def accounts_distinguished(self, unclear: Iterable[User], at: float) -> None:
         """Apply what :meth:`accounts_listed` returned for a whole list: several users may be one watched user."""
         for member, users in self._by_listed_member(unclear).items():
             if member.id and all(user.id != member.id for user in users):
                 users.append(User(member.id, member.query_name, domain=member.listed_domain))
-            told = self._tell_apart(member, users)
-            if told is None:
+            found = self._distinguish(member, users)
+            if found is None:
                 self._forget_account(member)
-            elif told.id != member.id:
-                self._listed(member, told)
-                self.account_answered(member, told.detail, at)
+            elif found.id != member.id:
+                self._listed(member, found)
+                self.account_answered(member, found.detail, at)
 
     def names_listed(self, members: Iterable[Member], users: Iterable[User], at: float) -> None:
         """Apply all users with the names of these members, in any case: find the ids, and note who is unknown."""
@@ -99,8 +99,8 @@ class Accounts(Roster):
             listed = by_member.get(member)
             if listed is None:
                 self.account_answered(member, None, at)
-            elif told := self._tell_apart(member, listed):
-                self._listed(member, told)
+            elif found := self._distinguish(member, listed):
+                self._listed(member, found)
             else:
                 self._forget_account(member)
 
@@ -111,15 +111,15 @@ class Accounts(Roster):
                 by_member.setdefault(member, {})[user.id] = user
         return {member: list(listed.values()) for member, listed in by_member.items()}
 
-    def _tell_apart(self, member: Member, users: Sequence[User]) -> User | None:
+    def _distinguish(self, member: Member, users: Sequence[User]) -> User | None:
         """Return the one of these listed users that a member is; None if that is unclear."""
         of_domain = partial(best, users, member.user_name, domain_of=attrgetter("domain"))
-        told = of_domain(member.given_domain) or of_domain(member.given_domain or member.seen_domain)
-        self._set_ambiguous(member, ambiguous=told is None)
-        if told is None:
+        found = of_domain(member.given_domain) or of_domain(member.given_domain or member.seen_domain)
+        self._set_ambiguous(member, ambiguous=found is None)
+        if found is None:
             self.found(member, None)
             member.listed_name = member.listed_domain = None
-        return told
+        return found
 
     def _set_ambiguous(self, member: Member, *, ambiguous: bool) -> None:
         self.ambiguous_users += ambiguous - member.ambiguous

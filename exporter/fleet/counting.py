@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
     def first(self, member: Member) -> bool:
         """Return whether nothing has been known about the user's sessions before."""
-        return not member.asked and (self.own or not self.covered)
+        return not member.queried and (self.own or not self.covered)
 
     def seen(self, member: Member) -> float | None:
         """Return when a change is seen, in the cloud's time; None at the first look."""
@@ -62,7 +62,7 @@ def after_sighting(member: Member, listed: Iterable[ListedSession], look: Look) 
         record, is_known = records.get(session_id), was is not None or session_id in records
         if (record and record.scan in NOT_COUNTED) or (not is_known and _may_be_forgotten(each, look)):
             continue
-        record = record or SessionRecord(was or each.session, asked_at=member.asked_at if was else None)
+        record = record or SessionRecord(was or each.session, queried_at=member.queried_at if was else None)
         count_session(record, each, was, member, look, changes, is_known=is_known)
         if record.scan is Scan.SILENT:
             record.scanned_at = look.at

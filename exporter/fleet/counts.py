@@ -24,8 +24,8 @@ class Counts:
     """A fleet at one moment, counted over everything that is not stale."""
 
     configured: int = 0  # watched users
-    asked: int = 0  # users with a fresh answer to their own session query
-    swept: int = 0  # users covered by a fresh complete scan
+    queried: int = 0  # users with a fresh answer to their own session query
+    scanned: int = 0  # users covered by a fresh complete scan
     accounts: int = 0  # users with a fresh answer about their account
     missing: int = 0  # configured users unknown to the cloud
     locked: int = 0
@@ -47,7 +47,7 @@ class Counts:
     @property
     def sessions_known(self) -> bool:
         """Whether session counts mean anything: there is a fresh answer, or no user to query."""
-        return self.asked + self.swept > 0 or self.configured == 0
+        return self.queried + self.scanned > 0 or self.configured == 0
 
     def copy(self) -> "Counts":
         """Return a copy that no longer changes."""

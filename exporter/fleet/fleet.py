@@ -57,7 +57,7 @@ class Fleet(Accounts):
         self.scanned_since: float | None = None
         """When the last complete scan began, or the first page arrived if there is none; None if that is stale."""
         self._by_session: dict[str, Member] = {}  # the member of each session record, by session id
-        self._oldest_asked = math.inf  # no answer is older, nor any scan that left a session OUTSIDE
+        self._oldest_query = math.inf  # no answer is older, nor any scan that left a session OUTSIDE
         self._priority: dict[Member, None] = {}
         self._in_flight: dict[Member, None] = {}  # taken from the priority queue and not answered since
         self._failed_at = OrderedDict[Member, float]()  # when users had their last failed start, the latest last
@@ -71,16 +71,16 @@ class Fleet(Accounts):
 
         None if the cloud knows no such user. ``clock`` is the cloud's time, in seconds since 1970, at time 0.
         """
-        asked = [] if member.removed else self.namesakes(member)
+        queried = [] if member.removed else self.namesakes(member)
         listed = list(sessions or ())
         self.zone.learn(listed)
         if (ahead := self.zone.ahead) is not None:
             listed = [each if each.utc else each.in_utc(ahead) for each in listed]
         logins = {each.login_user for each in listed}
-        if len(asked) == 1 and len(logins) <= _MOST_LOGINS:
+        if len(queried) == 1 and len(logins) <= _MOST_LOGINS:
             self._learn_domain(member, logins)
-        owners = {login_user: self._owner(login_user, asked) for login_user in logins}
-        shares: dict[Member, list[ListedSession]] = {each: [] for each in asked}
+        owners = {login_user: self._owner(login_user, queried) for login_user in logins}
+        shares: dict[Member, list[ListedSession]] = {each: [] for each in queried}
         for each in listed:
             if (owner := owners[each.login_user]) in shares:
                 shares[owner].append(each)
@@ -101,14 +101,14 @@ class Fleet(Accounts):
             changes.records = tuple([record for record in changes.records if record.scan not in NOT_COUNTED])
         self._priority.pop(member, None)
         self._in_flight.pop(member, None)
-        self._counts.asked += member.asked_at is None
-        self._oldest_asked = min(self._oldest_asked, at)
-        member.asked, member.asked_at = True, at
+        self._counts.queried += member.queried_at is None
+        self._oldest_query = min(self._oldest_query, at)
+        member.queried, member.queried_at = True, at
         self._change(member, listed, changes, at, unknown=unknown)
 
-    def _owner(self, login_user: str | None, asked: Sequence[Member]) -> Member | None:
+    def _owner(self, login_user: str | None, queried: Sequence[Member]) -> Member | None:
         """Return the owner of a session that a query for these members lists; None if that is somebody else."""
-        only = asked[0] if len(asked) == 1 else None
+        only = queried[0] if len(queried) == 1 else None
         # who logged in by another name than the query's is the only one
         return self._names.find(login_user, otherwise=only) if login_user else only
 
@@ -149,7 +149,7 @@ class Fleet(Accounts):
         self._last_page = at
         return sum(self._names.find(each.login_user) is not None for each in found if each.session.id)
 
-    def sighted(self, found: Iterable[ListedSession], at: float, clock: float = 0.0) -> None:
+    def listed_by_scan(self, found: Iterable[ListedSession], at: float, clock: float = 0.0) -> None:
         """Apply a page of sessions in any state: they are counted as started and failed, and change nothing else."""
         for member, sessions in self._by_member(found).items():
             known = {session.id for session in member.fresh.listed}
@@ -202,7 +202,7 @@ class Fleet(Accounts):
                     continue
                 ended, poll = after_scan(member, listed_ids, began, oldest)
                 if any(record.scan is Scan.OUTSIDE for record in member.records):
-                    self._oldest_asked = min(self._oldest_asked, began)
+                    self._oldest_query = min(self._oldest_query, began)
                 if poll:
                     self._priority[member] = None
                 if ended:
@@ -229,24 +229,24 @@ class Fleet(Accounts):
             self._in_flight[member] = None
         return member
 
-    def expire(self, *, asked_since: float, accounts_since: float, scanned_since: float) -> Iterator[None]:
+    def expire(self, *, queried_since: float, accounts_since: float, scanned_since: float) -> Iterator[None]:
         """Remove everything the cloud reported before these times. Does nothing while all is newer."""
         scans = self.scanned_since is not None and self.scanned_since < scanned_since
-        if not scans and self._oldest_asked >= asked_since and self._oldest_account >= accounts_since:
+        if not scans and self._oldest_query >= queried_since and self._oldest_account >= accounts_since:
             return
         last_page = self._last_page if scans else None
         if scans:  # pages that arrive between the steps count
             self.scanned_since, self.scan_complete = None, False
             self._count_covered()
-        self._oldest_asked = self._oldest_account = math.inf  # answers that arrive between the steps lower it
+        self._oldest_query = self._oldest_account = math.inf  # answers that arrive between the steps lower it
         try:
             for members in in_steps(self.members, weight):
                 for member in members:
                     if not member.removed:
-                        self._expire(member, asked_since, accounts_since, last_page)
+                        self._expire(member, queried_since, accounts_since, last_page)
                 yield
         except GeneratorExit:  # not finished: the next call starts again
-            self._oldest_asked = self._oldest_account = -math.inf
+            self._oldest_query = self._oldest_account = -math.inf
             if scans:
                 self.scanned_since = -math.inf
             raise
@@ -265,18 +265,18 @@ class Fleet(Accounts):
         """Return every watched user with what is known at this moment."""
         return [member.fresh for member in self.members]
 
-    def _expire(self, member: Member, asked_since: float, accounts_since: float, last_page: float | None) -> None:
-        asked = member.asked_at
-        if asked is not None and asked < asked_since:
-            member.asked_at = None
-            self._counts.asked -= 1
-        left_open = expire_scans(member.records, asked_since, last_page)
-        self._oldest_asked = min(self._oldest_asked, left_open, _or_never(member.asked_at))
-        if member.asked_at is None:
+    def _expire(self, member: Member, queried_since: float, accounts_since: float, last_page: float | None) -> None:
+        queried = member.queried_at
+        if queried is not None and queried < queried_since:
+            member.queried_at = None
+            self._counts.queried -= 1
+        left_open = expire_scans(member.records, queried_since, last_page)
+        self._oldest_query = min(self._oldest_query, left_open, _or_never(member.queried_at))
+        if member.queried_at is None:
             by_scan = {record.session.id for record in member.records if record.scan in COUNTS_ALONE}
             denied = {record.session.id for record in member.records if record.scan in NOT_COUNTED}
             gone = {session.id for session in member.fresh.listed} - by_scan | denied
-            if gone or asked is not None:
+            if gone or queried is not None:
                 self._drop(member, gone)
         self._expire_account(member, accounts_since)
 
@@ -319,9 +319,9 @@ class Fleet(Accounts):
         """Forget these sessions of a user."""
         listed = tuple([session for session in member.fresh.listed if session.id not in gone])
         self._remember(member, without(member, gone))
-        asked = member.asked_at is not None
-        without_sessions = asked and member.fresh.without_sessions
-        known = listed if listed or asked else None
+        queried = member.queried_at is not None
+        without_sessions = queried and member.fresh.without_sessions
+        known = listed if listed or queried else None
         self._know(member, replace(member.fresh, sessions=known, without_sessions=without_sessions))
 
     def _remember(self, member: Member, records: tuple[SessionRecord, ...]) -> None:

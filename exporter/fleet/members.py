@@ -94,7 +94,7 @@ class SessionRecord(msgspec.Struct, eq=False, gc=False):
     """
 
     session: Session  # as last listed
-    asked_at: float | None = None  # when the user's own query last listed it
+    queried_at: float | None = None  # when the user's own query last listed it
     scanned_at: float | None = None
     """When a scan last listed it; when OUTSIDE, the start of the scan that no longer did."""
     scan: Scan = Scan.SILENT
@@ -122,8 +122,8 @@ class Member(msgspec.Struct, eq=False, gc=False):
     joined_after: float
     """When the last page of any listing before the user joined arrived; infinity once the user is removed."""
     joined_at: float  # a session that started later is a new one
-    asked: bool = False  # whether the user's own session query has ever been answered
-    asked_at: float | None = None  # when it was last answered; None if never, or if that answer is stale
+    queried: bool = False  # whether the user's own session query has ever been answered
+    queried_at: float | None = None  # when it was last answered; None if never, or if that answer is stale
     account_at: float | None = None  # the same for the account
     unlocked_since: float | None = None
     """Since when the account is not locked: -infinity if always, infinity while locked, None before the first look."""

@@ -129,7 +129,7 @@ class Roster:
         self._name(member)
         self._counts.change(member.fresh, FreshUser(member.written))
         self._counts.configured -= 1
-        self._counts.asked -= member.asked_at is not None
+        self._counts.queried -= member.queried_at is not None
         self._counts.accounts -= member.account_at is not None
         self._joined -= Counter([member.joined_after])  # also drops a value that reaches 0
         member.joined_after = math.inf
@@ -141,7 +141,7 @@ class Roster:
 
     def _count_covered(self) -> None:
         covered = sum(n for joined_after, n in self._joined.items() if joined_after < self._last_scan)
-        self._counts.swept = covered if self.scan_complete else 0
+        self._counts.scanned = covered if self.scan_complete else 0
 
     def _know(self, member: Member, now: FreshUser) -> None:
         self._counts.change(member.fresh, now)

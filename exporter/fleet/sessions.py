@@ -78,20 +78,20 @@ def after_answer(member: Member, listed: Iterable[tuple[ListedSession, Session]]
         was = before.pop(session_id, None)
         record = known.pop(session_id, None)
         is_known = was is not None or record is not None
-        record = record or SessionRecord(session, asked_at=member.asked_at if was else None)
+        record = record or SessionRecord(session, queried_at=member.queried_at if was else None)
         record.session = session
         count_session(record, each, was, member, look, changes, is_known=is_known)
         changes.disconnects += (was and was.session_state, session.session_state) == (ACTIVE, DISCONNECTED)
         changes.reconnects += (was and was.session_state, session.session_state) == (DISCONNECTED, ACTIVE)
         if look.own:
-            record.asked_at = look.at
+            record.queried_at = look.at
         else:
             record.scanned_at = look.at
         record.scan = _scan(record.scan, session, own=look.own, expected=look.covered and was is None)
         if record.scan is not Scan.SILENT or is_counted(record):
             records.append(record)
     if look.own:
-        gone = [*known.values(), *_new_records(before, known, member.asked_at)]
+        gone = [*known.values(), *_new_records(before, known, member.queried_at)]
         changes.records = (*records, *_unlisted(gone, look.at))
     else:
         changes.records = (*records, *known.values())
@@ -99,11 +99,11 @@ def after_answer(member: Member, listed: Iterable[tuple[ListedSession, Session]]
 
 
 def _new_records(
-    sessions: Mapping[str | None, Session], known: Container[str | None], asked_at: float | None
+    sessions: Mapping[str | None, Session], known: Container[str | None], queried_at: float | None
 ) -> list[SessionRecord]:
     """Return records of these sessions of a user that have none."""
     return [
-        SessionRecord(session, asked_at=asked_at)
+        SessionRecord(session, queried_at=queried_at)
         for session_id, session in sessions.items()
         if session_id and session_id not in known
     ]
@@ -117,8 +117,8 @@ def denials(member: Member, new: Iterable[ListedSession], clock: float) -> list[
     """
     records = {record.session.id: record for record in member.records}
     oldest = -math.inf
-    if member.asked_at is not None and not member.fresh.missing:
-        oldest = member.asked_at + clock - CLOCK_MARGIN
+    if member.queried_at is not None and not member.fresh.missing:
+        oldest = member.queried_at + clock - CLOCK_MARGIN
 
     def denied(each: ListedSession) -> bool:
         if record := records.get(each.session.id):
@@ -148,7 +148,7 @@ def after_scan(
     poll = False
     for record in member.records:
         session = record.session
-        asked_before = record.asked_at is None or record.asked_at < began
+        asked_before = record.queried_at is None or record.queried_at < began
         if record.failure is Failure.AWAITING_SCAN and asked_before:
             record.failure = Failure.EXISTED
         listed = session.id in listed_ids
@@ -165,7 +165,7 @@ def after_scan(
                 ended.add(session.id)
         elif record.scan in NOT_COUNTED and not listed and (record.scanned_at or 0.0) < began:
             ended.add(session.id)
-        elif record.scan is Scan.DENIED and listed and (member.asked_at or 0.0) < began:
+        elif record.scan is Scan.DENIED and listed and (member.queried_at or 0.0) < began:
             record.scan, poll = Scan.REJECTED, True
     return ended, poll
 
@@ -192,7 +192,7 @@ def without(member: Member, gone: AbstractSet[str | None]) -> tuple[SessionRecor
     left = [record for record in member.records if record.session.id not in gone]
     known = {record.session.id: record for record in member.records if record.session.id in gone}
     listed = {session.id: session for session in member.fresh.listed if session.id in gone}
-    return (*left, *_remembered([*known.values(), *_new_records(listed, known, member.asked_at)]))
+    return (*left, *_remembered([*known.values(), *_new_records(listed, known, member.queried_at)]))
 
 
 def outdated(member: Member, since: float) -> set[str | None]:
@@ -206,7 +206,7 @@ def outdated(member: Member, since: float) -> set[str | None]:
 
 
 def _last_listed(record: SessionRecord) -> float:
-    return max(time for time in (record.asked_at, record.scanned_at, -math.inf) if time is not None)
+    return max(time for time in (record.queried_at, record.scanned_at, -math.inf) if time is not None)
 
 
 def _scan(before: Scan, session: Session, *, own: bool, expected: bool) -> Scan:

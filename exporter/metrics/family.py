@@ -10,7 +10,7 @@ from prometheus_client.utils import floatToGoString
 from exporter.cloud.telemetry import Latencies
 from exporter.fleet import FreshUser
 from exporter.metrics.exposition import Description
-from exporter.metrics.labels import Fold, Kept, Samples, add_up
+from exporter.metrics.labels import Fold, KeptValues, Samples, add_up
 from exporter.status import ProjectStatus
 
 PROJECT = "project"  # the label that all metrics of a project have
@@ -43,7 +43,7 @@ class UserFamily(Description):
     samples: Callable[[FreshUser], Samples]
     fold: Fold = add_up
 
-    def lines(self, project: str, users: Iterable[tuple[str, FreshUser]], kept_values: Kept) -> str:
+    def lines(self, project: str, users: Iterable[tuple[str, FreshUser]], kept_values: KeptValues) -> str:
         """Return the lines of some users of a project, given its `project_labels`. Users come with their label."""
         write = line_writer(self.full_name, (PROJECT, *self.labels))
         kept = {i: kept_values[label] for i, label in enumerate(self.labels[1:]) if label in kept_values}

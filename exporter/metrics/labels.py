@@ -13,7 +13,9 @@ from exporter.fleet import INIT_FAIL, OTHER, FreshUser
 
 Samples = Mapping[Any, float | None]  # values by label values, a tuple of texts. A value of None leaves the sample out.
 SomeSamples = Iterable[tuple[Any, float | None]]
-Kept = Mapping[str, frozenset[str]]  # the values of each label that keep their names, where other values become `other`
+KeptValues = Mapping[
+    str, frozenset[str]
+]  # the values of each label that keep their names, where other values become `other`
 KeptAt = Mapping[int, frozenset[str]]  # the same by the position of the label
 Fold = Callable[[SomeSamples, KeptAt, dict[Any, float]], None]  # adds samples to others, with rare values combined
 EXPIRING_SOON = 30 * 86400  # seconds before an account expires in which its user is flagged

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from exporter.fleet import FreshUser
 from exporter.metrics.family import UserFamily, project_labels
-from exporter.metrics.labels import EXPIRING_SOON, Kept, Labelling, expiry_of
+from exporter.metrics.labels import EXPIRING_SOON, KeptValues, Labelling, expiry_of
 from exporter.metrics.segments import Deflater, Run, Segment, run_of
 from exporter.status import ProjectStatus
 
@@ -39,7 +39,7 @@ class _Part(msgspec.Struct, frozen=True, gc=False):
 class _Kept(NamedTuple):
     """All lines of a project's users."""
 
-    values: Kept
+    values: KeptValues
     parts: Mapping[str, _Part]  # by the name of the first user
     runs: tuple[Run, ...]  # one per metric
 
@@ -56,7 +56,7 @@ class UserLines:
         self._labelling: Labelling | None = None
         self.projects: Mapping[str, _Kept] = {}  # by `project_labels`
 
-    def update(self, projects: Iterable[tuple[ProjectStatus, Kept]], labelling: Labelling) -> Iterator[None]:
+    def update(self, projects: Iterable[tuple[ProjectStatus, KeptValues]], labelling: Labelling) -> Iterator[None]:
         """Render what has changed, in steps. Each project comes with the label values that keep their names."""
         if labelling != self._labelling:
             self.projects, self._labelling = {}, labelling
@@ -72,7 +72,7 @@ class UserLines:
         return (kept.runs[index] for kept in self.projects.values())
 
     def _update(
-        self, project: str, status: ProjectStatus, values: Kept, labelling: Labelling
+        self, project: str, status: ProjectStatus, values: KeptValues, labelling: Labelling
     ) -> Generator[None, None, _Kept]:
         before = self.projects.get(project, _NOTHING)
         valid = [all(values.get(label) == before.values.get(label) for label in each.labels) for each in self._families]

@@ -214,7 +214,7 @@ class UserListing(Listing):
             for part in in_steps(found.values()):
                 self._take(part, began)
                 await asyncio.sleep(0)
-        self.context.fleet.accounts_told_apart(self._unclear, monotonic())
+        self.context.fleet.accounts_distinguished(self._unclear, monotonic())
         await run_steps(self.context.fleet.accounts_not_listed(began, monotonic()))
 
     async def _page(

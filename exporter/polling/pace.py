@@ -174,7 +174,7 @@ class Throttle:
 
     @property
     def paused(self) -> bool:
-        """Whether the cloud has asked for a pause that is not over."""
+        """Whether the cloud has queried for a pause that is not over."""
         return self._held_until > monotonic()
 
     def rate(self, ceiling: float) -> float:

@@ -186,12 +186,12 @@ class Poller:
         members = self._context.fleet.members
         for lane in self.lanes.values():
             lane.pace.forget_demands()
-        if any(member.asked_at is None for member in members):
+        if any(member.queried_at is None for member in members):
             self.sessions.wake()
         if any(member.account_at is None for member in members):
             self.accounts.wake()
             self.listing.wake()
-        if members and not self._context.fleet.counts().swept:  # what scans listed before belonged to nobody
+        if members and not self._context.fleet.counts().scanned:  # what scans listed before belonged to nobody
             self.scan.wake()
 
     async def run(self) -> None:
@@ -217,7 +217,7 @@ class Poller:
         accounts = max((each.stale_after for each in in_use), default=0.0)
         yield from self._context.fleet.expire(
             # While scans report everybody, a user's own query comes rarely: an explicit value is about the scans.
-            asked_since=now - (self.sessions.stale_after if bulk else configured or self.sessions.stale_after),
+            queried_since=now - (self.sessions.stale_after if bulk else configured or self.sessions.stale_after),
             scanned_since=now - (configured or self.scan.stale_after),
             accounts_since=now - max(configured or 0.0, accounts),
         )
@@ -228,9 +228,9 @@ class Poller:
             return None
         match operation:
             case "ListSessionByUserName":
-                return counts.asked
+                return counts.queried
             case "ListSessions":
-                return counts.swept
+                return counts.scanned
             case "ListUserDetail":
                 return counts.accounts
             case _:

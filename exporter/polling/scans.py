@@ -154,7 +154,7 @@ class CountingScan(OptionalListing):
         async def request(offset: int, deadline: float) -> PageKeys:
             send = partial(context.cloud.list_sessions, *window, states, offset)
             page = await self.lane.request(send, deadline, ahead=ahead, optional=True)
-            context.fleet.sighted(page.sessions, monotonic(), context.clock)
+            context.fleet.listed_by_scan(page.sessions, monotonic(), context.clock)
             return _taken(page, offset, context)
 
         return await self._read_pages(cycle, request, LoosePaging(self._limit, tolerance))

@@ -136,9 +136,9 @@ class UserSessions(UserCycles):
         began = monotonic()
         for member in super()._in_order(cycle, members):
             if due := self.context.fleet.take_priority():
-                cycle.total += _time(due.asked_at) > began  # polled twice in this cycle
+                cycle.total += _time(due.queried_at) > began  # polled twice in this cycle
                 yield due
-            if _time(member.asked_at) <= began and self._can_be_polled(member):
+            if _time(member.queried_at) <= began and self._can_be_polled(member):
                 yield member
 
     def _can_be_polled(self, member: Member) -> bool:
@@ -155,7 +155,7 @@ class UserSessions(UserCycles):
         return max(len(fleet.namesakes(member)), 1)
 
     def _answered_at(self, member: Member) -> float | None:
-        return member.asked_at
+        return member.queried_at
 
 
 class UserAccounts(UserCycles):

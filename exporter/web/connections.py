@@ -97,7 +97,7 @@ class Connections:
         self._watch(number)
         return connection
 
-    def asked(self, transport: asyncio.BaseTransport | None) -> None:
+    def queried(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that the head of a request has arrived."""
         if connection := self._of(transport):
             connection.has_asked = True

@@ -176,7 +176,7 @@ def _row(project: _Project, is_in_full: bool) -> str:
     status, recent, counts = project.status, project.status.recent, project.status.counts
     name = escape(status.project)
     link = f'<a href="#project-{project.number}">{name}</a>' if is_in_full else name
-    covered = max(counts.asked, counts.swept)
+    covered = max(counts.queried, counts.scanned)
     known = status.sessions_known
     cells = (
         str(status.configured),

@@ -174,7 +174,7 @@ def _of_numbers(status: ProjectStatus) -> Iterator[Problem]:
             since,
             users,
         )
-    elif status.ready and (unknown := users - max(counts.asked, counts.swept)) > 0:
+    elif status.ready and (unknown := users - max(counts.queried, counts.scanned)) > 0:
         what = f"The sessions of {unknown} of {counted(users, 'user')} are unknown"
         yield Problem(Kind.UNKNOWN, Level.ATTENTION, what, doctor, size=unknown)
     if status.ready and status.users_known and not users:

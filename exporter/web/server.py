@@ -217,7 +217,7 @@ class Server:
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self._listener.connections.asked(request.transport)
+        self._listener.connections.queried(request.transport)
         users = self.web_file.look().users
         if users:
             given = login(request.headers.get(hdrs.AUTHORIZATION))

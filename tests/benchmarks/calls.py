@@ -47,7 +47,7 @@ def run(plan: Plan, tell: Tell) -> Iterator[Figure]:
             counts = virtual.virtually(_refreshed(users, poll))
             besides = counts.pop(_IN_TURN, 0) if source == "bulk" else 0
             told = ", ".join(f"{operation} {count:,}" for operation, count in sorted(counts.items()))
-            tell(f"{told}" + (f", and {besides:,} users asked in turn meanwhile" if besides else ""))
+            tell(f"{told}" + (f", and {besides:,} users queried in turn meanwhile" if besides else ""))
             total = sum(counts.values())
             at_least = FEWER_AT_LEAST if users == USERS_OF_TARGET and source == "bulk" else None
             yield Figure(NAME, source, total, "calls", users)
@@ -74,9 +74,9 @@ def _plain(users: int, tell: Tell) -> int:
     """The calls of an exporter that asks the SDK for each user and operation."""
     if users > MOST_ASKED_BY_SDK:
         return _OPERATIONS_OF_SDK * users
-    asked = asyncio.run(_asked_by_sdk(users))
-    tell(f"{users:,} users, official SDK: {asked:,} calls")
-    return asked
+    queried = asyncio.run(_asked_by_sdk(users))
+    tell(f"{users:,} users, official SDK: {queried:,} calls")
+    return queried
 
 
 async def _asked_by_sdk(users: int) -> int:

@@ -138,11 +138,11 @@ async def _watched(
     seen = Seen()
     while (now := time.time()) < begin + seconds or (waiting and now < begin + seconds + _LAST_LOOK):
         await asyncio.sleep(_LOOK_EVERY)
-        asked = time.time()
+        queried = time.time()
         async with http.get(f"{address}/metrics", headers={"Accept-Encoding": "identity"}) as response:
             page = await response.read()
         now = time.time()
-        seen.scrapes.append(now - asked)
+        seen.scrapes.append(now - queried)
         shown = {(found[0] or found[1]).decode() for found in _CODE.findall(page)}
         seen.delays += [now - waiting.pop(code) for code in shown & waiting.keys()]
     seen.minutes = (time.time() - begin) / 60

@@ -78,7 +78,7 @@ class Told:
         self._lateness = Lateness()
 
     async def answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Do as asked, and tell."""
+        """Do as queried, and tell."""
         match question.pop("do"):
             case "ready":
                 return await self._ready()

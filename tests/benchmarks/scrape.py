@@ -201,7 +201,7 @@ def _publishes(samples: int, rounds: int) -> Iterator[Figure]:
 
 def _status(fleet: Fleet) -> ProjectStatus:
     counts = fleet.counts()
-    operation = OperationStatus(Cycles(), 60.0, 1, counts.asked)
+    operation = OperationStatus(Cycles(), 60.0, 1, counts.queried)
     return ProjectStatus(
         project="demo",
         taken_at=0.0,

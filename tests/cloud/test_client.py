@@ -131,7 +131,7 @@ async def connecting(
             yield connection
 
 
-def asked(simulator: Simulator) -> list[tuple[str, int]]:
+def queried(simulator: Simulator) -> list[tuple[str, int]]:
     """Operations and statuses of all calls so far, in order."""
     return [(call.operation, call.status) for call in simulator.calls.log]
 
@@ -161,7 +161,7 @@ class TestWaysToAuthenticate:
             assert found.session == Session.of(id="session of bob", session_state="Active", started=started)
         assert (of_bob.utc, listed.sessions[0].utc) == (False, True)
         assert [(user.id, user.user_name) for user in page.users or ()] == [("id-1", "bob")]
-        assert {status for operation, status in asked(simulator) if operation in IAM_ACTIONS} == {200}
+        assert {status for operation, status in queried(simulator) if operation in IAM_ACTIONS} == {200}
 
     async def test_a_token(self) -> None:
         """A token needs nothing but the call itself, and its end is unknown."""
@@ -169,7 +169,7 @@ class TestWaysToAuthenticate:
         async with connecting(simulator, TOKEN) as connection:
             await connection.client.list_users([], 0)
             assert connection.credentials.expires_at is None
-        assert asked(simulator) == [(LIST_USERS, 200)]
+        assert queried(simulator) == [(LIST_USERS, 200)]
 
     async def test_a_token_file_may_be_replaced(self, tmp_path: Path) -> None:
         """The next call uses the new token; while the file is away the last one stands."""
@@ -183,7 +183,7 @@ class TestWaysToAuthenticate:
             await connection.client.list_users([], 0)
             file.unlink()
             await connection.client.list_users([], 0)
-        assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200), (LIST_USERS, 200)]
+        assert queried(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200), (LIST_USERS, 200)]
 
     async def test_a_token_replaced_while_a_call_is_under_way(self, tmp_path: Path) -> None:
         """A request that was rejected with the old token is repeated with the one in the file by then."""
@@ -200,7 +200,7 @@ class TestWaysToAuthenticate:
         simulator.handle = replace_then_answer  # type: ignore[method-assign] # for this one instance
         async with connecting(simulator, {"token_file": str(file)}) as connection:
             await Querying(connection).list_users()
-        assert asked(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200)]
+        assert queried(simulator) == [(LIST_USERS, 401), (LIST_USERS, 200)]
 
     @pytest.mark.bad_input
     @pytest.mark.parametrize("content", ["two\nlines", "two\r\nX-Injected: yes"])
@@ -218,7 +218,7 @@ class TestWaysToAuthenticate:
                 await connection.client.list_users([], 0)
             file.write_text(DEMO_TOKEN, "utf-8")
             await connection.client.list_users([], 0)
-        assert asked(simulator) == [(LIST_USERS, 200)]
+        assert queried(simulator) == [(LIST_USERS, 200)]
 
     async def test_keys_in_files(self, tmp_path: Path) -> None:
         """Requests are signed with the keys that are in the files at that time."""
@@ -284,7 +284,7 @@ class TestWaysToAuthenticate:
             with pytest.raises(Paused):
                 await polling.list_users()
         assert refused.value.operation == LIST_USERS
-        assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 401)] * 2
+        assert queried(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 401)] * 2
 
     async def test_a_token_is_renewed_ahead(self) -> None:
         """Forty minutes before its end a token is replaced without any call being refused."""
@@ -294,7 +294,7 @@ class TestWaysToAuthenticate:
             await connection.client.list_users([], 0)
             clock[0] += 23 * 3600 + 21 * 60
             await connection.client.list_users([], 0)
-        assert asked(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 200)] * 2
+        assert queried(simulator) == [(CREATE_TOKEN, 201), (LIST_USERS, 200)] * 2
 
     @pytest.mark.parametrize(
         ("auth", "simulated", "told"),
@@ -336,7 +336,7 @@ class TestWaysToAuthenticate:
             assert failed.value.operation == CREATE_TOKEN
             with pytest.raises(Paused):
                 await polling.list_users()
-        assert asked(simulator) == [(CREATE_TOKEN, 201)]
+        assert queried(simulator) == [(CREATE_TOKEN, 201)]
 
     async def test_a_password_file_that_cannot_be_read(self, tmp_path: Path) -> None:
         """A password file that is broken for a while causes a CloudError, and no request."""
@@ -354,20 +354,20 @@ class TestWaysToAuthenticate:
             now[0] += 60
             with pytest.raises(NoCredentials, match="No such file"):
                 await connection.client.list_users([], 0)
-            assert asked(simulator) == []
+            assert queried(simulator) == []
             file.write_text(DEMO_PASSWORD, "utf-8")
             now[0] += 60
             await connection.client.list_users([], 0)
 
     async def test_keys_of_the_metadata_service(self) -> None:
-        """Without any credentials an ECS's temporary keys are used, asked for once, with or without its own token."""
+        """Without any credentials an ECS's temporary keys are used, queried for once, with or without its own token."""
         simulator = Simulator()
         async with connecting(simulator, NOTHING) as connection:
             for _ in range(3):
                 await connection.client.list_users([], 0)
             assert (connection.credentials.expires_at or 0) > time.time() + 11 * 3600
         # The simulated service gives no token of its own, which the client takes as an older one's way.
-        assert asked(simulator) == [("unknown", 404), ("SecurityKey", 200), *[(LIST_USERS, 200)] * 3]
+        assert queried(simulator) == [("unknown", 404), ("SecurityKey", 200), *[(LIST_USERS, 200)] * 3]
 
     @pytest.mark.parametrize(
         ("token", "sent"),
@@ -406,7 +406,7 @@ class TestWaysToAuthenticate:
             assert nothing.value.operation == sources.METADATA_OPERATION
             with pytest.raises(Paused):
                 await polling.list_users()
-        assert asked(simulator) == [("unknown", 404), ("SecurityKey", 404)]
+        assert queried(simulator) == [("unknown", 404), ("SecurityKey", 404)]
 
     async def test_the_sdks_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The variables of the official SDK are used where the configuration says nothing."""
@@ -415,7 +415,7 @@ class TestWaysToAuthenticate:
         simulator = Simulator()
         async with connecting(simulator, NOTHING) as connection:
             await connection.client.list_users([], 0)
-        assert asked(simulator) == [(LIST_USERS, 200)]
+        assert queried(simulator) == [(LIST_USERS, 200)]
 
     async def test_the_sdks_credentials_file(self, tmp_path: Path) -> None:
         """So is the official SDK's file at home; rotated keys count at once."""
@@ -452,7 +452,7 @@ class TestWrongCredentials:
             with pytest.raises(Unauthorized) as refused:
                 await connection.client.list_users([], 0)
             assert connection.telemetry.attempts == {(LIST_USERS, "401"): 1}
-        assert asked(simulator) == [(LIST_USERS, 401)]
+        assert queried(simulator) == [(LIST_USERS, 401)]
         assert (refused.value.error_code, refused.value.operation) == ("APIGW.0301", LIST_USERS)
         assert len(refused.value.request_id or "") == 32
 
@@ -466,7 +466,7 @@ class TestWrongCredentials:
                 assert {type(each) for each in results} == first
             assert polling.lane.access.failure
             assert polling.lane.access.failure.operation == CREATE_TOKEN
-        assert asked(simulator) == [(CREATE_TOKEN, 401)]
+        assert queried(simulator) == [(CREATE_TOKEN, 401)]
 
     async def test_a_clock_that_is_off(self) -> None:
         """A signature from another time is refused, and the skew tells why."""
@@ -517,7 +517,7 @@ class TestSweeps:
     """What is listed of everybody."""
 
     async def test_pages_of_all_users(self) -> None:
-        """Without names all users are listed, in pages as large as asked for, with the flags of their accounts."""
+        """Without names all users are listed, in pages as large as queried for, with the flags of their accounts."""
         names = [f"user{number:03}" for number in range(30)]
         async with connecting(Simulator(population=population(*names)), KEYS) as connection:
             pages = [await connection.client.list_users((), offset, 20) for offset in (0, 20)]
@@ -569,7 +569,7 @@ class TestRefusals:
             with pytest.raises(NotFound) as refused:
                 await connection.client.list_user_detail("0" * 32)
         assert refused.value.error_code == "WKS.00170404"
-        assert asked(simulator) == [(LIST_SESSION_BY_USER_NAME, 404), (LIST_USER_DETAIL, 404)]
+        assert queried(simulator) == [(LIST_SESSION_BY_USER_NAME, 404), (LIST_USER_DETAIL, 404)]
 
     async def test_a_wrong_path_is_not_about_a_user(self) -> None:
         """A gateway that knows no such API does not make all users missing."""

@@ -42,11 +42,11 @@ class Lender:
     life: float = DAY
     latency: float = 1.0
     failure: CloudError | None = None
-    asked: list[float] = field(default_factory=list)
+    queried: list[float] = field(default_factory=list)
 
     async def __call__(self) -> TemporaryCredentials:
-        self.asked.append(self.now())
-        number = len(self.asked)
+        self.queried.append(self.now())
+        number = len(self.queried)
         await asyncio.sleep(self.latency)
         if self.failure:
             raise self.failure
@@ -85,9 +85,9 @@ def test_nothing_is_lent_before_it_is_needed() -> None:
         lender = Lender(latency=0)
         leased = leasing(lender)
         await asyncio.sleep(DAY)
-        assert (lender.asked, leased.expires_at) == ([], None)
+        assert (lender.queried, leased.expires_at) == ([], None)
         await leased.current()
-        assert (lender.asked, leased.expires_at) == ([DAY], EPOCH + 2 * DAY)
+        assert (lender.queried, leased.expires_at) == ([DAY], EPOCH + 2 * DAY)
 
     run_virtually(scenario())
 
@@ -107,7 +107,7 @@ def test_renewal_ahead_of_the_end(life: float, renewed_after: float) -> None:
         assert await leased.current() == Token("token 1")
         await asyncio.sleep(1)
         assert await leased.current() == Token("token 2")
-        assert lender.asked == [0, renewed_after]
+        assert lender.queried == [0, renewed_after]
         assert leased.expires_at == EPOCH + renewed_after + life
 
     run_virtually(scenario())
@@ -119,7 +119,7 @@ def test_a_day_of_use_takes_two_leases() -> None:
     async def scenario() -> None:
         lender = Lender()
         await use(leasing(lender), 1.0, DAY)
-        assert len(lender.asked) == 2
+        assert len(lender.queried) == 2
 
     run_virtually(scenario())
 
@@ -131,7 +131,7 @@ def test_many_first_calls_share_one_lease() -> None:
         lender = Lender()
         leased = leasing(lender)
         assert await asyncio.gather(*(leased.current() for _ in range(50))) == [Token("token 1")] * 50
-        assert lender.asked == [0]
+        assert lender.queried == [0]
 
     run_virtually(scenario())
 
@@ -146,7 +146,7 @@ def test_many_rejected_calls_share_one_renewal() -> None:
         renewed = await asyncio.gather(*(leased.renewed(old) for _ in range(50)))
         await asyncio.sleep(MINUTE)
         assert [*renewed, await leased.renewed(old)] == [Token("token 2")] * 51
-        assert len(lender.asked) == 2
+        assert len(lender.queried) == 2
 
     run_virtually(scenario())
 
@@ -180,7 +180,7 @@ def test_many_rejected_calls_share_one_failure() -> None:
         old = await leased.current()
         lender.failure = REFUSED
         assert await asyncio.gather(*(attempt(leased.renewed(old)) for _ in range(50))) == [REFUSED] * 50
-        assert len(lender.asked) == 2
+        assert len(lender.queried) == 2
 
     run_virtually(scenario())
 
@@ -210,7 +210,7 @@ def test_a_failed_renewal_ahead_keeps_the_old_lease(failure: CloudError) -> None
         await leased.current()
         lender.failure = failure
         assert set(await use(leased, 10.0, 2 * HOUR)) == {Token("token 1")}
-        assert len(lender.asked) > 2
+        assert len(lender.queried) > 2
         assert await use(leased, 10.0, 2 * HOUR + MINUTE) == [failure] * 6
         lender.failure = None
         assert isinstance((await use(leased, 10.0, 3 * HOUR))[-1], Token)
@@ -266,7 +266,7 @@ def test_a_lease_that_has_ended_by_our_clock_is_not_renewed_with_every_call() ->
         lender = Lender(life=-HOUR, latency=0)
         results = await use(leasing(lender), 0.1, 10 * MINUTE)
         assert all(isinstance(result, Token) for result in results)
-        assert len(lender.asked) == 20
+        assert len(lender.queried) == 20
 
     run_virtually(scenario())
 

@@ -100,7 +100,7 @@ def by_us(question: Question, access_key: str, secret_key: str, now: float = NOW
     return {name: headers[name] for name in headers.keys() - question.headers.keys()}
 
 
-def asked(
+def queried(
     segments: list[str],
     parameters: list[tuple[str, str]],
     method: str = "GET",
@@ -112,10 +112,10 @@ def asked(
 
 @pytest.mark.bad_input
 @given(questions, words, texts.filter(bool))
-@example(asked(["v1", "p", "session", "user-session-info"], [("user_name", "Jörg Müller")]), "AK", "SK")
-@example(asked(["v2", "p", "users", "a b+c/d%e~f*"], [("a", ""), ("a", " "), ("", "+/%~*")]), "AK", "SK")
-@example(asked(["v1", "a%20b", ""], [("x", "%2B"), ("x", "%"), ("x", "%zz")]), "AK", "Schlüssel")
-@example(asked(["v3"], [], "POST", '{"name": "日本"}'.encode(), {"Padded": "  x ", "Empty": ""}), "AK", "SK")
+@example(queried(["v1", "p", "session", "user-session-info"], [("user_name", "Jörg Müller")]), "AK", "SK")
+@example(queried(["v2", "p", "users", "a b+c/d%e~f*"], [("a", ""), ("a", " "), ("", "+/%~*")]), "AK", "SK")
+@example(queried(["v1", "a%20b", ""], [("x", "%2B"), ("x", "%"), ("x", "%zz")]), "AK", "Schlüssel")
+@example(queried(["v3"], [], "POST", '{"name": "日本"}'.encode(), {"Padded": "  x ", "Empty": ""}), "AK", "SK")
 def test_the_sdk_signs_the_same(question: Question, access_key: str, secret_key: str) -> None:
     """For any request, Authorization and date are the SDK's, byte by byte."""
     judged = by_the_sdk(question, access_key, secret_key)
@@ -151,7 +151,7 @@ def test_the_order_of_parameters_does_not_matter(parameters: list[tuple[str, str
 
 def test_a_known_signature() -> None:
     """The form of the header is the documented one, its names sorted and in lower case."""
-    headers = by_us(asked(["v1", "p"], [("user_name", "user001")], headers={"X-Project-Id": "p"}), "AK", "SK")
+    headers = by_us(queried(["v1", "p"], [("user_name", "user001")], headers={"X-Project-Id": "p"}), "AK", "SK")
     assert headers["Authorization"].startswith(
         "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-project-id;x-sdk-date, Signature="
     )
@@ -160,7 +160,7 @@ def test_a_known_signature() -> None:
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
 def test_a_secret_key_may_have_any_length(length: int) -> None:
     """HMAC hashes keys that are longer than a block of 64 bytes."""
-    question, secret_key = asked(["v1", "p"], [("a", "1")]), "s" * length
+    question, secret_key = queried(["v1", "p"], [("a", "1")]), "s" * length
     ours = by_us(question, "AK", secret_key)
     assert ours["Authorization"] == by_the_sdk(question, "AK", secret_key).header_params["Authorization"]
 
@@ -168,7 +168,7 @@ def test_a_secret_key_may_have_any_length(length: int) -> None:
 @pytest.mark.parametrize("moment", [0.0, 0.999, 1_709_164_800.0, NOW])
 def test_the_date_is_utc_in_whole_seconds(moment: float) -> None:
     """X-Sdk-Date is the time given, in UTC, whatever the local zone."""
-    signed = by_us(asked([""], []), "a", "b", moment)
+    signed = by_us(queried([""], []), "a", "b", moment)
     parsed = datetime.strptime(signed["X-Sdk-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     assert parsed.timestamp() == int(moment)
 
@@ -176,17 +176,17 @@ def test_the_date_is_utc_in_whole_seconds(moment: float) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        asked(["v1", "p"], [("a", "1")], "POST"),
-        asked(["v1", "q"], [("a", "1")]),
-        asked(["v1", "p"], [("a", "2")]),
-        asked(["v1", "p"], [("a", "1")], body=b"x"),
-        asked(["v1", "p"], [("a", "1")], headers={"X-Project-Id": "p"}),
+        queried(["v1", "p"], [("a", "1")], "POST"),
+        queried(["v1", "q"], [("a", "1")]),
+        queried(["v1", "p"], [("a", "2")]),
+        queried(["v1", "p"], [("a", "1")], body=b"x"),
+        queried(["v1", "p"], [("a", "1")], headers={"X-Project-Id": "p"}),
     ],
     ids=["method", "path", "query", "body", "headers"],
 )
 def test_every_part_is_signed(other: Question) -> None:
     """A request that differs in any part has another signature."""
-    assert by_us(asked(["v1", "p"], [("a", "1")]), "AK", "SK") != by_us(other, "AK", "SK")
+    assert by_us(queried(["v1", "p"], [("a", "1")]), "AK", "SK") != by_us(other, "AK", "SK")
 
 
 @given(questions, words)

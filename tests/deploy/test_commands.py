@@ -163,9 +163,9 @@ def test_the_compose_commands_are_of_valid_projects_and_services(tool: Callable[
 def test_doctor_and_check_commands_are_valid() -> None:
     """Whatever runs the exporter's command, it gets words that are understood: the file is not there, and is missed."""
     typed = [*commands("docker", RUNBOOK), *commands("kubectl", RUNBOOK), *commands("/opt", RUNBOOK)]
-    asked = [words for words in typed if any(word.startswith("--config.file") for word in words)]
-    assert len(asked) == 5
-    for words in asked:
+    queried = [words for words in typed if any(word.startswith("--config.file") for word in words)]
+    assert len(queried) == 5
+    for words in queried:
         begin = next(position for position, word in enumerate(words) if word.startswith("--config.file"))
         code, _, wrong = python("-m", "exporter", *moved(words[begin:], {"/etc/": "/nowhere/"}))
         assert code == 1
@@ -257,12 +257,12 @@ def test_the_doctor_in_a_shard_s_pod_looks_at_that_shard_s_projects(tmp_path: Pa
     alike = {"endpoints": nowhere, "auth": {"token": "t"}, "users": ["user001"]}
     projects = [{"name": f"p{n}", "project_id": f"{n:032x}", **alike} for n in range(12)]
     (tmp_path / "workspace-exporter.yml").write_text(json.dumps({"projects": projects}))
-    asked = moved(words[words.index("--") + 2 :], {"/etc/workspace-exporter": str(tmp_path)})
-    _, told, wrong = python("-m", "exporter", *asked, WORKSPACE_EXPORTER_SHARD__TOTAL="2")
+    queried = moved(words[words.index("--") + 2 :], {"/etc/workspace-exporter": str(tmp_path)})
+    _, told, wrong = python("-m", "exporter", *queried, WORKSPACE_EXPORTER_SHARD__TOTAL="2")
     assert wrong == ""
     ours = [each["name"] for each in projects if shard_of(str(each["project_id"]), 2) == 1]
     assert re.findall(r"^project (\w+)$", told, re.MULTILINE) == ours
-    everywhere = [word.replace("--shard.index", "--shard.total") for word in asked]
+    everywhere = [word.replace("--shard.index", "--shard.total") for word in queried]
     _, told, _ = python("-m", "exporter", *everywhere, WORKSPACE_EXPORTER_SHARD__TOTAL="2")
     assert len(re.findall(r"^project ", told, re.MULTILINE)) == len(projects)
 

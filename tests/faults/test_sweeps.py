@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PATIENCE = 20.0
 
 
-def swept(*items: object, count: object = 2) -> bytes:
+def scanned(*items: object, count: object = 2) -> bytes:
     return json_of({"items": items, "count": count})
 
 
@@ -50,20 +50,20 @@ EVERYWHERE = tuple(
 )
 ODD_SWEEPS = (
     Row("items that are no list", INVALID, ok(json_of({"items": {"id": "x"}, "count": 1}))),
-    Row("items that are texts", INVALID, ok(swept("a1", "a2"))),
-    Row("a count that is no number", INVALID, ok(swept(count="two"))),
+    Row("items that are texts", INVALID, ok(scanned("a1", "a2"))),
+    Row("a count that is no number", INVALID, ok(scanned(count="two"))),
     Row("no items", INVALID, ok(b'{"count":2}')),
     Row("an error code", INVALID, ok(b'{"error_code":"WKS.1","items":[],"count":0}')),
 )
 """Pages of ListSessions that are not what the reference says."""
 
 TORN_SWEEPS = (
-    Row("more counted than listed", "200", ok(swept({"id": "x1", "login_user": "x@y"}, count=1000))),
-    Row("a count past 64 bits", "200", ok(swept({"id": "x1"}, count=HUGE))),
-    Row("fewer counted than listed", "200", ok(swept({"id": "x1"}, {"id": "x2"}, count=1))),
-    Row("a negative count", "200", ok(swept({"id": "x1"}, count=-1))),
-    Row("the count of the last page only", "200", ok(swept(count=1))),
-    Row("a count that is a text", "200", ok(swept(count="2"))),
+    Row("more counted than listed", "200", ok(scanned({"id": "x1", "login_user": "x@y"}, count=1000))),
+    Row("a count past 64 bits", "200", ok(scanned({"id": "x1"}, count=HUGE))),
+    Row("fewer counted than listed", "200", ok(scanned({"id": "x1"}, {"id": "x2"}, count=1))),
+    Row("a negative count", "200", ok(scanned({"id": "x1"}, count=-1))),
+    Row("the count of the last page only", "200", ok(scanned(count=1))),
+    Row("a count that is a text", "200", ok(scanned(count="2"))),
 )
 """Pages that are as the reference says, and make no whole."""
 
@@ -94,26 +94,26 @@ BELIEVED_LISTINGS = (
 ODD_SERVERS = (
     Row("servers that are no list", INVALID, ok(json_of({"items": 7, "count": 1}))),
     Row("servers that are null", INVALID, ok(json_of({"items": None, "count": 1}))),
-    Row("a number of servers that is no number", INVALID, ok(swept(count="two"))),
-    Row("1,001 servers on a page", INVALID, ok(swept(*[{}] * 1001, count=1001))),
+    Row("a number of servers that is no number", INVALID, ok(scanned(count="two"))),
+    Row("1,001 servers on a page", INVALID, ok(scanned(*[{}] * 1001, count=1001))),
 )
 
 BELIEVED_SERVERS = (
-    Row("no servers", "200", ok(swept(count=0))),
-    Row("fewer servers counted than listed", "200", ok(swept({"id": "x1"}, {"id": "x2"}, count=1))),
-    Row("more servers counted than listed", "200", ok(swept({"id": "x1"}, count=10**9))),
-    Row("a negative number of servers", "200", ok(swept({"id": "x1"}, count=-1))),
-    Row("a server of nothing", "200", ok(swept({}, count=1))),
-    Row("a server of nulls", "200", ok(swept(dict.fromkeys(("id", "status", "product_info", "name")), count=1))),
-    Row("a server of lists", "200", ok(swept({"id": [], "status": [], "product_info": [], "name": []}, count=1))),
-    Row("a server of 1 MB", "200", ok(swept({"id": LONG, "status": "A"}, count=1))),
-    Row("a server group of 1 MB", "200", ok(swept({"id": "1", "server_group_id": LONG, "name": LONG}, count=1))),
-    Row("a status of any character", "200", ok(swept({"id": "1", "server_group_id": ODD, "status": ODD}, count=1))),
-    Row("a number of sessions past 64 bits", "200", ok(swept({"id": "1", "session_count": HUGE}, count=1))),
-    Row("a negative number of sessions", "200", ok(swept({"id": "1", "session_count": -1}, count=1))),
-    Row("a capacity that is no number", "200", ok(swept({"id": "1", "product_info": {"sessions": "x"}}, count=1))),
-    Row("the same server twice", "200", ok(swept({"id": "1"}, {"id": "1"}, count=2))),
-    Row("a hundred groups", "200", ok(swept(*({"id": f"{n}", "server_group_id": f"{n}"} for n in range(100))))),
+    Row("no servers", "200", ok(scanned(count=0))),
+    Row("fewer servers counted than listed", "200", ok(scanned({"id": "x1"}, {"id": "x2"}, count=1))),
+    Row("more servers counted than listed", "200", ok(scanned({"id": "x1"}, count=10**9))),
+    Row("a negative number of servers", "200", ok(scanned({"id": "x1"}, count=-1))),
+    Row("a server of nothing", "200", ok(scanned({}, count=1))),
+    Row("a server of nulls", "200", ok(scanned(dict.fromkeys(("id", "status", "product_info", "name")), count=1))),
+    Row("a server of lists", "200", ok(scanned({"id": [], "status": [], "product_info": [], "name": []}, count=1))),
+    Row("a server of 1 MB", "200", ok(scanned({"id": LONG, "status": "A"}, count=1))),
+    Row("a server group of 1 MB", "200", ok(scanned({"id": "1", "server_group_id": LONG, "name": LONG}, count=1))),
+    Row("a status of any character", "200", ok(scanned({"id": "1", "server_group_id": ODD, "status": ODD}, count=1))),
+    Row("a number of sessions past 64 bits", "200", ok(scanned({"id": "1", "session_count": HUGE}, count=1))),
+    Row("a negative number of sessions", "200", ok(scanned({"id": "1", "session_count": -1}, count=1))),
+    Row("a capacity that is no number", "200", ok(scanned({"id": "1", "product_info": {"sessions": "x"}}, count=1))),
+    Row("the same server twice", "200", ok(scanned({"id": "1"}, {"id": "1"}, count=2))),
+    Row("a hundred groups", "200", ok(scanned(*({"id": f"{n}", "server_group_id": f"{n}"} for n in range(100))))),
 )
 
 
@@ -124,7 +124,7 @@ def _with_user(body: bytes, user: dict[str, object]) -> Fault:
 
 def _with(body: bytes, item: dict[str, object]) -> Fault:
     items = json.loads(body)["items"]
-    return ok(swept(item, *items, count=len(items) + 1))(b"")
+    return ok(scanned(item, *items, count=len(items) + 1))(b"")
 
 
 class Stage:

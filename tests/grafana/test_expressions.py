@@ -91,11 +91,11 @@ async def test_that_the_cloud_does_not_know_a_user_is_no_failed_request(
     tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """One in ten requests is about an unknown user, and one fails."""
-    asked = {"operation": "ListSessionByUserName"}
+    queried = {"operation": "ListSessionByUserName"}
     values = {
-        of("api_requests_total", code="200", **asked): "0+8x30",
-        of("api_requests_total", code="404", **asked): "0+1x30",
-        of("api_requests_total", code="503", **asked): "0+1x30",
+        of("api_requests_total", code="200", **queried): "0+8x30",
+        of("api_requests_total", code="404", **queried): "0+1x30",
+        of("api_requests_total", code="503", **queried): "0+1x30",
     }
     (failing,) = shown("exporter.json", "Failed requests, share")
     steps = [expected(f"round({failing}, 0.001)", "30m", {'{project="berlin"}': 0.1})]
@@ -104,11 +104,11 @@ async def test_that_the_cloud_does_not_know_a_user_is_no_failed_request(
 
 async def test_each_exporter_of_a_project_has_the_rate_limit(tool: Callable[[str], str], tmp_path: Path) -> None:
     """The one that uses most of it counts."""
-    asked = {"code": "200", "operation": "ListSessionByUserName"}
+    queried = {"code": "200", "operation": "ListSessionByUserName"}
     values = {
-        of("api_requests_total", **asked): "0+90x30",
-        of("api_requests_total", instance="b:10099", **asked): "0+60x30",
-        of("api_requests_total", project="paris", **asked): "0+90x30",
+        of("api_requests_total", **queried): "0+90x30",
+        of("api_requests_total", instance="b:10099", **queried): "0+60x30",
+        of("api_requests_total", project="paris", **queried): "0+90x30",
         of("poll_rate_limit"): "180x30",
         of("poll_rate_limit", instance="b:10099"): "180x30",
         of("poll_rate_limit", project="paris"): "120x30",
@@ -386,10 +386,10 @@ async def test_failing_users_are_distinguished_from_failed_starts(tool: Callable
 
 
 async def test_the_wall_names_each_project_that_is_not_covered(tool: Callable[[str], str], tmp_path: Path) -> None:
-    asked = {"operation": "ListSessionByUserName"}
+    queried = {"operation": "ListSessionByUserName"}
     values = {
-        of("poll_coverage_ratio", **asked): "1x10",
-        of("poll_coverage_ratio", project="paris", **asked): "0.5x10",
+        of("poll_coverage_ratio", **queried): "1x10",
+        of("poll_coverage_ratio", project="paris", **queried): "0.5x10",
     }
     low, enough = shown("wall.json", "Coverage")
     steps = [expected(low, "5m", {'{project="paris"}': 0.5}), expected(enough, "5m", {})]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def certificate(openssl: str, folder: Path, *, name: str = "IP:127.0.0.1", days: int = 30) -> Path:
     """A certificate that signs itself, for a name, ending in so many days; gives the PEM file with its key."""
     key, request, made = folder / "key.pem", folder / "request.pem", folder / "certificate.pem"
-    asked = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"]
-    _run(openssl, *asked, "-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(request))
+    queried = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"]
+    _run(openssl, *queried, "-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(request))
     signed = ["x509", "-req", "-in", str(request), "-signkey", str(key), "-copy_extensions", "copy"]
     _run(openssl, *signed, "-days", str(days), "-out", str(made))
     made.write_text(key.read_text("ascii") + made.read_text("ascii"), "ascii")

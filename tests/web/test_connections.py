@@ -51,7 +51,7 @@ def add(connections: Connections, address: str = "a", number: int | None = None,
 
 
 def ask(connections: Connections, wire: Wire) -> None:
-    connections.asked(cast("asyncio.Transport", wire))
+    connections.queried(cast("asyncio.Transport", wire))
 
 
 def test_times_run_from_the_start_and_then_from_each_request() -> None:

@@ -83,12 +83,12 @@ def paused(**changes: Any) -> ProjectStatus:
             "Critical: The sessions are unknown: the cloud gives no usable answer",
         ),
         (
-            status(counts=Counts(configured=5, asked=4, accounts=5)),
+            status(counts=Counts(configured=5, queried=4, accounts=5)),
             {},
             "Attention: The sessions of 1 of 5 users are unknown",
         ),
         (
-            status(counts=Counts(configured=5, asked=5, accounts=2)),
+            status(counts=Counts(configured=5, queried=5, accounts=2)),
             {},
             "Attention: The accounts of 3 of 5 users are unknown",
         ),
@@ -138,7 +138,7 @@ def test_what_people_experience_comes_first_and_then_the_health_of_the_exporter(
         credentials_expire_at=NOW + 60,
         operations=failing(BROKEN),
     )
-    worst = replace(worst, counts=replace(worst.counts, asked=59))
+    worst = replace(worst, counts=replace(worst.counts, queried=59))
     rejected = {"reload_rejected_at": NOW - 60, "users_files_rejected": {"berlin": NOW - 60}}
     level, _, lines = headline(worst, **rejected).partition(": ")
     starts = [line.split()[:3] for line in lines.split("; ")]
@@ -224,8 +224,8 @@ def projects_now(draw: st.DrawFn) -> ProjectStatus:
     users = draw(st.sampled_from((0, 1, 2, 3, 9, 400, 3000)))
     counts = Counts(
         configured=users,
-        asked=draw(st.integers(0, users)),
-        swept=draw(st.sampled_from((0, users))),
+        queried=draw(st.integers(0, users)),
+        scanned=draw(st.sampled_from((0, users))),
         accounts=draw(st.integers(0, users)),
         locked=draw(st.sampled_from((0, 0, min(users, 1)))),
     )
@@ -280,7 +280,7 @@ def test_in_no_state_is_it_green_while_the_condition_is_met_or_anything_is_unkno
             assert not each.paused
             assert not each.operations
             assert (each.recent.failures, each.recent.failing_users, each.counts.locked) == (0, 0, 0)
-            assert each.configured == max(each.counts.asked, each.counts.swept) == each.counts.accounts > 0
+            assert each.configured == max(each.counts.queried, each.counts.scanned) == each.counts.accounts > 0
 
 
 @pytest.mark.parametrize("seed", range(20))

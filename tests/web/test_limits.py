@@ -48,8 +48,8 @@ def requests_of(server: Server) -> int:
 def has_asked(server: Server, one: Client) -> bool:
     """Whether the server has read a request of this client."""
     ours = one.writer.get_extra_info("sockname")
-    asked = [each.transport for each in opened(server)._open.values() if each.has_asked]  # noqa: SLF001 - see above
-    return any(each.get_extra_info("peername") == ours for each in asked if each and not each.is_closing())
+    queried = [each.transport for each in opened(server)._open.values() if each.has_asked]  # noqa: SLF001 - see above
+    return any(each.get_extra_info("peername") == ours for each in queried if each and not each.is_closing())
 
 
 @asynccontextmanager
@@ -117,7 +117,7 @@ async def test_who_stays_silent_after_a_request_is_cut_off() -> None:
 async def test_a_request_counts_for_the_connection_that_it_came_by(
     tmp_path: Path, tool: Callable[[str], str], with_tls: bool
 ) -> None:
-    """From then on the connection has the time of those that have asked."""
+    """From then on the connection has the time of those that have queried."""
     file, trusted = tmp_path / "web.yml", None
     if with_tls:
         own, _ = certificate(tool("openssl"), tmp_path, "server")

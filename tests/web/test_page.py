@@ -411,7 +411,7 @@ def test_a_page_of_200_projects_is_small_and_each_part_is_fast() -> None:
 
 
 def test_its_size_does_not_depend_on_the_number_of_users() -> None:
-    few, many = (Counts(configured=each, asked=each, accounts=each, locked=each // 9) for each in (100, 10_000))
+    few, many = (Counts(configured=each, queried=each, accounts=each, locked=each // 9) for each in (100, 10_000))
     assert len(html_of(status(counts=many))) < len(html_of(status(counts=few))) + 200
 
 

@@ -140,7 +140,7 @@ async def test_a_certificate_that_is_only_for_servers_identifies_no_client(web_f
 
 
 async def test_a_new_certificate_is_used_for_the_next_connection(web_file: Path, openssl: str) -> None:
-    """Who is connected already gets one more answer by the old one, and is then asked to connect again."""
+    """Who is connected already gets one more answer by the old one, and is then queried to connect again."""
     directory = web_file.parent
     async with web_server(web_file) as server, client(server, trusting(directory)) as before:
         assert "Connection" not in (await before.ask()).headers
