@@ -120,9 +120,14 @@ async def test_the_first_log_line_shows_what_runs_and_how_much_it_watches(config
     assert re.search(rf"level=info event=starting {versions} projects=1 users=1$", first.rstrip())
 
 
-async def test_the_first_log_line_has_no_number_of_users_before_they_are_discovered(configuration: Path) -> None:
-    configuration.write_text(configuration.read_text().replace("users: [anna]", "discover: [{all: true}]"))
-    async with command("--config.file", str(configuration)) as process:
+@pytest.fixture
+def discovering(configuration: Path) -> Path:
+    configuration.write_text(CONFIGURATION.replace("users: [anna]", "discover: [{all: true}]"))
+    return configuration
+
+
+async def test_the_first_log_line_has_no_number_of_users_before_they_are_discovered(discovering: Path) -> None:
+    async with command("--config.file", str(discovering)) as process:
         assert process.stderr
         first = (await process.stderr.readline()).decode()
     assert first.rstrip().endswith('projects=1 users="discovered later"')
