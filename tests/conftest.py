@@ -68,7 +68,9 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(autouse=True)
 def _one_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let a test that is marked ``alone`` run while no other process of pytest-xdist runs one."""
+    """Let a test that is marked ``alone`` run while no other process runs one, and without garbage of other tests."""
+    if request.node.get_closest_marker("alone"):
+        gc.collect()
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
         yield

@@ -1,7 +1,8 @@
 """The image is built and run: unprivileged, with a read-only root file system, and with little memory.
 
 No image registry is needed: the base consists of Debian's packages. The tests take two minutes, and require root and
-buildah, podman, runc and debootstrap. `make image` installs these programs and runs only these tests.
+buildah, podman, runc and debootstrap. `make image` installs these programs and runs these tests. Runs with several
+processes skip them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 PROGRAMS = ("buildah", "podman", "runc", "debootstrap")
 MISSING = [name for name in PROGRAMS if shutil.which(name) is None]
 pytestmark = [
+    pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="takes minutes and both cores: run `make image`"),
     pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} not installed: see `make image`"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can build the base from Debian's packages"),
     pytest.mark.timeout(600),
