@@ -85,7 +85,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
     "account_locks_total": ("Are many accounts being locked?", "increase(§account_locks_total[1h])"),
     "users_expired": ("How many accounts have expired?", "sum by (project) (§users_expired)"),
     "users_disabled": ("How many accounts are disabled?", "sum by (project) (§users_disabled)"),
-    "users_password_change_due": ("Who will be queried for a new password?", "§users_password_change_due"),
+    "users_password_change_due": ("Who must change the password?", "§users_password_change_due"),
     "users_password_never_expires": ("Do passwords violate the policy?", "§users_password_never_expires > 0"),
     "users_without_desktop": ("Do accounts cost money without use?", "§users_without_desktop"),
     "users_missing": ("Is the list of users out of date?", "§users_missing > 0"),
