@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -152,14 +153,26 @@ async def test_the_cause_is_reported_and_its_effects_are_inhibited(tool: Callabl
 
 
 async def _held_back(session: aiohttp.ClientSession, cause: dict[str, str], effect: dict[str, str]) -> bool:
-    """Whether the effect is inhibited while both fire; neither does afterwards."""
+    """Return whether the effect is inhibited while both alerts fire. Both have ended afterwards.
+
+    Alertmanager accepts alerts before its inhibitor has seen them, so this looks for a fifth of a second.
+    """
     await _tell(session, [cause, effect], {})
-    statuses = {}
-    async with session.get("/api/v2/alerts") as response:
-        for each in json.loads(await response.text()):
-            statuses[tuple(sorted(each["labels"].items()))] = each["status"]
+    inhibited = False
+    for _ in range(10):
+        inhibited = await _inhibited(session, effect)
+        if inhibited:
+            break
+        await asyncio.sleep(0.02)
     await _tell(session, [cause, effect], ENDED)
-    return bool(statuses[tuple(sorted(effect.items()))]["inhibitedBy"])
+    return inhibited
+
+
+async def _inhibited(session: aiohttp.ClientSession, effect: dict[str, str]) -> bool:
+    async with session.get("/api/v2/alerts") as response:
+        alerts = json.loads(await response.text())
+    (status,) = [each["status"] for each in alerts if each["labels"] == effect]
+    return bool(status["inhibitedBy"])
 
 
 async def _tell(session: aiohttp.ClientSession, alerts: list[dict[str, str]], times: dict[str, str]) -> None:
